@@ -1,0 +1,205 @@
+"""Every setting of the gateway, with its unit, its default and why. The only reader of the environment.
+
+A setting `identity.session_idle_seconds` is read from `IMPRIMATUR_IDENTITY__SESSION_IDLE_SECONDS`; structured ones
+(providers, role mapping) come as JSON or, better, from the YAML file named by `IMPRIMATUR_CONFIG`.
+`imprimatur doctor` prints them all with their source; secrets are given as paths of files, never as values.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from gateway.vocabulary import Role
+
+CONFIG_VARIABLE = "IMPRIMATUR_CONFIG"
+
+
+class Section(BaseModel):
+    """A group of settings; unknown names are errors, so that a typing slip can't switch a protection off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClaimProfile(Section):
+    """How one provider shows what we need to know. Unknown = no MFA."""
+
+    mfa_acr_in: tuple[str, ...] = Field((), description="An `acr` in this list proves a second factor.")
+    mfa_amr_any_of: tuple[str, ...] = Field((), description="An `amr` with any of these proves a second factor.")
+    mfa_amr_two_distinct_of: tuple[str, ...] = Field(
+        (), description="An `amr` with at least two different of these proves a second factor."
+    )
+    mfa_by_userinfo_claim: str = Field(
+        "",
+        description="A userinfo claim whose truth says that this account can't sign in without a second factor "
+        "(for providers that send neither acr nor amr).",
+    )
+    trusts_auth_time: bool = Field(False, description="Whether `auth_time` may date the MFA; else our own clock does.")
+    groups_claim: str = Field("groups", description="Claim that holds the groups.")
+    groups_form: Literal["list", "comma-string"] = Field("list", description="How that claim is written.")
+    department_claim: str = Field("department", description="Claim that holds the department; empty when absent.")
+    name_claims: tuple[str, ...] = Field(
+        ("name", "preferred_username", "email"), description="First of these that is present is the display name."
+    )
+
+
+class Provider(Section):
+    """One OpenID Connect issuer."""
+
+    name: str = Field(pattern=r"[a-z][a-z0-9-]{0,30}", description="Short name; part of actor ids, never change it.")
+    label: str = Field("Company sign-in", description="What the sign-in button says.")
+    issuer: str = Field(description="The exact `iss` that its tokens carry; discovery must name the same.")
+    client_id: str = Field(min_length=1, description="Our client id there.")
+    client_secret_path: Path | None = Field(None, description="File with our client secret.")
+    scopes: tuple[str, ...] = Field(("openid", "profile", "email"), description="Scopes asked for at sign-in.")
+    algorithms: tuple[Literal["RS256", "ES256", "Ed25519"], ...] = Field(
+        ("RS256",), description="Signature algorithms accepted from this issuer. Pinned: discovery can't widen it."
+    )
+    access_token_audience: str = Field(
+        "", description="`aud` that a bearer access token must carry; empty = refuse all."
+    )
+    acr_values: str = Field("", description="`acr_values` sent when asking for a second factor.")
+    profile: ClaimProfile = Field(default_factory=lambda: ClaimProfile(), description="How its claims are to be read.")
+
+
+class IdentitySettings(Section):
+    providers: tuple[Provider, ...] = Field((), description="Issuers whose people may come in. None = nobody may.")
+    roles: dict[str, tuple[Role, ...]] = Field(
+        default_factory=dict, description="Provider group -> roles. An unknown group gives nothing."
+    )
+    session_idle_seconds: PositiveInt = Field(1800, description="A session unused for this long ends (30 min).")
+    session_absolute_seconds: PositiveInt = Field(
+        28800, description="A session ends after this long, used or not (8 h)."
+    )
+    cookie_secure: bool = Field(
+        True, description="`__Host-` cookies with Secure. Switch off only for plain http on loopback (the demo)."
+    )
+    secret_path: Path = Field(
+        Path("state/secrets/identity.key"),
+        description="File with 32+ random bytes: signs the sign-in cookie, peppers API keys, encrypts refresh tokens.",
+    )
+    key_default_days: PositiveInt = Field(30, description="How long an API key lives unless asked otherwise.")
+    key_max_days: PositiveInt = Field(90, description="How long a person's API key may live at most.")
+    key_mint_mfa_seconds: PositiveInt = Field(300, description="Minting a key needs MFA not older than this (5 min).")
+    jwks_ttl_seconds: PositiveInt = Field(600, description="How long an issuer's keys are cached.")
+    jwks_refresh_floor_seconds: PositiveInt = Field(
+        30, description="At most one key fetch an issuer in this time, however many unknown key ids arrive."
+    )
+    clock_leeway_seconds: int = Field(30, ge=0, le=120, description="Tolerance for exp, nbf and iat.")
+
+
+class PolicySettings(Section):
+    engine: Literal["embedded", "opa"] = Field("embedded", description="Rego in process, or an OPA server.")
+    directory: Path = Field(Path("policies"), description="The bundle's folder; also holds the detectors' rules.")
+    reload_seconds: PositiveFloat = Field(1.0, description="How often the folder is looked at for changes.")
+    decision_timeout_seconds: PositiveFloat = Field(0.25, description="A decision that takes longer is a denial.")
+    opa_url: HttpUrl | None = Field(None, description="Address of the OPA server when engine is `opa`.")
+    opa_token_path: Path | None = Field(None, description="File with the bearer token for OPA, if it asks for one.")
+    breaker_failures: PositiveInt = Field(5, description="After this many failures in a row OPA is left alone a while.")
+    breaker_open_seconds: PositiveFloat = Field(2.0, description="How long that while is.")
+
+
+class ScreeningSettings(Section):
+    timeout_seconds: PositiveFloat = Field(
+        0.5, description="Screening that takes longer yields `screening.unavailable`."
+    )
+    secret_path: Path = Field(
+        Path("state/secrets/screening.key"), description="File with the key of the HMACs that stand for found values."
+    )
+
+
+class CreditSettings(Section):
+    first_month: int = Field(50, ge=0, description="Credits granted in a person's first month.")
+    each_month: int = Field(15, ge=0, description="Credits granted in each later month; free ones expire with it.")
+
+
+class UpstreamSettings(Section):
+    url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8101"), description="The image server, without `/v1`.")
+    secret_path: Path = Field(
+        Path("state/secrets/model-server.key"),
+        description="File with the secret that signs our short-lived tokens to it.",
+    )
+    connect_seconds: PositiveFloat = Field(2.0, description="Time to reach it.")
+    read_seconds: PositiveFloat = Field(120.0, description="Longest silence while a picture is being made.")
+    total_seconds: PositiveFloat = Field(300.0, description="Longest time one request may take in all.")
+    max_connections: PositiveInt = Field(256, description="Open connections to it.")
+    max_picture_bytes: PositiveInt = Field(32 << 20, description="Largest encoded picture accepted from it.")
+
+
+class AuditSection(Section):
+    directory: Path = Field(Path("state/audit"), description="Where the log's day files live.")
+    kek_path: Path = Field(Path("state/secrets/audit-kek.key"), description="Key-encryption key (32 bytes, mode 0600).")
+    signing_key_path: Path = Field(
+        Path("state/secrets/audit-signing.key"), description="Ed25519 key of the checkpoints."
+    )
+    witness_path: Path = Field(
+        Path("state/witness/checkpoints.txt"), description="Append-only copy of the checkpoints, best on another disk."
+    )
+    origin: str = Field(
+        "imprimatur.local/audit", description="The log's name in its checkpoints (C2SP tlog-checkpoint)."
+    )
+    retention_days: PositiveInt = Field(30, description="Day after which nobody can read content.")
+    create_keys: bool = Field(False, description="Make missing keys at start. For a first start only.")
+    sweep_seconds: PositiveFloat = Field(30.0, description="How often open tickets of crashed requests are concluded.")
+    orphan_seconds: PositiveFloat = Field(600.0, description="A ticket open for longer is taken for crashed.")
+
+
+class ServerSettings(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8100, ge=0, le=65535, description="Port to listen on.")
+    public_url: str = Field(
+        "http://127.0.0.1:8100", description="The address people type; redirects and Origin checks use it."
+    )
+    max_body_bytes: PositiveInt = Field(1 << 20, description="Largest JSON body; images have their own limit.")
+    max_in_flight: PositiveInt = Field(256, description="Requests being worked on at once; more get 429.")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Networks whose X-Forwarded-For we believe. None by default."
+    )
+    drain_seconds: PositiveFloat = Field(30.0, description="How long a stopping server lets running requests finish.")
+    clock_offset_seconds: int = Field(
+        0, description="Shifts the gateway's own clock, for demonstrations and tests of retention. Leave at 0."
+    )
+
+
+class Settings(BaseSettings):
+    """All of it. Frozen: what a process started with is what it runs with."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="IMPRIMATUR_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    database_url: Annotated[
+        str, Field(description="SQLAlchemy URL: sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+    ] = "sqlite+aiosqlite:///state/gateway.sqlite"
+    server: ServerSettings = ServerSettings()
+    identity: IdentitySettings = IdentitySettings()
+    policy: PolicySettings = PolicySettings()
+    screening: ScreeningSettings = ScreeningSettings()
+    credits: CreditSettings = CreditSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
+    audit: AuditSection = AuditSection()
+
+    @model_validator(mode="after")
+    def _one_name_a_provider(self) -> Self:
+        names = [p.name for p in self.identity.providers]
+        if len(names) != len(set(names)):
+            raise ValueError("identity.providers: each needs a name of its own, because actor ids begin with it")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the YAML file."""
+        path = os.environ.get(CONFIG_VARIABLE)
+        yaml = (YamlConfigSettingsSource(settings_cls, yaml_file=Path(path)),) if path else ()
+        return (init_settings, env_settings, *yaml)

@@ -1,0 +1,112 @@
+"""The closed words of the house: roles, permissions, effects, events and reason codes.
+
+Naming rules, held by `tests/unit/test_vocabulary.py`:
+
+* a permission is `subject:verb` ("image:generate"); the same word is the policy input's `action`;
+* an event of the audit log is a permission for image work, else `source:subject:action` ("auth:key:mint");
+* a reason code is `family.what-was-found` ("dlp.payment-card"). The families are closed; the second half of `dlp.*`
+  and `content.*` is open, because the security team adds detectors without a deploy.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """What a person or program is to Imprimatur; comes from the identity provider's groups and nowhere else."""
+
+    EMPLOYEE = "employee"
+    REVIEWER = "reviewer"
+    AUDITOR = "auditor"
+    POLICY_AUTHOR = "policy-author"
+    POLICY_APPROVER = "policy-approver"
+    BILLING = "billing"
+    ADMIN = "admin"
+    SERVICE = "service"
+    BREAK_GLASS = "break-glass"
+
+
+class Permission(StrEnum):
+    """`subject:verb`. Which role holds which is policy (`policies/gateway/config/roles/data.yaml`), not code."""
+
+    IMAGE_GENERATE = "image:generate"
+    IMAGE_EDIT = "image:edit"
+    IMAGE_VARY = "image:vary"
+    MODEL_LIST = "model:list"
+    CREDIT_READ = "credit:read"
+    KEY_MANAGE = "key:manage"
+    AUDIT_SEARCH = "audit:search"
+    AUDIT_PROVE = "audit:prove"
+
+
+class Effect(StrEnum):
+    """Policy's answer. Where several rules answer, deny > review > mask > allow."""
+
+    ALLOW = "allow"
+    MASK = "mask"
+    REVIEW = "review"
+    DENY = "deny"
+
+
+class Conclusion(StrEnum):
+    """How a recorded request ended, when it did not end with policy's effect alone."""
+
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Event(StrEnum):
+    """What the audit log can hold."""
+
+    IMAGE_GENERATE = "image:generate"
+    IMAGE_EDIT = "image:edit"
+    IMAGE_VARY = "image:vary"
+    SIGN_IN = "auth:session:start"
+    SIGN_IN_REFUSED = "auth:session:refuse"
+    STEP_UP = "auth:session:step-up"
+    SIGN_OUT = "auth:session:end"
+    KEY_MINT = "auth:key:mint"
+    KEY_REVOKE = "auth:key:revoke"
+    POLICY_RELOAD = "policy:bundle:activate"
+    POLICY_RELOAD_REFUSED = "policy:bundle:refuse"
+
+
+class Severity(StrEnum):
+    """How bad a finding is, in rising order."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Code(StrEnum):
+    """Reason codes that the gateway's own code can give. Policy adds `dlp.*` and `content.*` from its rule files."""
+
+    POLICY_UNAVAILABLE = "policy.unavailable"
+    POLICY_INVALID = "policy.invalid"
+    SCREENING_UNAVAILABLE = "screening.unavailable"
+    CREDITS_EMPTY = "credits.empty"
+    REQUEST_INVALID = "request.invalid"
+    MODEL_UNAVAILABLE = "model.unavailable"
+    MODEL_OVERLOADED = "model.overloaded"
+    MODEL_BROKEN = "model.broken-answer"
+    CLIENT_GONE = "client.gone"
+    INTERNAL = "internal.error"
+    CRASHED = "internal.crashed"
+
+
+REASON_CODE: Final = re.compile(
+    r"(policy|role|mfa|subject|model|count|size|hours|network|usage|dlp|content|screening|credits|request|review|client|internal)"
+    r"\.[a-z0-9]+(-[a-z0-9]+)*"
+)
+"""Every reason code, shipped or added by a rule file, matches this whole."""
+
+
+def is_reason_code(text: str) -> bool:
+    """Whether `text` may stand as a reason code."""
+    return len(text) <= 64 and REASON_CODE.fullmatch(text) is not None
