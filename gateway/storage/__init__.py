@@ -1,1 +1,1 @@
-"""Relational storage: one engine, one metadata, transactions. Each domain folder owns its own tables on that metadata."""
+"""Relational storage: one engine, one metadata, transactions. Each domain folder owns its tables on that metadata."""
