@@ -1,0 +1,77 @@
+"""`python -m model_server.embedded.train`: fetch, compose, train, and (with `--export`) write the package data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from model_server.embedded.net import NetShape
+from model_server.embedded.text import Tokenizer
+from model_server.embedded.train.compose import Batch, Composer
+from model_server.embedded.train.data import load_sprites
+from model_server.embedded.train.loop import Plan, Progress, Training, is_learning
+from model_server.embedded.train.table import load_table
+
+_TABLE_WIDTH = 128
+_SMOKE_MINUTES = 2.0
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m model_server.embedded.train", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".train"), help="folder for downloads, caches and runs")
+    parser.add_argument("--out", type=Path, default=None, help="folder of this run's checkpoint (default WORK/run)")
+    parser.add_argument("--minutes", type=float, default=600.0, help="wall minutes of training in all, over resumes")
+    parser.add_argument("--decay-minutes", type=float, default=None, help="the last minutes, decaying (default 30 %%)")
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="two minutes in a fresh folder; fails if the loss does not fall")
+    return parser.parse_args(argv)
+
+
+def _batches(composer: Composer, size: int) -> Iterator[Batch]:
+    while True:
+        yield composer.batch(size)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the training; the exit status is 1 when a smoke run did not learn."""
+    args = _arguments(argv)
+    torch.set_num_threads(args.threads)
+    work: Path = args.work
+    out: Path = args.out or work / ("smoke" if args.smoke else "run")
+    work.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    minutes = _SMOKE_MINUTES if args.smoke else args.minutes
+    decay = 0.3 * minutes if args.decay_minutes is None else args.decay_minutes
+
+    sprites = load_sprites(work)
+    table = load_table(work, _TABLE_WIDTH)
+    training = Training(NetShape(vocabulary=len(table.pieces)), table.vectors, out, args.seed)
+    if not args.smoke and training.resume():
+        print(f"resumed at step {training.step}, {training.seconds / 60:.1f} min", flush=True)
+    composer = Composer(sprites, Tokenizer(table.pieces), args.seed * 1_000_003 + training.step)
+    losses: list[float] = []
+
+    def report(progress: Progress) -> None:
+        losses.append(progress.loss)
+        print(
+            f"step {progress.step} pictures {progress.pictures} loss {progress.loss:.4f} "
+            f"{progress.rate:.1f} pictures/s {progress.minutes:.1f} min",
+            flush=True,
+        )
+
+    plan = Plan(minutes, decay, batch=args.batch, seed=args.seed, report_steps=10 if args.smoke else 50)
+    training.run(_batches(composer, args.batch), plan, report)
+    if args.smoke and not is_learning(losses):
+        print("the loss did not fall", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
