@@ -67,6 +67,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a request brought to show who sent it, exactly as it came. Its repr never shows them."""
+
+    authorization: str | None = field(default=None, repr=False)
+    cookie: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
     """What an actor asks of an image model, after the shape of each field was checked."""
 
@@ -242,6 +250,16 @@ class TokenUsage:
     text_tokens: int = 0
     image_tokens: int = 0
     output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Everything said yes and the credits are set aside; the image server is being asked now."""
+
+    request_id: RequestId
+    credits: int
+    credits_remaining: int
+    revised_prompt: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,182 @@
+"""The life of one image request, top to bottom.
+
+ 1. authenticate         who is asking                            Unauthenticated; no record, but counted
+ 2. intend               the intent is durable                    AuditUnavailable: nothing below runs
+ 3. authorise            policy on who, what, where, how often    Denied, StepUpRequired, PolicyUnavailable
+ 4. screen the prompt    findings -> policy -> allow or mask      ContentBlocked, ReviewPending
+ 5. reserve credits                                               CreditsEmpty
+ 6. forward              the masked prompt, no more               ModelUnavailable, ModelOverloaded, InvalidRequest
+ 7. moderate             findings -> policy, each picture         ContentBlocked, ReviewPending
+ 8. sign                 provenance marks (a room still empty)
+ 9. conclude             the outcome is durable, credits settled  AuditUnavailable: no picture leaves
+10. respond
+
+A step that raises ends the life: `recording.Recorder` writes the outcome and gives the credits back, also when the
+client hangs up in the middle. docs/explanation/life-of-a-request.md tells the same story in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from datetime import datetime
+
+from gateway.credits.ledger import Ledger
+from gateway.credits.prices import price
+from gateway.credits.usage import UsageCounts
+from gateway.errors import ContentBlocked, Denied, ModelBroken, ReviewPending, StepUpRequired, Unauthenticated
+from gateway.exchange import Accepted, Actor, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result, Stage
+from gateway.identity import Identity
+from gateway.observe.metrics import Metrics
+from gateway.policy import Policy, build_input
+from gateway.recording import Call, OpenRecord, Recorder
+from gateway.screening import Screening
+from gateway.upstream import ImageServer, Made
+from gateway.vocabulary import Effect
+
+
+class Pipeline:
+    """Takes calls through the ten steps. Holds no state of its own."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        recorder: Recorder,
+        policy: Policy,
+        screening: Screening,
+        ledger: Ledger,
+        usage: UsageCounts,
+        server: ImageServer,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._identity = identity
+        self._recorder = recorder
+        self._policy = policy
+        self._screening = screening
+        self._ledger = ledger
+        self._usage = usage
+        self._server = server
+        self._metrics = metrics
+        self._clock = clock
+
+    async def run(self, call: Call) -> AsyncIterator[Accepted | Progress | Partial | Result]:
+        """Accepted, then progress and partial pictures when they are asked for, then one Result; or an error of the
+        tree at any point. Close the iterator (`aclosing`) when the client is gone."""
+        stage = call.timings.stage
+        with stage("authn"):
+            actor = await self._authenticate(call)  # 1
+        async with self._recorder.open(actor, call) as (record, request):  # 2
+            await self._decide(record, request, "request")  # 3
+            prompt = await self._screen(record, request)  # 4
+            record.charge = await self._ledger.reserve(call.request_id, actor.id, price(request))  # 5
+            yield Accepted(
+                request_id=call.request_id,
+                credits=record.charge.credits,
+                credits_remaining=record.charge.remaining,
+                revised_prompt=record.revised_prompt,
+            )
+            made: Made | None = None
+            async with aclosing(self._server.generate(request, prompt, call.request_id)) as answers:  # 6
+                async for answer in answers:
+                    if isinstance(answer, Made):
+                        made = answer
+                    elif isinstance(answer, Progress) or await self._may_show(answer):
+                        yield answer
+            if made is None:
+                raise ModelBroken("The image server ended without a picture. Nothing was charged.")
+            record.pictures, record.making = made.pictures, made.making
+            await self._moderate(record, request, made.pictures)  # 7
+            pictures = made.pictures  # 8: Content Credentials and watermark go here
+            effect = Effect.MASK if record.revised_prompt is not None else Effect.ALLOW
+            left = await self._recorder.conclude(record, effect)  # 9
+            yield Result(  # 10
+                request_id=call.request_id,
+                pictures=pictures,
+                making=made.making,
+                revised_prompt=record.revised_prompt,
+                usage=made.usage,
+                size=made.size,
+                credits=record.charge.credits,
+                credits_remaining=left,
+                created=self._clock(),
+            )
+
+    async def _authenticate(self, call: Call) -> Actor:
+        try:
+            return await self._identity.authenticate(call.credentials, call.origin)
+        except Unauthenticated:
+            self._metrics.anonymous_refusals.inc()
+            raise
+
+    async def _decide(
+        self, record: OpenRecord, request: ImageRequest, stage: str, findings: Sequence[Finding] = ()
+    ) -> Decision:
+        """Policy's answer, kept in the record; raises the refusal it asks for."""
+        with record.call.timings.stage("policy"):
+            record.policy_input = build_input(
+                request_id=record.call.request_id,
+                now=self._clock(),
+                actor=record.actor,
+                request=request,
+                origin=record.call.origin,
+                usage=await self._usage.facts(record.actor.id),
+                findings=findings,
+                stage=stage,
+                cost_credits=price(request),
+                prompt_hmac=self._screening.fingerprint(request.prompt),
+            )
+            decision = await self._policy.decide(record.policy_input)
+        record.decisions.append(decision)
+        return _obey(decision, stage)
+
+    async def _screen(self, record: OpenRecord, request: ImageRequest) -> str:
+        """The prompt that may be forwarded."""
+        with record.call.timings.stage("screen"):
+            record.findings = await self._screening.screen_prompt(request.prompt)
+        decision = await self._decide(record, request, "prompt", record.findings)
+        if decision.effect is not Effect.MASK:
+            return request.prompt
+        masked = self._screening.apply_masks(request.prompt, record.findings, decision.obligations.mask)
+        # What was to be masked must not be found again: a mask that misses is a leak, so it is a refusal instead.
+        ordered = {f.detector for f in record.findings if f.id in {m.finding for m in decision.obligations.mask}}
+        replacements = {m.with_ for m in decision.obligations.mask}
+        for finding in await self._screening.screen_prompt(masked):
+            if finding.detector in ordered and masked[finding.start : finding.end] not in replacements:
+                raise ContentBlocked(_sentence(decision), stage="input", reasons=decision.reasons)
+        record.revised_prompt = masked
+        return masked
+
+    async def _may_show(self, partial: Partial) -> bool:
+        """Partial pictures pass moderation too; a doubtful one is left out, the finished one decides."""
+        picture = Picture(
+            index=partial.index, data=partial.data, media_type=partial.media_type, width=0, height=0, sha256=""
+        )
+        return not await self._screening.screen_pictures([picture])
+
+    async def _moderate(self, record: OpenRecord, request: ImageRequest, pictures: Sequence[Picture]) -> None:
+        with record.call.timings.stage("moderate"):
+            found = await self._screening.screen_pictures(pictures)
+        record.findings += found
+        await self._decide(record, request, "output", found)
+
+
+def _obey(decision: Decision, stage: Stage | str) -> Decision:
+    """`decision`, or the refusal that it is."""
+    if decision.effect is Effect.DENY:
+        if decision.obligations.step_up is not None:
+            raise StepUpRequired(_sentence(decision), step_up=decision.obligations.step_up, reasons=decision.reasons)
+        if stage == "request":
+            raise Denied(_sentence(decision), reasons=decision.reasons)
+        raise ContentBlocked(
+            _sentence(decision), stage="output" if stage == "output" else "input", reasons=decision.reasons
+        )
+    if decision.effect is Effect.REVIEW:
+        raise ReviewPending(_sentence(decision), reasons=decision.reasons)
+    return decision
+
+
+def _sentence(decision: Decision) -> str:
+    words = " ".join(dict.fromkeys(r.message for r in decision.reasons if r.message))
+    return f"{words or 'Policy does not allow this.'} Nothing was charged."

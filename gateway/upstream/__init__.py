@@ -1,0 +1,6 @@
+"""The client of any OpenAI-shaped image server: ours, or another."""
+
+from gateway.upstream.answers import Made
+from gateway.upstream.client import ImageServer
+
+__all__ = ["ImageServer", "Made"]
