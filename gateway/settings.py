@@ -72,6 +72,7 @@ class IdentitySettings(Section):
         default_factory=dict, description="Provider group -> roles. An unknown group gives nothing."
     )
     session_idle_seconds: PositiveInt = Field(1800, description="A session unused for this long ends (30 min).")
+    session_idle_admin_seconds: PositiveInt = Field(600, description="The same for people with the role admin (10 min).")
     session_absolute_seconds: PositiveInt = Field(
         28800, description="A session ends after this long, used or not (8 h)."
     )
@@ -85,6 +86,11 @@ class IdentitySettings(Section):
     key_default_days: PositiveInt = Field(30, description="How long an API key lives unless asked otherwise.")
     key_max_days: PositiveInt = Field(90, description="How long a person's API key may live at most.")
     key_mint_mfa_seconds: PositiveInt = Field(300, description="Minting a key needs MFA not older than this (5 min).")
+    groups_max_age_days: PositiveInt = Field(
+        30,
+        description="API keys rest when their owner has not signed in for this long: only a sign-in tells us that the "
+        "person is still with the company, and in which groups.",
+    )
     jwks_ttl_seconds: PositiveInt = Field(600, description="How long an issuer's keys are cached.")
     jwks_refresh_floor_seconds: PositiveInt = Field(
         30, description="At most one key fetch an issuer in this time, however many unknown key ids arrive."

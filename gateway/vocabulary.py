@@ -87,6 +87,12 @@ class Severity(StrEnum):
 class Code(StrEnum):
     """Reason codes that the gateway's own code can give. Policy adds `dlp.*` and `content.*` from its rule files."""
 
+    MFA_MISSING = "mfa.missing"
+    MFA_STALE = "mfa.stale"
+    SUBJECT_SUSPENDED = "subject.suspended"
+    SUBJECT_SIGN_IN_INVALID = "subject.sign-in-invalid"
+    SUBJECT_SIGN_IN_REFUSED = "subject.sign-in-refused"
+    SUBJECT_OTHER_PERSON = "subject.other-person"
     POLICY_UNAVAILABLE = "policy.unavailable"
     POLICY_INVALID = "policy.invalid"
     SCREENING_UNAVAILABLE = "screening.unavailable"

@@ -35,8 +35,7 @@ def ensure_installed(home: Path = HOME, say: Callable[[str], None] = print) -> P
         shutil.rmtree(home, ignore_errors=True)
         venv.create(home, with_pip=True)
         with subprocess.Popen(
-            [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-            + ["-r", str(REQUIREMENTS)],
+            [str(python), "-m", "pip", "install", "--no-input", "--progress-bar", "off", "-r", str(REQUIREMENTS)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -66,7 +66,9 @@ def _configuration(given: dict[str, Any], signing_key: dict[str, Any]) -> dict[s
             "LANGUAGE": "en",
             "AUTHENTICATION_FACTORS": ["password", "otp"],
             # Nobody edits themselves into a group, and nobody is an administrator.
-            "ACL": {"DEFAULT": {"PERMISSIONS": ["use_oidc", "edit_self"], "READ": ["user_name", "groups"], "WRITE": []}},
+            "ACL": {
+                "DEFAULT": {"PERMISSIONS": ["use_oidc", "edit_self"], "READ": ["user_name", "groups"], "WRITE": []}
+            },
         },
         "CANAILLE_OIDC": {"ACTIVE_JWKS": [signing_key], "TRUSTED_DOMAINS": ["127.0.0.1", "localhost", "::1"]},
     }
