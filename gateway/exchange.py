@@ -72,6 +72,13 @@ class Credentials:
 
     authorization: str | None = field(default=None, repr=False)
     cookie: str | None = field(default=None, repr=False)
+    csrf_token: str | None = field(default=None, repr=False)
+    method: str = "GET"
+    """HTTP method: a cookie alone never authorises an unsafe one."""
+    site_origin: str | None = None
+    """The `Origin` header."""
+    fetch_site: str | None = None
+    """The `Sec-Fetch-Site` header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

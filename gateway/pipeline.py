@@ -24,9 +24,10 @@ from datetime import datetime
 from gateway.credits.ledger import Ledger
 from gateway.credits.prices import price
 from gateway.credits.usage import UsageCounts
-from gateway.errors import ContentBlocked, Denied, ModelBroken, ReviewPending, StepUpRequired, Unauthenticated
-from gateway.exchange import Accepted, Actor, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result, Stage
+from gateway.errors import ModelBroken, Unauthenticated
+from gateway.exchange import Accepted, Actor, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result
 from gateway.identity import Identity
+from gateway.obedience import mask, obey
 from gateway.observe.metrics import Metrics
 from gateway.policy import Policy, build_input
 from gateway.recording import Call, OpenRecord, Recorder
@@ -129,7 +130,7 @@ class Pipeline:
             )
             decision = await self._policy.decide(record.policy_input)
         record.decisions.append(decision)
-        return _obey(decision, stage)
+        return obey(decision, stage)
 
     async def _screen(self, record: OpenRecord, request: ImageRequest) -> str:
         """The prompt that may be forwarded."""
@@ -138,15 +139,8 @@ class Pipeline:
         decision = await self._decide(record, request, "prompt", record.findings)
         if decision.effect is not Effect.MASK:
             return request.prompt
-        masked = self._screening.apply_masks(request.prompt, record.findings, decision.obligations.mask)
-        # What was to be masked must not be found again: a mask that misses is a leak, so it is a refusal instead.
-        ordered = {f.detector for f in record.findings if f.id in {m.finding for m in decision.obligations.mask}}
-        replacements = {m.with_ for m in decision.obligations.mask}
-        for finding in await self._screening.screen_prompt(masked):
-            if finding.detector in ordered and masked[finding.start : finding.end] not in replacements:
-                raise ContentBlocked(_sentence(decision), stage="input", reasons=decision.reasons)
-        record.revised_prompt = masked
-        return masked
+        record.revised_prompt = await mask(self._screening, request.prompt, record.findings, decision)
+        return record.revised_prompt
 
     async def _may_show(self, partial: Partial) -> bool:
         """Partial pictures pass moderation too; a doubtful one is left out, the finished one decides."""
@@ -160,23 +154,3 @@ class Pipeline:
             found = await self._screening.screen_pictures(pictures)
         record.findings += found
         await self._decide(record, request, "output", found)
-
-
-def _obey(decision: Decision, stage: Stage | str) -> Decision:
-    """`decision`, or the refusal that it is."""
-    if decision.effect is Effect.DENY:
-        if decision.obligations.step_up is not None:
-            raise StepUpRequired(_sentence(decision), step_up=decision.obligations.step_up, reasons=decision.reasons)
-        if stage == "request":
-            raise Denied(_sentence(decision), reasons=decision.reasons)
-        raise ContentBlocked(
-            _sentence(decision), stage="output" if stage == "output" else "input", reasons=decision.reasons
-        )
-    if decision.effect is Effect.REVIEW:
-        raise ReviewPending(_sentence(decision), reasons=decision.reasons)
-    return decision
-
-
-def _sentence(decision: Decision) -> str:
-    words = " ".join(dict.fromkeys(r.message for r in decision.reasons if r.message))
-    return f"{words or 'Policy does not allow this.'} Nothing was charged."

@@ -72,7 +72,9 @@ class IdentitySettings(Section):
         default_factory=dict, description="Provider group -> roles. An unknown group gives nothing."
     )
     session_idle_seconds: PositiveInt = Field(1800, description="A session unused for this long ends (30 min).")
-    session_idle_admin_seconds: PositiveInt = Field(600, description="The same for people with the role admin (10 min).")
+    session_idle_admin_seconds: PositiveInt = Field(
+        600, description="The same for people with the role admin (10 min)."
+    )
     session_absolute_seconds: PositiveInt = Field(
         28800, description="A session ends after this long, used or not (8 h)."
     )
@@ -129,6 +131,7 @@ class UpstreamSettings(Section):
         Path("state/secrets/model-server.key"),
         description="File with the secret that signs our short-lived tokens to it.",
     )
+    default_model: str = Field("imprimatur-embedded", description="Model used when a request names none.")
     connect_seconds: PositiveFloat = Field(2.0, description="Time to reach it.")
     read_seconds: PositiveFloat = Field(120.0, description="Longest silence while a picture is being made.")
     total_seconds: PositiveFloat = Field(300.0, description="Longest time one request may take in all.")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -83,6 +83,18 @@ class Ledger:
             account = await self._current(tx, ActorId(reserve.actor))
             if not await _is_closed(tx, request_id):
                 await self._give_back(tx, account, request_id, reserve.reserved_delta, month=reserve.month)
+
+    async def open_reservations(self, older_than: timedelta) -> list[RequestId]:
+        """Requests whose credits are still set aside after `older_than`."""
+        closing = entries.alias()
+        is_closed = select(closing.c.seq).where(
+            closing.c.request_id == entries.c.request_id, closing.c.kind.in_(("settle", "release"))
+        )
+        query = select(entries.c.request_id).where(
+            entries.c.kind == "reserve", entries.c.at < self._clock() - older_than, ~is_closed.exists()
+        )
+        async with self._database.reading() as tx:
+            return [RequestId(row.request_id) for row in await tx.execute(query)]
 
     async def balance(self, actor: ActorId) -> Balance:
         """What `actor` has now; grants the month's credits if this is the first look."""

@@ -1,0 +1,1 @@
+"""Thin HTTP. Routes read a request, call one thing, and write what came of it."""

@@ -1,0 +1,121 @@
+"""Results in the Images API's shapes: one JSON answer, or server-sent events."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result, TokenUsage
+
+
+def image_response(result: Result, request: ImageRequest) -> dict[str, Any]:
+    """`ImagesResponse`. `revised_prompt` stands there exactly when the model saw something else than was sent."""
+    data = []
+    for picture in result.pictures:
+        item: dict[str, Any] = {"b64_json": base64.b64encode(picture.data).decode()}
+        if result.revised_prompt is not None:
+            item["revised_prompt"] = result.revised_prompt
+        data.append(item)
+    body: dict[str, Any] = {
+        "created": int(result.created.timestamp()),
+        "data": data,
+        "background": "opaque",
+        "output_format": request.output_format,
+        "quality": request.quality,
+        "size": result.size,
+        "usage": _usage(result.usage),
+    }
+    if request.safety_identifier:
+        body["safety_identifier"] = request.safety_identifier
+    return body
+
+
+def progress_event(progress: Progress) -> bytes:
+    """Our own event, sent to pages: the Images API has none."""
+    return sse(
+        "image_generation.progress",
+        {
+            "step": progress.step,
+            "steps": progress.steps,
+            "queue_position": progress.queue_position,
+            "eta_seconds": progress.eta_seconds,
+        },
+    )
+
+
+def accepted_event(accepted: Accepted) -> bytes:
+    """Our own event: everything said yes, work begins."""
+    return sse(
+        "image_generation.accepted",
+        {
+            "request_id": accepted.request_id,
+            "credits": accepted.credits,
+            "credits_remaining": accepted.credits_remaining,
+            "revised_prompt": accepted.revised_prompt,
+        },
+    )
+
+
+def partial_event(partial: Partial, request: ImageRequest, created_at: int) -> bytes:
+    return sse(
+        "image_generation.partial_image",
+        {
+            "b64_json": base64.b64encode(partial.data).decode(),
+            "partial_image_index": partial.partial_index,
+            "index": partial.index,
+            "created_at": created_at,
+            **_facts(request, request.size),
+        },
+    )
+
+
+def completed_events(result: Result, request: ImageRequest) -> list[bytes]:
+    """One event a picture."""
+    events = []
+    for picture in result.pictures:
+        data: dict[str, Any] = {
+            "b64_json": base64.b64encode(picture.data).decode(),
+            "index": picture.index,
+            "created_at": int(result.created.timestamp()),
+            "usage": _usage(result.usage),
+            "request_id": result.request_id,
+            "credits": result.credits,
+            "credits_remaining": result.credits_remaining,
+            "seed": result.making.seed,
+            "model": result.making.model,
+            **_facts(request, result.size),
+        }
+        if result.revised_prompt is not None:
+            data["revised_prompt"] = result.revised_prompt
+        events.append(sse("image_generation.completed", data))
+    return events
+
+
+def error_event(body: Mapping[str, Any]) -> bytes:
+    return sse("error", body)
+
+
+def sse(event: str, data: Mapping[str, Any]) -> bytes:
+    """One event. JSON holds no raw newline, so one data line is enough."""
+    text = json.dumps({"type": event, **data}, separators=(",", ":"))
+    return f"event: {event}\ndata: {text}\n\n".encode()
+
+
+def _facts(request: ImageRequest, size: str) -> dict[str, Any]:
+    return {
+        "background": "opaque",
+        "output_format": request.output_format,
+        "quality": request.quality,
+        "size": size,
+    }
+
+
+def _usage(usage: TokenUsage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {"image_tokens": usage.image_tokens, "text_tokens": usage.text_tokens},
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

@@ -1,0 +1,47 @@
+"""For operators and their probes: alive, ready, and the numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from gateway.services import services_of
+
+router = APIRouter()
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers. Nothing else is asked: a probe that restarts a gateway because its database is down helps
+    nobody."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Whether a request would get through; names each part that it would get stuck at."""
+    services = services_of(request)
+    parts: dict[str, Any] = {}
+    try:
+        await services.database.ping()
+        parts["database"] = "ok"
+    except Exception as error:
+        parts["database"] = type(error).__name__
+    audit = services.audit.health()
+    parts["audit"] = "ok" if audit.writable else "refusing intents"
+    parts["policy"] = "ok" if await services.policy.ready() else "no rules in force"
+    parts["model_server"] = "ok" if await services.server.ready() else "not reachable"
+    ready = all(state == "ok" for state in parts.values())
+    body = {"status": "ready" if ready else "not ready", "parts": parts, "policy_revision": services.policy.revision}
+    return JSONResponse(body, 200 if ready else 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    services = services_of(request)
+    health = services.audit.health()
+    services.metrics.audit_backlog.set(health.backlog)
+    services.metrics.audit_past_retention.set(health.records_past_retention)
+    return Response(services.metrics.render(), media_type=services.metrics.content_type)

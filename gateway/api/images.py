@@ -1,0 +1,136 @@
+"""`POST /v1/images/generations`: JSON in, JSON or server-sent events out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Final, cast
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from gateway.api import answers, bodies
+from gateway.api.access import credentials_of, origin_of, request_id_of
+from gateway.api.connection import while_connected
+from gateway.errors import ImprimaturError
+from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result
+from gateway.observe.timing import Timings
+from gateway.problems import envelope
+from gateway.recording import Call
+from gateway.services import Services, services_of
+from gateway.vocabulary import Permission
+
+router = APIRouter()
+
+CLIENT_CLOSED_REQUEST: Final = 499
+"""nginx's word for it; nobody is there to read it, but the log line and the metrics are."""
+
+Steps = AsyncGenerator[Accepted | Progress | Partial | Result, None]
+
+
+@router.post("/v1/images/generations")
+async def generate(request: Request) -> Response:
+    """Make pictures from a prompt. Refusals are answered before a stream begins, so they carry a real status."""
+    services = services_of(request)
+    await request.body()  # whole and bounded, before anybody watches the connection
+    seen: list[ImageRequest] = []
+
+    async def read() -> ImageRequest:
+        models = await services.catalogue.models()
+        asked = bodies.generation(await bodies.read_json(request), models, services.settings.upstream.default_model)
+        seen.append(asked)
+        return asked
+
+    call = Call(
+        request_id=request_id_of(request),
+        action=Permission.IMAGE_GENERATE,
+        credentials=credentials_of(request),
+        origin=origin_of(request),
+        read=read,
+        timings=Timings(),
+    )
+    # The page asks with its cookie and draws progress; SDKs come with a bearer and know the API's own events only.
+    shows_progress = call.credentials.authorization is None
+    steps = cast(Steps, services.pipeline.run(call))
+    accepted: Accepted | None = None
+    async with while_connected(request):
+        accepted = cast(Accepted, await anext(steps))
+    if accepted is None:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    return _Answer(request, services, call, seen[0], accepted, steps, shows_progress)
+
+
+class _Answer(Response):
+    """Sends what the pipeline yields. It owns the iterator, so that however sending ends, the pipeline is closed and
+    its record concluded before this returns."""
+
+    def __init__(
+        self,
+        request: Request,
+        services: Services,
+        call: Call,
+        asked: ImageRequest,
+        accepted: Accepted,
+        steps: Steps,
+        shows_progress: bool,
+    ) -> None:
+        super().__init__()
+        self._request = request
+        self._services = services
+        self._call = call
+        self._asked = asked
+        self._accepted = accepted
+        self._steps = steps
+        self._shows_progress = shows_progress
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with while_connected(self._request), aclosing(self._steps) as steps:
+            if self._asked.stream:
+                await self._stream(steps, send)
+            else:
+                await self._once(steps, scope, receive, send)
+
+    async def _once(self, steps: Steps, scope: Scope, receive: Receive, send: Send) -> None:
+        async for step in steps:
+            if isinstance(step, Result):
+                body = answers.image_response(step, self._asked)
+                headers = self._headers(step.credits_remaining)
+                await JSONResponse(body, headers=headers)(scope, receive, send)
+
+    async def _stream(self, steps: Steps, send: Send) -> None:
+        headers = self._headers(self._accepted.credits_remaining)
+        headers |= {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",
+        }
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+        async for event in self._events(steps):
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _events(self, steps: Steps) -> AsyncIterator[bytes]:
+        created_at = int(self._services.clock().timestamp())
+        if self._shows_progress:
+            yield answers.accepted_event(self._accepted)
+        try:
+            async for step in steps:
+                if isinstance(step, Progress):
+                    if self._shows_progress:
+                        yield answers.progress_event(step)
+                elif isinstance(step, Partial):
+                    yield answers.partial_event(step, self._asked, created_at)
+                elif isinstance(step, Result):
+                    for event in answers.completed_events(step, self._asked):
+                        yield event
+        except ImprimaturError as error:
+            yield answers.error_event(envelope(error, self._call.request_id))
+
+    def _headers(self, credits_remaining: int) -> dict[str, str]:
+        return {
+            "server-timing": self._call.timings.header(),
+            "x-credits-remaining": str(credits_remaining),
+            "x-should-retry": "false",
+        }

@@ -1,0 +1,71 @@
+"""`create_app`: the web application and its lifespan. Nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from gateway import __version__, problems, web
+from gateway.api import auth, health, images, keys, models, studio
+from gateway.api.edge import Edge
+from gateway.observe.metrics import Metrics
+from gateway.settings import Settings
+from gateway.wiring import open_services
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway as an ASGI app. Opens its parts when the server starts it, closes them when it stops."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, metrics) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Imprimatur",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # Swagger's page loads scripts from a CDN, which our policy forbids
+        redoc_url=None,
+    )
+    problems.install(app, web.problem_page)
+    for part in (images, models, studio, auth, keys, health):
+        app.include_router(part.router)
+    app.include_router(web.router())
+    web.mount_static(app)
+    app.add_middleware(
+        Edge,
+        metrics=metrics,
+        csp=content_security_policy(settings),
+        max_body_bytes=settings.server.max_body_bytes,
+        max_in_flight=settings.server.max_in_flight,
+        hsts=settings.server.public_url.startswith("https://"),
+    )
+    return app
+
+
+def content_security_policy(settings: Settings) -> str:
+    """One policy for every answer, without any `unsafe-`. `blob:` and `data:` are for pictures that a script received
+    as bytes; the provider's origin is a form target because signing out posts there through a redirect."""
+    issuers = sorted({"{0.scheme}://{0.netloc}".format(urlsplit(p.issuer)) for p in settings.identity.providers})
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data: blob:",
+            "font-src 'self'",
+            "connect-src 'self'",
+            " ".join(("form-action 'self'", *issuers)),
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )

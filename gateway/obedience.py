@@ -1,0 +1,47 @@
+"""Doing what policy decided: raise the refusal it asks for, replace what it wants masked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.errors import ContentBlocked, Denied, ReviewPending, StepUpRequired
+from gateway.exchange import Decision, Finding
+from gateway.screening import Screening
+from gateway.vocabulary import Effect
+
+
+def obey(decision: Decision, stage: str) -> Decision:
+    """`decision` when it lets the request go on; else raises StepUpRequired, Denied, ContentBlocked, ReviewPending."""
+    if decision.effect is Effect.DENY:
+        if decision.obligations.step_up is not None:
+            raise StepUpRequired(_sentence(decision), step_up=decision.obligations.step_up, reasons=decision.reasons)
+        if stage == "request":
+            raise Denied(_sentence(decision), reasons=decision.reasons)
+        raise _blocked(decision, stage)
+    if decision.effect is Effect.REVIEW:
+        raise ReviewPending(_sentence(decision), reasons=decision.reasons)
+    return decision
+
+
+async def mask(screening: Screening, prompt: str, findings: Sequence[Finding], decision: Decision) -> str:
+    """`prompt` with every span that policy ordered replaced. Raises ContentBlocked when a mask missed: what was to be
+    masked must not be found again, because a mask that misses is a leak."""
+    orders = decision.obligations.mask
+    masked = screening.apply_masks(prompt, findings, orders)
+    ordered = {order.finding for order in orders}
+    detectors = {finding.detector for finding in findings if finding.id in ordered}
+    replacements = {order.with_ for order in orders}
+    for finding in await screening.screen_prompt(masked):
+        if finding.detector in detectors and masked[finding.start : finding.end] not in replacements:
+            raise _blocked(decision, "prompt")
+    return masked
+
+
+def _blocked(decision: Decision, stage: str) -> ContentBlocked:
+    where = "output" if stage == "output" else "input"
+    return ContentBlocked(_sentence(decision), stage=where, reasons=decision.reasons)
+
+
+def _sentence(decision: Decision) -> str:
+    words = " ".join(dict.fromkeys(reason.message for reason in decision.reasons if reason.message))
+    return f"{words or 'Policy does not allow this.'} Nothing was charged."

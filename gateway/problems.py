@@ -1,0 +1,146 @@
+"""Errors as clients read them: OpenAI's envelope for programs, a page for people, the same facts in both.
+
+`x-should-retry: false` on every refusal keeps the OpenAI SDK from sending one refused click three times; step-up is a
+401 with RFC 9470's challenge, never a 409 (which that SDK retries).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from gateway.errors import ContentBlocked, ImprimaturError, InvalidRequest, NotFound, StepUpRequired, Unauthenticated
+from gateway.exchange import Reason
+
+log = logging.getLogger(__name__)
+
+Page = Callable[[Request, int, Mapping[str, Any]], Response]
+"""Draws the page of a problem: (request, status, context). The web room's; handed in so that it stays above us."""
+
+TITLES: Final[Mapping[int, str]] = {
+    400: "That request can't be made",
+    401: "Please sign in",
+    402: "Not enough credits",
+    403: "Not allowed",
+    404: "Nothing here",
+    405: "Nothing here",
+    413: "Too large",
+    415: "Not a format we read",
+    429: "A little slower, please",
+    502: "The image server failed",
+    503: "Something of ours is down",
+}
+
+
+def envelope(error: ImprimaturError, request_id: str) -> dict[str, Any]:
+    """OpenAI's error object, with our reasons beside it."""
+    body: dict[str, Any] = {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+        "decision_id": request_id,
+    }
+    if error.reasons:
+        body["reasons"] = [_reason(reason) for reason in error.reasons]
+    if isinstance(error, ContentBlocked):
+        body["moderation_details"] = {"moderation_stage": error.stage, "categories": list(error.categories)}
+    return {"error": body}
+
+
+def headers(error: ImprimaturError, metadata_url: str) -> dict[str, str]:
+    """What a client must know before it reads the body."""
+    found = {"x-should-retry": "true" if error.retry else "false"}
+    if error.retry_after_seconds is not None:
+        found["retry-after"] = str(max(1, round(error.retry_after_seconds)))
+    if isinstance(error, StepUpRequired):
+        # RFC 9470, section 3; RFC 9728, section 5.1 for the metadata's address.
+        challenge = (
+            'Bearer error="insufficient_user_authentication", '
+            'error_description="A more recent second factor is required", '
+            f'max_age="{error.step_up.max_age_seconds}", resource_metadata="{metadata_url}"'
+        )
+        found["www-authenticate"] = challenge + (f', acr_values="{error.step_up.acr}"' if error.step_up.acr else "")
+    elif isinstance(error, Unauthenticated):
+        found["www-authenticate"] = f'Bearer resource_metadata="{metadata_url}"'
+    return found
+
+
+def install(app: FastAPI, page: Page) -> None:
+    """Every way a request can go wrong ends here."""
+
+    @app.exception_handler(ImprimaturError)
+    async def _ours(request: Request, error: ImprimaturError) -> Response:
+        return _answer(request, page, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _malformed(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0] if error.errors() else {"loc": (), "msg": "malformed"}
+        where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+        return _answer(request, page, InvalidRequest(f"{where or 'request'}: {first['msg']}.", param=where or None))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        if error.status_code in (404, 405):
+            answer = _answer(request, page, NotFound("There is nothing at this address."))
+            answer.headers.update(error.headers or {})
+            return answer
+        return _answer(request, page, InvalidRequest(str(error.detail)))
+
+    @app.exception_handler(Exception)
+    async def _crash(request: Request, error: Exception) -> Response:
+        log.error("request.crashed", exc_info=error)
+        return _answer(
+            request,
+            page,
+            ImprimaturError("Something went wrong on our side. Your operators can find it by the request id."),
+        )
+
+
+def _answer(request: Request, page: Page, error: ImprimaturError) -> Response:
+    request_id = request.scope.get("state", {}).get("request_id", "")
+    metadata_url = f"{str(request.base_url).rstrip('/')}/.well-known/oauth-protected-resource"
+    extra = headers(error, metadata_url)
+    if not _wants_page(request):
+        return JSONResponse(envelope(error, request_id), error.status, headers=extra)
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = here if request.method == "GET" else "/"
+    if isinstance(error, StepUpRequired):
+        query = urlencode({"max_age": error.step_up.max_age_seconds, "return_to": back})
+        return RedirectResponse(f"/auth/step-up?{query}", 303)
+    if isinstance(error, Unauthenticated) and not request.url.path.startswith("/auth/"):
+        return RedirectResponse("/welcome?" + urlencode({"return_to": back}), 303)
+    context = {
+        "status": error.status,
+        "code": error.code,
+        "title": TITLES.get(error.status, "Something went wrong"),
+        "message": error.message,
+        "reasons": [_reason(reason) for reason in error.reasons],
+        "request_id": request_id,
+    }
+    answer = page(request, error.status, context)
+    answer.headers.update(extra)
+    return answer
+
+
+def _wants_page(request: Request) -> bool:
+    if request.url.path.startswith(("/v1/", "/healthz", "/readyz", "/metrics", "/.well-known/")):
+        return False
+    accept = request.headers.get("accept", "")
+    return "text/html" in accept and "application/json" not in accept.split("text/html")[0]
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    found: dict[str, Any] = {"code": reason.code, "message": reason.message, "severity": reason.severity}
+    if reason.help:
+        found["help"] = reason.help
+    if reason.span is not None:
+        found["span"] = list(reason.span)
+    return found

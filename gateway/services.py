@@ -1,0 +1,82 @@
+"""What routes may reach: built once by `wiring.py`, found at `request.app.state.services`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+
+from audit import AuditLog, Entry, Subject
+from audit import AuditUnavailable as LogUnavailable
+from gateway.credits import Ledger
+from gateway.credits.usage import UsageCounts
+from gateway.errors import AuditUnavailable
+from gateway.exchange import Actor, Origin
+from gateway.identity import Identity
+from gateway.observe.metrics import Metrics
+from gateway.pipeline import Pipeline
+from gateway.policy import Policy
+from gateway.recording import subject_of
+from gateway.screening import Screening
+from gateway.settings import Settings
+from gateway.storage.database import Database
+from gateway.upstream import ImageServer
+from gateway.upstream.catalogue import Catalogue
+from gateway.vocabulary import Event
+
+NOBODY = Subject(actor="-", display="not signed in")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    settings: Settings
+    clock: Callable[[], datetime]
+    database: Database
+    identity: Identity
+    policy: Policy
+    screening: Screening
+    ledger: Ledger
+    usage: UsageCounts
+    audit: AuditLog
+    server: ImageServer
+    catalogue: Catalogue
+    pipeline: Pipeline
+    metrics: Metrics
+
+    async def record(
+        self,
+        event: Event,
+        actor: Actor | None,
+        origin: Origin,
+        *,
+        effect: str = "allow",
+        reasons: Sequence[str] = (),
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
+        """An event of the log that is no image request; durable when it returns. Raises AuditUnavailable: the caller
+        must then not do what it was about to do."""
+        entry = Entry(
+            action=event,
+            subject=NOBODY if actor is None else subject_of(actor),
+            effect=effect,
+            reasons=tuple(reasons),
+            content={"ip": origin.ip, "user_agent": origin.user_agent, **(content or {})},
+            index={"network": (origin.ip,)},
+        )
+        try:
+            await self.audit.note(entry)
+        except LogUnavailable as error:
+            raise AuditUnavailable(
+                "The audit log can't be written, so nothing was done. Try again in a moment.", retry_after_seconds=5
+            ) from error
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that `request` came to."""
+    services = request.app.state.services
+    if not isinstance(services, Services):
+        raise TypeError("app.state.services is not set: the app was made without create_app")
+    return services

@@ -1,0 +1,116 @@
+"""The composition root: the only module that chooses adapters. Everything else is handed what it needs.
+
+The same code runs on a laptop and in a company; what differs is chosen here, from the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+from audit import AuditLog, AuditSettings
+from gateway.credits import Ledger
+from gateway.credits.usage import UsageCounts
+from gateway.identity import Identity
+from gateway.observe.metrics import Metrics
+from gateway.pipeline import Pipeline
+from gateway.policy import Policy
+from gateway.recording import Recorder
+from gateway.screening import Screening
+from gateway.services import Services
+from gateway.settings import Settings
+from gateway.storage.database import Database
+from gateway.sweeper import Sweeper
+from gateway.upstream import ImageServer
+from gateway.upstream.badge import Badge
+from gateway.upstream.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+
+def make_clock(settings: Settings) -> Callable[[], datetime]:
+    """The gateway's own clock."""
+    offset = timedelta(seconds=settings.server.clock_offset_seconds)
+    if offset:
+        log.warning("clock.shifted", extra={"fields": {"seconds": settings.server.clock_offset_seconds}})
+    return lambda: datetime.now(UTC) + offset
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
+    """Everything, opened in order and closed in reverse. Raises what the first part that can't open raises."""
+    clock = make_clock(settings)
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.push_async_callback(database.aclose)
+        audit = await AuditLog.open(audit_settings(settings), clock=clock)
+        stack.push_async_callback(audit.aclose)
+        identity = Identity(settings.identity, settings.server.public_url, database, clock)
+        stack.push_async_callback(identity.aclose)
+        policy = await Policy.open(
+            settings.policy, on_reload=lambda ok: metrics.policy_reloads.labels("loaded" if ok else "refused").inc()
+        )
+        stack.push_async_callback(policy.aclose)
+        screening = Screening(settings.screening, settings.policy.directory)
+        stack.push_async_callback(screening.aclose)
+        # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
+        server = ImageServer(settings.upstream, Badge(settings.upstream.secret_path, lambda: datetime.now(UTC)))
+        stack.push_async_callback(server.aclose)
+
+        ledger = Ledger(database, settings.credits, clock)
+        usage = UsageCounts(database, clock)
+        recorder = Recorder(audit, ledger, usage, metrics, clock)
+        pipeline = Pipeline(
+            identity=identity,
+            recorder=recorder,
+            policy=policy,
+            screening=screening,
+            ledger=ledger,
+            usage=usage,
+            server=server,
+            metrics=metrics,
+            clock=clock,
+        )
+        sweeper = Sweeper(audit, ledger, metrics, settings.audit)
+        # One process owns the log, so a ticket that is open at start belongs to nobody alive.
+        await sweeper.sweep(timedelta(0))
+        sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
+        stack.push_async_callback(_stop, sweeping)
+        yield Services(
+            settings=settings,
+            clock=clock,
+            database=database,
+            identity=identity,
+            policy=policy,
+            screening=screening,
+            ledger=ledger,
+            usage=usage,
+            audit=audit,
+            server=server,
+            catalogue=Catalogue(server),
+            pipeline=pipeline,
+            metrics=metrics,
+        )
+
+
+def audit_settings(settings: Settings) -> AuditSettings:
+    """The log's own settings, from ours."""
+    section = settings.audit
+    return AuditSettings(
+        directory=section.directory,
+        kek_path=section.kek_path,
+        signing_key_path=section.signing_key_path,
+        witness_path=section.witness_path,
+        origin=section.origin,
+        retention_days=section.retention_days,
+        create_keys=section.create_keys,
+    )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
