@@ -1,0 +1,174 @@
+{{- define "imprimatur.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "imprimatur.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "imprimatur.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "imprimatur.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What every pod of this release carries; the default-deny rule selects by it. */}}
+{{- define "imprimatur.selector" -}}
+app.kubernetes.io/name: {{ include "imprimatur.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "imprimatur.labels" -}}
+{{ include "imprimatur.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* (dict "image" <image values> "root" $) -> reference; a digest wins over a tag. */}}
+{{- define "imprimatur.image" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .image.repository (default .root.Chart.AppVersion .image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pod Security "restricted": the pod's half. */}}
+{{- define "imprimatur.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: {{ .Values.podSecurity.runAsUser }}
+runAsGroup: {{ .Values.podSecurity.runAsGroup }}
+fsGroup: {{ .Values.podSecurity.fsGroup }}
+# Only a fresh volume is walked: a walk on each start would add group rights to the log's private key files.
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* Pod Security "restricted": the container's half. */}}
+{{- define "imprimatur.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Placement shared by both workloads: (dict "values" .Values.gateway) */}}
+{{- define "imprimatur.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* A mounted Secret belongs to root, and its group may read it once fsGroup is set; the key files' own check (nobody
+     but the owner) would refuse that. So they are copied into memory that only this pod sees, readable by its user alone. */}}
+{{- define "imprimatur.privateSecrets" -}}
+- name: private-secrets
+  image: {{ .image | quote }}
+  imagePullPolicy: {{ .pullPolicy }}
+  command: [/bin/sh, -c]
+  args:
+    - umask 077 && mkdir -p /run/imprimatur/secrets && cp -Lf /run/mounted-secrets/* /run/imprimatur/secrets/
+  securityContext:
+    {{- include "imprimatur.containerSecurityContext" . | nindent 4 }}
+  resources:
+    requests: {cpu: 10m, memory: 16Mi}
+    limits: {memory: 64Mi}
+  volumeMounts:
+    - {name: mounted-secrets, mountPath: /run/mounted-secrets, readOnly: true}
+    - {name: private-secrets, mountPath: /run/imprimatur}
+{{- end -}}
+
+{{- define "imprimatur.privateSecretsVolume" -}}
+- name: private-secrets
+  emptyDir: {medium: Memory, sizeLimit: 1Mi}
+{{- end -}}
+
+{{- define "imprimatur.databaseUrl" -}}
+{{- if .Values.database.host -}}
+{{- with .Values.database -}}
+{{- printf "postgresql+asyncpg://%s@%s:%d/%s?ssl=%s" .user .host (int .port) .name .tls.mode -}}
+{{- end -}}
+{{- else -}}
+sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
+{{- end -}}
+{{- end -}}
+
+{{/* The password comes from a file in pgpass form; the driver itself refuses it when others can read it. */}}
+{{- define "imprimatur.databaseEnv" -}}
+{{- if .Values.database.host }}
+- name: PGPASSFILE
+  value: /run/imprimatur/secrets/pgpass
+- name: PGSSLROOTCERT
+  value: {{ ternary "/run/database-ca/ca.crt" "/etc/ssl/certs/ca-certificates.crt" (ne .Values.database.tls.caSecret "") }}
+{{- end }}
+{{- end -}}
+
+{{- define "imprimatur.databaseCaVolume" -}}
+{{- if and .Values.database.host .Values.database.tls.caSecret }}
+- name: database-ca
+  secret:
+    secretName: {{ .Values.database.tls.caSecret }}
+    items: [{key: {{ .Values.database.tls.caKey }}, path: ca.crt}]
+{{- end }}
+{{- end -}}
+
+{{- define "imprimatur.databaseCaMount" -}}
+{{- if and .Values.database.host .Values.database.tls.caSecret }}
+- {name: database-ca, mountPath: /run/database-ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "imprimatur.databaseSecretSource" -}}
+- secret:
+    name: {{ .Values.database.existingSecret }}
+    items: [{key: {{ .Values.database.pgpassKey }}, path: pgpass}]
+{{- end -}}
+
+{{- define "imprimatur.upstreamUrl" -}}
+{{- if .Values.modelServer.enabled -}}
+http://{{ include "imprimatur.fullname" . }}-model-server:8101
+{{- else -}}
+{{- required "modelServer.externalUrl: name an image server, or set modelServer.enabled" .Values.modelServer.externalUrl -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The settings file. What the chart decides overrides what the values say; the schema refuses to be asked. */}}
+{{- define "imprimatur.settings" -}}
+{{- $secrets := "/run/imprimatur/secrets" -}}
+{{- $copied := and (eq .Values.policy.engine "opa") (not .Values.policy.existingClaim) -}}
+{{- $policy := dict "engine" .Values.policy.engine "directory" (ternary "/policies" .Values.policy.imagePath (or $copied (ne .Values.policy.existingClaim ""))) -}}
+{{- if eq .Values.policy.engine "opa" -}}
+{{- $_ := set $policy "opa_url" "http://127.0.0.1:8181" -}}
+{{- end -}}
+{{- $decided := dict
+  "database_url" (include "imprimatur.databaseUrl" .)
+  "server" (dict "host" "0.0.0.0" "port" 8100)
+  "identity" (dict "secret_path" (printf "%s/identity.key" $secrets))
+  "policy" $policy
+  "screening" (dict "secret_path" (printf "%s/screening.key" $secrets))
+  "upstream" (dict "url" (include "imprimatur.upstreamUrl" .) "secret_path" (printf "%s/model-server.key" $secrets))
+  "audit" (dict
+    "directory" "/var/lib/imprimatur/audit"
+    "kek_path" (printf "%s/audit-kek.key" $secrets)
+    "signing_key_path" (printf "%s/audit-signing.key" $secrets)
+    "witness_path" "/var/lib/imprimatur-witness/checkpoints.txt")
+-}}
+{{- toYaml (mergeOverwrite (deepCopy .Values.config) $decided) -}}
+{{- end -}}
+
+{{/* An edge that the settings need but nobody named would fail at three in the morning; it fails here instead. */}}
+{{- define "imprimatur.needEdge" -}}
+{{- if and .needed (not .edges) -}}
+{{- fail (printf "networkPolicy.%s: name where it is (%s), or the default-deny rule keeps the gateway from it" .path .why) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,39 @@
+"""What we promise of every rendered chart beyond Kubernetes' own schemas. Each rule yields sentences of complaint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from helm.charts import Rendered
+from helm.rules.network import only_named_edges_are_open
+from helm.rules.pods import (
+    containers_are_restricted,
+    disruption_is_bounded,
+    images_are_pinned,
+    migration_comes_first,
+    pods_answer_probes_and_stop_gently,
+    pods_are_restricted,
+    the_log_has_one_writer,
+)
+from helm.rules.settings import (
+    keys_go_where_they_are_needed,
+    model_server_settings_are_its_own,
+    settings_are_the_gateways,
+)
+
+Rule = Callable[[Rendered], Iterator[str]]
+
+RULES: Final[tuple[Rule, ...]] = (
+    pods_are_restricted,
+    containers_are_restricted,
+    images_are_pinned,
+    pods_answer_probes_and_stop_gently,
+    the_log_has_one_writer,
+    disruption_is_bounded,
+    migration_comes_first,
+    settings_are_the_gateways,
+    model_server_settings_are_its_own,
+    keys_go_where_they_are_needed,
+    only_named_edges_are_open,
+)

@@ -1,0 +1,116 @@
+"""What the mounted settings promise: each is known to the program that reads it, and fits the pod it runs in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.settings import CONFIG_VARIABLE, Settings
+from helm.charts import HTTP_PORTS, Rendered, containers
+from model_server.settings import ENVIRONMENT_PREFIX
+from model_server.settings import Settings as ModelServerSettings
+
+
+def settings_are_the_gateways(chart: Rendered) -> Iterator[str]:
+    """The mounted file is read by the gateway's own settings, which refuse unknown names and wrong types."""
+    for config in chart.of_kind("ConfigMap"):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "imprimatur.yaml"
+            path.write_text(config["data"]["imprimatur.yaml"], "utf-8")
+            with _environment({CONFIG_VARIABLE: str(path)}):
+                try:
+                    settings = Settings()
+                except ValidationError as error:
+                    yield f"{config['metadata']['name']}: {error.error_count()} settings refused: {error}"
+                    continue
+        yield from _settings_fit_the_pod(chart, settings)
+
+
+def model_server_settings_are_its_own(chart: Rendered) -> Iterator[str]:
+    """Every variable of its container is one it knows, with a value it takes, and callers need a token."""
+    for name, pod in chart.pods():
+        if name != "model-server":
+            continue
+        container = pod["spec"]["containers"][0]
+        env = {v["name"]: v["value"] for v in container["env"] if v["name"].startswith(ENVIRONMENT_PREFIX)}
+        for variable in env:
+            if variable.removeprefix(ENVIRONMENT_PREFIX).lower() not in ModelServerSettings.model_fields:
+                yield f"model-server: no setting is read from {variable}"
+        with _environment(env):
+            try:
+                settings = ModelServerSettings()
+            except ValueError as error:
+                yield f"model-server: {error}"
+                continue
+        if settings.insecure_no_auth or settings.token_secret_path != Path("/run/imprimatur/secrets/model-server.key"):
+            yield "model-server: serves callers without a token"
+        mounts = {m["mountPath"]: bool(m.get("readOnly")) for m in container["volumeMounts"]}
+        if settings.path is not None and not mounts.get("/models"):
+            yield "model-server: its model is not on a read-only volume"
+
+
+def keys_go_where_they_are_needed(chart: Rendered) -> Iterator[str]:
+    """The model server sees one key, a migration none of the log's, and no pod mounts a Secret as it stands."""
+    keys = chart.values["secrets"]["existingSecret"]
+    allowed: dict[str, set[str]] = {"model-server": {"model-server.key"}, "migrate": set()}
+    for name, pod in chart.pods():
+        for volume in pod["spec"].get("volumes", ()):
+            for source in volume.get("projected", {}).get("sources", ()):
+                secret = source.get("secret", {})
+                if secret.get("name") != keys:
+                    continue
+                items = {item["key"] for item in secret.get("items", ())} or {"every key"}
+                if name in allowed and not items <= allowed[name]:
+                    yield f"{name}: sees {', '.join(sorted(items))}"
+        for container in containers(pod):
+            mounted = {m["name"] for m in container.get("volumeMounts", ())}
+            if "mounted-secrets" in mounted and container["name"] != "private-secrets":
+                yield f"{name}/{container['name']}: reads secrets that its group can read too"
+
+
+def _settings_fit_the_pod(chart: Rendered, settings: Settings) -> Iterator[str]:
+    mounts = {
+        m["mountPath"]: bool(m.get("readOnly"))
+        for m in chart.component("Deployment", "gateway")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    }
+    for path in (settings.audit.directory, settings.audit.witness_path.parent):
+        root = next((m for m in mounts if path.is_relative_to(m)), None)
+        if root is None or mounts[root]:
+            yield f"{path} is not on a volume that can be written"
+    secrets = [
+        settings.identity.secret_path,
+        settings.screening.secret_path,
+        settings.upstream.secret_path,
+        settings.audit.kek_path,
+        settings.audit.signing_key_path,
+        *(p.client_secret_path for p in settings.identity.providers if p.client_secret_path),
+    ]
+    for path in secrets:
+        if path.parent != Path("/run/imprimatur/secrets"):
+            yield f"{path} is not among the mounted secrets"
+    if settings.audit.directory in settings.audit.witness_path.parents:
+        yield "the witness lies beside the log it is to witness"
+    if not settings.identity.cookie_secure or settings.audit.create_keys or settings.server.clock_offset_seconds:
+        yield "a setting for laptops is on"
+    if settings.server.port != HTTP_PORTS["gateway"]:
+        yield f"the gateway listens on {settings.server.port}, its probes ask {HTTP_PORTS['gateway']}"
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables instead of our own that begin with IMPRIMATUR_, while the block runs."""
+    saved = {k: v for k, v in os.environ.items() if k.startswith("IMPRIMATUR_")}
+    try:
+        for name in saved:
+            del os.environ[name]
+        os.environ.update(variables)
+        yield
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update(saved)
