@@ -1,0 +1,82 @@
+"""The audit log: encrypted, provable, searchable, gone after thirty days. Usable without the gateway.
+
+What a user may rely on:
+
+- a record is durable (fsynced) when the call that wrote it returns; if it cannot be, ``AuditUnavailable``;
+- who and what is sealed with AES-256-GCM under keys of the day; the keys are destroyed after retention;
+- every record is a leaf of a Merkle tree (RFC 6962) with signed checkpoints; ``python -m audit verify`` checks all of
+  it offline with nothing but a public key;
+- nobody searches or opens anything through this package without a durable record of it first.
+"""
+
+from __future__ import annotations
+
+from audit.canonical import JSON
+from audit.errors import (
+    AuditError,
+    AuditUnavailable,
+    ContentDestroyed,
+    EntryInvalid,
+    KeyRefused,
+    QueryInvalid,
+    RecordNotFound,
+    SnapshotRefused,
+    StoreDamaged,
+    StoreError,
+    StoreInUse,
+    StoreRolledBack,
+    TicketConcluded,
+    TicketError,
+    TicketExpired,
+    TicketUnknown,
+)
+from audit.health import DiskState, Health
+from audit.ids import new_event_id
+from audit.log import AuditLog
+from audit.note import VerifierKey
+from audit.proof import Proof
+from audit.query import OpenedRecord, Page, Query, RecordView, RequestRow
+from audit.record import Effect, Entry, Envelope, OpenTicket, Phase, RecordRef, Subject, Ticket
+from audit.retention import PurgeReceipt
+from audit.settings import AuditSettings
+
+__all__ = [
+    "JSON",
+    "AuditError",
+    "AuditLog",
+    "AuditSettings",
+    "AuditUnavailable",
+    "ContentDestroyed",
+    "DiskState",
+    "Effect",
+    "Entry",
+    "EntryInvalid",
+    "Envelope",
+    "Health",
+    "KeyRefused",
+    "OpenTicket",
+    "OpenedRecord",
+    "Page",
+    "Phase",
+    "Proof",
+    "PurgeReceipt",
+    "Query",
+    "QueryInvalid",
+    "RecordNotFound",
+    "RecordRef",
+    "RecordView",
+    "RequestRow",
+    "SnapshotRefused",
+    "StoreDamaged",
+    "StoreError",
+    "StoreInUse",
+    "StoreRolledBack",
+    "Subject",
+    "Ticket",
+    "TicketConcluded",
+    "TicketError",
+    "TicketExpired",
+    "TicketUnknown",
+    "VerifierKey",
+    "new_event_id",
+]

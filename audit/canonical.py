@@ -1,0 +1,118 @@
+"""One way to turn fields into bytes, so that what is hashed or authenticated has one meaning.
+
+``encode`` writes each field as ``tag (1 byte) || length (4 bytes, big endian) || data``:
+
+=====  ===================  =====================================================
+tag    Python               data
+=====  ===================  =====================================================
+``s``  ``str``              UTF-8 (lone surrogates allowed, as ``surrogatepass``)
+``i``  ``int``              ASCII decimal, ``-`` before negatives, no leading zero
+``b``  ``bytes``            as they are
+``n``  ``None``             nothing
+``l``  ``tuple`` of these   ``encode`` of its items
+=====  ===================  =====================================================
+
+The encoding is injective: different field lists never give the same bytes, because every field carries its type and
+its length (``("ab", "c")`` against ``("a", "bc")`` is the classic attack on plain concatenation). ``decode`` is its
+inverse and refuses everything ``encode`` would not have written. The first field is always a label that names the
+purpose and its version, so bytes made for one purpose are never valid for another.
+
+Sealed bodies are JSON (``dump_json``); they need no canonical form, since their ciphertext is what is hashed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, Union
+
+JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
+Field: TypeAlias = Union[str, int, bytes, "tuple[Field, ...]", None]
+
+_LENGTH_BYTES = 4
+_MAX_FIELD_BYTES = 2 ** (8 * _LENGTH_BYTES) - 1
+
+
+def encode(*fields: Field) -> bytes:
+    """Encode fields injectively. Raises ``TypeError`` for a type outside the table (``bool`` and ``float`` too)."""
+    parts: list[bytes] = []
+    for field in fields:
+        if type(field) is str:
+            tag, data = b"s", field.encode("utf-8", "surrogatepass")
+        elif type(field) is bytes:
+            tag, data = b"b", field
+        elif type(field) is int:  # not isinstance: a bool must not pass for 0 or 1
+            tag, data = b"i", str(field).encode()
+        elif field is None:
+            tag, data = b"n", b""
+        elif type(field) is tuple:
+            tag, data = b"l", encode(*field)
+        else:
+            raise TypeError(f"cannot encode a {type(field).__name__}")
+        if len(data) > _MAX_FIELD_BYTES:
+            raise ValueError(f"field too long: expected at most {_MAX_FIELD_BYTES} bytes, got {len(data)}")
+        parts.append(tag + len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+    return b"".join(parts)
+
+
+def decode(data: bytes) -> tuple[Field, ...]:
+    """Inverse of ``encode``. Raises ``ValueError`` for anything that ``encode`` would not have written."""
+    fields: list[Field] = []
+    at = 0
+    while at < len(data):
+        start = at + 1 + _LENGTH_BYTES
+        end = start + int.from_bytes(data[at + 1 : start], "big")
+        if start > len(data) or end > len(data):
+            raise ValueError("field is cut short")
+        fields.append(_decode_one(data[at : at + 1], data[start:end]))
+        at = end
+    return tuple(fields)
+
+
+def _decode_one(tag: bytes, data: bytes) -> Field:
+    if tag == b"s":
+        return data.decode("utf-8", "surrogatepass")
+    if tag == b"b":
+        return data
+    if tag == b"i":
+        number = int(data)
+        if b"%d" % number != data:  # "007", "+7", "7 " would be second spellings of one value
+            raise ValueError("integer is not in its one spelling")
+        return number
+    if tag == b"n":
+        if data:
+            raise ValueError("nothing must be empty")
+        return None
+    if tag == b"l":
+        return decode(data)
+    raise ValueError("unknown field type")
+
+
+def dump_json(value: JSON) -> bytes:
+    """A JSON body for sealing. Raises ``ValueError`` for what JSON cannot carry (NaN, cycles, other types).
+
+    Lone surrogates (a client may send the JSON escape ``\\ud800``) survive: a prompt must not be able to make its
+    own record impossible.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        # The original message may quote the content, so it is not chained.
+        raise ValueError("content is not JSON (check for NaN, cycles, depth, or a type JSON does not know)") from None
+    return text.encode("utf-8", "surrogatepass")
+
+
+def load_json_object(data: bytes) -> dict[str, Any]:
+    """Inverse of ``dump_json`` for a mapping (tuples come back as lists). Raises ``ValueError`` for anything else."""
+    value = json.loads(data.decode("utf-8", "surrogatepass"))
+    if not isinstance(value, dict):
+        raise ValueError("expected a JSON object")
+    return value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+        return list(value)
+    raise TypeError

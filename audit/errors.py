@@ -1,0 +1,89 @@
+"""Everything that can go wrong with the log, as one tree.
+
+::
+
+    AuditError
+    ├── EntryInvalid            (also ValueError) the entry breaks a rule of record.py; nothing was written
+    ├── QueryInvalid            (also ValueError) a query or cursor breaks a rule of query.py; nothing was written
+    ├── AuditUnavailable        the record is not durable: whoever asked must not go on
+    ├── TicketError
+    │   ├── TicketConcluded     the ticket already has its outcome (or is getting it now)
+    │   ├── TicketUnknown       this log never opened the ticket
+    │   └── TicketExpired       the ticket's day is past retention, its keys are destroyed
+    ├── RecordNotFound
+    ├── ContentDestroyed        the day's keys are destroyed: nobody can read this any more
+    ├── KeyRefused              a key file that must not be used: permissions, length, another key, a destroyed day
+    └── StoreError
+        ├── StoreInUse          another process holds the directory
+        ├── StoreDamaged        the files contradict each other; run `python -m audit verify`
+        │   └── StoreRolledBack the files are older than a checkpoint that a witness holds
+        └── SnapshotRefused     this is a copy; going on with it would fork the log
+
+No message carries content, a person, a key or a token: paths, days, sequence numbers and event ids only.
+"""
+
+from __future__ import annotations
+
+
+class AuditError(Exception):
+    """Base of all errors of the audit log."""
+
+
+class EntryInvalid(AuditError, ValueError):
+    """The entry breaks a rule of ``record.py``. Nothing was written."""
+
+
+class QueryInvalid(AuditError, ValueError):
+    """The query breaks a rule of ``query.py``. Nothing was read; the access was not recorded."""
+
+
+class AuditUnavailable(AuditError):
+    """The record could not be made durable. Fail closed: what it was to precede must not happen."""
+
+
+class TicketError(AuditError):
+    """A ticket cannot be concluded."""
+
+
+class TicketConcluded(TicketError):
+    """The ticket already has an outcome, or another call is writing it."""
+
+
+class TicketUnknown(TicketError):
+    """This log never opened the ticket."""
+
+
+class TicketExpired(TicketError):
+    """The ticket's day is past retention: its keys are destroyed, so its outcome cannot be sealed."""
+
+
+class RecordNotFound(AuditError):
+    """No record of this tenant has the event id."""
+
+
+class ContentDestroyed(AuditError):
+    """The keys of the record's day are destroyed; content, subject and blind index are gone for everybody."""
+
+
+class KeyRefused(AuditError):
+    """A key file exists but must not be used."""
+
+
+class StoreError(AuditError):
+    """The directory cannot be used as a log."""
+
+
+class StoreInUse(StoreError):
+    """Another process (or another ``AuditLog`` in this one) has the directory open."""
+
+
+class StoreDamaged(StoreError):
+    """Files of the store contradict each other. Nothing is repaired silently: that could hide an attack."""
+
+
+class StoreRolledBack(StoreDamaged):
+    """The store is shorter than, or differs from, a checkpoint that a witness holds."""
+
+
+class SnapshotRefused(StoreError):
+    """The directory is a snapshot; appending to it under the log's name would fork the log."""

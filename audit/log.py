@@ -1,0 +1,397 @@
+"""The log as its users see it. See ``docs/explanation/life-of-a-record.md`` for what happens behind each call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+
+from audit.canonical import JSON
+from audit.errors import (
+    AuditUnavailable,
+    ContentDestroyed,
+    EntryInvalid,
+    RecordNotFound,
+    TicketConcluded,
+    TicketExpired,
+    TicketUnknown,
+)
+from audit.health import DiskState, Health, disk_state
+from audit.ids import day_of, new_event_id, parse_event_id
+from audit.note import VerifierKey
+from audit.proof import Proof
+from audit.query import OpenedRecord, Page, Query, RecordView
+from audit.record import Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
+from audit.retention import Purge, PurgeReceipt, count_records, days_past_retention
+from audit.row import Row, leaf_data
+from audit.settings import AuditSettings
+from audit.store.compose import Composer, Job, encode_bodies, open_content, open_subject
+from audit.store.disk import Disk
+from audit.store.integrator import MAX_BEHIND, Integrator
+from audit.store.layout import Layout, StoreLock
+from audit.store.opening import OpenedStore, open_store
+from audit.store.reader import Reader
+from audit.store.search import Search, subject_of
+from audit.store.writer import Writer
+from audit.witness import FileWitness
+
+Clock = Callable[[], datetime]
+
+SEARCH_ACTION = "audit:search"
+SHOW_ACTION = "audit:show"
+OPEN_ACTION = "audit:open-content"
+PURGE_ACTION = "audit:purge"
+TARGET_TERM = "target"  # index kind under which accesses to a record are found by its event id
+RETENTION_REASON = "retention.expired"
+_SYSTEM = Subject(actor="system:retention", display="retention")
+
+
+class AuditLog:
+    """An open log. One in a process and a directory; use it from one event loop or several."""
+
+    def __init__(self, settings: AuditSettings, clock: Clock, disk: Disk, lock: StoreLock, store: OpenedStore) -> None:
+        """Use ``open``."""
+        self._settings = settings
+        self._clock = clock
+        self._disk = disk
+        self._lock = lock
+        self._layout = Layout(settings.directory)
+        self._ring = store.ring
+        self._tickets = store.tickets
+        self._is_snapshot = store.identity.snapshot_taken_at is not None
+        self.verifier_key: VerifierKey = store.identity.verifier_key
+        self._integrator = Integrator(
+            layout=self._layout,
+            disk=disk,
+            file=store.tree,
+            signer=store.signer,
+            witness=FileWitness(settings.witness_path, disk) if settings.witness_path else None,
+            latest=store.latest,
+            clock=clock,
+            interval_seconds=settings.checkpoint_interval_seconds,
+        )
+        self._integrator.add(store.new_rows)
+        self._writer = Writer(
+            layout=self._layout,
+            disk=disk,
+            composer=Composer(store.ring, settings.node),
+            authenticate=store.authenticate,
+            tickets=store.tickets,
+            next_seq=store.next_seq,
+            on_durable=self._integrator.add,
+            max_pending=settings.max_pending,
+            max_batch=settings.max_batch,
+        )
+        self._reader = Reader(self._layout, settings.read_timeout_seconds)
+        self._purging = asyncio.Lock()
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, settings: AuditSettings, *, clock: Clock, disk: Disk | None = None, read_snapshot: bool = False
+    ) -> AuditLog:
+        """Open or create a log; returns when it may be written and its newest checkpoint is signed.
+
+        Raises ``StoreInUse``, ``KeyRefused``, ``SnapshotRefused``, ``StoreRolledBack``, ``StoreDamaged``. Keys are
+        created only with ``create_keys`` and only for a new store. ``read_snapshot`` opens a snapshot for reading:
+        accesses are recorded in the copy, intents are refused, nothing is signed.
+        """
+        return await asyncio.to_thread(cls._open, settings, clock, disk or Disk(), read_snapshot)
+
+    @classmethod
+    def _open(cls, settings: AuditSettings, clock: Clock, disk: Disk, read_snapshot: bool) -> AuditLog:
+        layout = Layout(settings.directory)
+        layout.make_folders()
+        lock = StoreLock(layout.lock)
+        try:
+            store = open_store(settings, layout, disk, clock, read_snapshot=read_snapshot)
+            log = cls(settings, clock, disk, lock, store)
+            log._integrator.advance()
+            log._integrator.start()
+            log._writer.start()
+        except BaseException:
+            lock.release()
+            raise
+        return log
+
+    async def aclose(self) -> None:
+        """Write what is queued, sign it, close. Safe to repeat."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._integrator.close()
+        self._reader.close()
+        self._ring.wipe()
+        self._lock.release()
+
+    async def intend(self, entry: Entry, *, event_id: str | None = None) -> Ticket:
+        """Record that something is about to happen. Durable (fsynced) when it returns.
+
+        ``event_id`` is the caller's request id, if it made one already (``new_event_id``); never use one twice.
+
+        Raises ``AuditUnavailable`` if it cannot be made durable, and then nothing may happen; ``EntryInvalid``.
+        A caller cancelled here leaves an open ticket behind, which ``open_tickets`` lists.
+        """
+        if entry.effect:
+            raise EntryInvalid("an intent has no effect yet")
+        if self._is_snapshot:
+            raise AuditUnavailable("a snapshot takes no intents")
+        if self._disk_state() is DiskState.REFUSING:
+            raise AuditUnavailable("the disk of the audit log is nearly full")
+        if self._integrator.behind() > MAX_BEHIND:
+            raise AuditUnavailable("the tree of the audit log cannot keep up")
+        reference = await self._write(Phase.INTENT, entry, event_id=event_id)
+        return Ticket(
+            event_id=reference.event_id,
+            seq=reference.seq,
+            opened_at=reference.recorded_at,
+            tenant=entry.tenant,
+            class_=entry.class_,
+            action=entry.action,
+        )
+
+    async def conclude(self, ticket: Ticket, entry: Entry) -> RecordRef:
+        """Record what came of an intent. Durable when it returns; call it before anybody sees the result.
+
+        Raises ``TicketConcluded`` for a second outcome, ``TicketExpired`` past retention, ``AuditUnavailable`` if it
+        is not durable (the ticket may be concluded again), ``EntryInvalid``.
+        """
+        if not entry.effect:
+            raise EntryInvalid("an outcome needs an effect")
+        if (entry.tenant, entry.action) != (ticket.tenant, ticket.action):
+            raise EntryInvalid("an outcome has its intent's tenant and action")
+        job = self._job(Phase.OUTCOME, entry, ticket=ticket)
+        try:
+            self._tickets.begin(ticket)
+        except TicketConcluded:
+            await self._explain(ticket)
+            raise
+        try:
+            self._writer.submit(job)
+        except AuditUnavailable:
+            self._tickets.release(ticket.event_id)
+            raise
+        return await job.future
+
+    async def note(self, entry: Entry, phase: Phase = Phase.ADMIN) -> RecordRef:
+        """Record an event of one phase. Durable when it returns. Raises ``AuditUnavailable``, ``EntryInvalid``."""
+        if phase in (Phase.INTENT, Phase.OUTCOME):
+            raise EntryInvalid("intents and outcomes go through intend and conclude")
+        return await self._write(phase, entry)
+
+    async def open_tickets(self, older_than: timedelta) -> list[OpenTicket]:
+        """Intents without an outcome that are older than this: crashes, for the sweeper to conclude as unknown."""
+        found = self._tickets.opened_before(self._clock() - older_than)
+
+        def read(reader: Reader) -> list[OpenTicket]:
+            opened = []
+            for ticket in found:
+                file = reader.day(ticket.day)
+                row = file.row(ticket.seq) if file else None
+                if row is not None and row.subject is not None:
+                    subject = open_subject(row, self._ring.get(ticket.day, row.tenant, row.class_))
+                    opened.append(OpenTicket(ticket=ticket, envelope=row.envelope(), subject=subject))
+            return opened
+
+        return await self._reader.run(read)
+
+    async def search(self, query: Query, *, searched_by: Subject) -> Page:
+        """Requests and events that match, newest first. The search itself is durable in the log before it runs."""
+        access = await self._access(SEARCH_ACTION, searched_by, query.as_content(), query.tenant)
+        rows, cursor = await self._reader.run(Search(query, self._ring, access.seq))
+        return Page(rows=rows, next_cursor=cursor, access=access)
+
+    async def get(self, event_id: str, *, looked_by: Subject, tenant: str = "default") -> RecordView:
+        """All of a record that may be shown without opening its content. Recorded before it is read.
+
+        Raises ``RecordNotFound`` for an id this tenant has no record of, ``QueryInvalid`` for a malformed one.
+        """
+        parse_event_id(event_id)
+        access = await self._access(SHOW_ACTION, looked_by, {"event_id": event_id}, tenant, target=event_id)
+        rows = await self._rows(event_id, tenant)
+        latest = self._integrator.latest
+        covered = latest is not None and rows[-1].seq < latest[0].size
+        return RecordView(
+            event_id=event_id,
+            subject=subject_of(rows[0], self._ring),
+            envelopes=tuple(row.envelope() for row in rows),
+            content_destroyed=any(self._is_destroyed(row) for row in rows),
+            covered_by_size=latest[0].size if latest is not None and covered else None,
+            access=access,
+        )
+
+    async def read_content(
+        self, event_id: str, *, read_by: Subject, purpose: str, tenant: str = "default"
+    ) -> OpenedRecord:
+        """Open a record's content. Who and why is durable in the log before anything is decrypted.
+
+        Raises ``ContentDestroyed`` past retention, ``RecordNotFound``, ``EntryInvalid`` without a purpose.
+        """
+        parse_event_id(event_id)
+        if not purpose.strip():
+            raise EntryInvalid("opening content needs a purpose")
+        content: dict[str, JSON] = {"event_id": event_id, "purpose": purpose}
+        access = await self._access(OPEN_ACTION, read_by, content, tenant, target=event_id)
+        rows = await self._rows(event_id, tenant)
+        if any(self._is_destroyed(row) for row in rows):
+            raise ContentDestroyed(f"content of {event_id} is past retention")
+        keys = [self._ring.get(date.fromisoformat(row.day), row.tenant, row.class_) for row in rows]
+        return OpenedRecord(
+            event_id=event_id,
+            subject=open_subject(rows[0], keys[0]),
+            envelopes=tuple(row.envelope() for row in rows),
+            contents=tuple(open_content(row, key) for row, key in zip(rows, keys, strict=True)),
+            access=access,
+        )
+
+    async def proof(self, event_id: str, *, tenant: str = "default") -> list[Proof]:
+        """Inclusion proofs of a record's halves against a checkpoint that covers them; works past retention too."""
+        rows = await self._rows(event_id, tenant)
+        seqs = [row.seq for row in rows]
+        checkpoint, paths = await asyncio.to_thread(self._integrator.prove, seqs)
+        return [
+            Proof(
+                event_id=event_id,
+                phase=row.phase,
+                seq=row.seq,
+                leaf_data=leaf_data(row),
+                path=tuple(path),
+                checkpoint=checkpoint,
+                note=checkpoint.note(self.verifier_key),
+            )
+            for row, path in zip(rows, paths, strict=True)
+        ]
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint, as a signed note."""
+        latest = self._integrator.latest
+        return latest[0].note(self.verifier_key) if latest else ""
+
+    async def purge(self, now: datetime | None = None) -> list[PurgeReceipt]:
+        """Destroy what is past retention; keys first. Safe to repeat, and catches up after downtime.
+
+        Raises ``OSError`` if the keys of a day cannot be destroyed.
+        """
+        now = now or self._clock()
+        async with self._purging:
+            due = days_past_retention(self._layout, self._ring, now, self._settings.retention_days)
+            purge = Purge(
+                layout=self._layout,
+                ring=self._ring,
+                disk=self._disk,
+                record=self._record_purge,
+                release_day=self._release_day,
+                run=asyncio.to_thread,
+            )
+            return [await purge.day(day, now) for day in due]
+
+    def health(self) -> Health:
+        """Figures for probes and alarms. Reads the disk; call it from a thread if the loop must not wait."""
+        now = self._clock()
+        due = days_past_retention(self._layout, self._ring, now, self._settings.retention_days)
+        latest = self._integrator.latest
+        state = self._disk_state()
+        return Health(
+            writable=not self._closed
+            and state is not DiskState.REFUSING
+            and self._writer.backlog() < self._settings.max_pending,
+            backlog=self._writer.backlog(),
+            behind=self._integrator.behind(),
+            open_tickets=len(self._tickets),
+            checkpoint_size=latest[0].size if latest else 0,
+            checkpoint_age_seconds=(now - latest[1]).total_seconds() if latest else None,
+            disk_free_fraction=self._disk.free_fraction(self._settings.directory),
+            disk_state=state,
+            days_past_retention=len(due),
+            records_past_retention=sum(count_records(self._layout.day_path(day), day) for day in due),
+            write_failures=self._writer.failures,
+            tree_failures=self._integrator.failures,
+            witness_failures=self._integrator.witness_failures,
+        )
+
+    def _job(
+        self, phase: Phase, entry: Entry, *, ticket: Ticket | None = None, event_id: str | None = None, about: str = ""
+    ) -> Job:
+        subject, content = encode_bodies(entry, self._settings.max_content_bytes)
+        loop = asyncio.get_running_loop()
+        at = self._clock()
+        identifier = ticket.event_id if ticket else event_id
+        return Job(
+            phase=phase,
+            event_id=parse_event_id(identifier or new_event_id(at)),
+            is_foreign_id=event_id is not None,
+            at=at,
+            entry=entry,
+            subject=subject,
+            content=content,
+            about=about,
+            ticket=ticket,
+            loop=loop,
+            future=loop.create_future(),
+        )
+
+    async def _write(self, phase: Phase, entry: Entry, *, event_id: str | None = None, about: str = "") -> RecordRef:
+        job = self._job(phase, entry, event_id=event_id, about=about)
+        self._writer.submit(job)
+        return await job.future
+
+    async def _access(
+        self, action: str, subject: Subject, content: dict[str, JSON], tenant: str, target: str = ""
+    ) -> RecordRef:
+        index = {TARGET_TERM: (target,)} if target else {}
+        entry = Entry(action=action, subject=subject, tenant=tenant, content=content, index=index, effect="allow")
+        return await self._write(Phase.ACCESS, entry, about=target)
+
+    async def _rows(self, event_id: str, tenant: str) -> list[Row]:
+        identifier = parse_event_id(event_id)
+
+        def read(reader: Reader) -> list[Row]:
+            hint = day_of(identifier)
+            for day in sorted(reader.days(), key=lambda day: (day == hint, day), reverse=True):
+                file = reader.day(day)
+                rows = file.event(identifier.bytes) if file else []
+                if rows:
+                    return rows
+            return []
+
+        rows = await self._reader.run(read)
+        if not rows or rows[0].tenant != tenant:  # another tenant's record is as absent as none
+            raise RecordNotFound(f"no record {event_id}")
+        return rows
+
+    async def _explain(self, ticket: Ticket) -> None:
+        """Raise ``TicketUnknown`` or ``TicketExpired`` where that is the truth about a ticket that is not open."""
+        try:
+            rows = await self._rows(ticket.event_id, ticket.tenant)
+        except RecordNotFound:
+            raise TicketUnknown(f"no intent {ticket.event_id} in this log") from None
+        if len(rows) == 1 and self._is_destroyed(rows[0]):
+            raise TicketExpired(f"ticket {ticket.event_id} is past retention")
+
+    def _is_destroyed(self, row: Row) -> bool:
+        return row.content is None or date.fromisoformat(row.day) in self._ring.destroyed
+
+    def _disk_state(self) -> DiskState:
+        free = self._disk.free_fraction(self._settings.directory)
+        return disk_state(free, self._settings.disk_refuse_fraction)
+
+    async def _record_purge(self, day: date, records: int) -> RecordRef:
+        entry = Entry(
+            action=PURGE_ACTION,
+            subject=_SYSTEM,
+            tenant=self._settings.tenant,
+            effect="allow",
+            reasons=(RETENTION_REASON,),
+            content={"day": day.isoformat(), "records": records},
+        )
+        return await self._write(Phase.PURGE, entry, about=day.isoformat())
+
+    async def _release_day(self, day: date) -> Sequence[Ticket]:
+        gone = self._tickets.drop_day(day)
+        if gone:
+            await asyncio.to_thread(self._integrator.drop_tickets, gone)
+        await self._reader.run(lambda reader: reader.forget(day))
+        return gone

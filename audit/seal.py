@@ -1,0 +1,103 @@
+"""Sealing: AES-256-GCM for the two secret parts of a record, blind tokens for what may be searched.
+
+Each part of each record has its own key, derived from the day's data key: ``HMAC-SHA-256(DEK, (event id, phase,
+part))``. The associated data repeats tenant, day, event id, phase, class, schema and part, so that a ciphertext moved
+to another record, tenant, phase or column does not open.
+
+Nonces are random and stored in front of the ciphertext although the key is used once: a commit that failed and is
+tried again seals other bytes under the same derived key, and the first ciphertext may be on the disk. A fixed nonce
+would then leak both plaintexts.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from audit.canonical import encode
+from audit.errors import StoreDamaged
+from audit.keys.ring import DayKeys
+from audit.record import ACTOR_TERM, Entry
+
+NONCE_BYTES = 12
+TOKEN_BYTES = 16
+
+
+class Part(StrEnum):
+    """A sealed part of a record."""
+
+    SUBJECT = "subject"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class SealContext:
+    """Which record a part belongs to: all of it is authenticated."""
+
+    tenant: str
+    day: date
+    event_id: bytes
+    phase: str
+    class_: str
+    schema: int
+
+    def associated_data(self, part: Part) -> bytes:
+        return encode(
+            "imprimatur/audit/sealed/v1",
+            self.tenant,
+            self.day.isoformat(),
+            self.event_id,
+            self.phase,
+            self.class_,
+            self.schema,
+            part.value,
+        )
+
+
+def seal(keys: DayKeys, context: SealContext, part: Part, plaintext: bytes) -> bytes:
+    """``nonce || ciphertext || tag`` of one part."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + _aead(keys, context, part).encrypt(nonce, plaintext, context.associated_data(part))
+
+
+def unseal(keys: DayKeys, context: SealContext, part: Part, sealed: bytes) -> bytes:
+    """Inverse of ``seal``. Raises ``StoreDamaged`` if the bytes, their place or the key are not what they were."""
+    try:
+        return _aead(keys, context, part).decrypt(
+            sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.associated_data(part)
+        )
+    except (InvalidTag, ValueError):
+        raise StoreDamaged(f"sealed {part.value} of a record does not open: it was changed or moved") from None
+
+
+def _aead(keys: DayKeys, context: SealContext, part: Part) -> AESGCM:
+    label = encode("imprimatur/audit/record-key/v1", context.event_id, context.phase, part.value)
+    return AESGCM(hmac.digest(keys.dek, label, "sha256"))
+
+
+def blind_token(keys: DayKeys, kind: str, value: str) -> bytes:
+    """Searchable pseudonym of a term for one day: HMAC-SHA-256 under the day's index key, 16 bytes.
+
+    Tokens of two days, tenants or classes have nothing in common, and none can be guessed without the index key.
+    """
+    return hmac.digest(keys.index_key, encode("imprimatur/audit/term/v1", kind, value), "sha256")[:TOKEN_BYTES]
+
+
+def blind_terms(keys: DayKeys, actor: str, index: Mapping[str, tuple[str, ...]]) -> tuple[bytes, ...]:
+    """All tokens of a record, sorted and without repeats, so that their order tells nothing."""
+    tokens = {blind_token(keys, ACTOR_TERM, actor)}
+    for kind, values in index.items():
+        tokens.update(blind_token(keys, kind, value) for value in values)
+    return tuple(sorted(tokens))
+
+
+def terms_of(entry: Entry, keys: DayKeys) -> tuple[bytes, ...]:
+    """Tokens of an entry."""
+    return blind_terms(keys, entry.subject.actor, entry.index)

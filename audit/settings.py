@@ -1,0 +1,52 @@
+"""Settings of one log. Read from whoever opens it; this package never reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from audit.record import NAME_PATTERN
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+# A checkpoint's origin is a schema-less URL without spaces or plus (C2SP tlog-checkpoint, signed-note).
+ORIGIN_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~:/-]{0,199}$"
+
+
+class AuditSettings(BaseModel):
+    """Where a log lives, who signs it, how long its content stays readable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    directory: Path = Field(description="Day files, tree and wrapped keys. One process at a time.")
+    kek_path: Path = Field(description="File of 32 random bytes that wraps every day key. Mode 0600. Outside backups.")
+    signing_key_path: Path = Field(description="Ed25519 private key (PKCS #8 PEM, mode 0600) that signs checkpoints.")
+    origin: str = Field(pattern=ORIGIN_PATTERN, description="Name of this log in every checkpoint; never reuse one.")
+    node: Name = Field(default="node", description="Name of this process in its records.")
+    tenant: Name = Field(default="default", description="Tenant of the log's own records (purge).")
+    create_keys: bool = Field(default=False, description="Create missing key files on first start; else refuse.")
+    retention_days: int = Field(
+        default=30, ge=1, le=3650, description="Whole days content stays readable after the day it was written on."
+    )
+    witness_path: Path | None = Field(
+        default=None, description="Append-only file that gets each checkpoint; must lie outside `directory`."
+    )
+    checkpoint_interval_seconds: float = Field(
+        default=1.0, ge=0.01, le=3600, description="A moved tree is signed this often: the window of exposure."
+    )
+    max_pending: int = Field(default=4096, ge=1, description="Records waiting for the writer; more are refused.")
+    max_batch: int = Field(default=256, ge=1, le=4096, description="Records in one commit.")
+    max_content_bytes: int = Field(default=1 << 20, ge=1024, description="Largest sealed body of one record.")
+    read_timeout_seconds: float = Field(default=10.0, gt=0, description="A search that takes longer is stopped.")
+    disk_refuse_fraction: float = Field(
+        default=0.05, ge=0, lt=1, description="Intents are refused below this free share of the disk."
+    )
+
+    @model_validator(mode="after")
+    def _witness_is_outside(self) -> AuditSettings:
+        # Whoever can roll the store back by restoring its directory must not roll the witness back with it.
+        if self.witness_path is not None and self.witness_path.absolute().is_relative_to(self.directory.absolute()):
+            raise ValueError("witness_path must lie outside directory")
+        return self

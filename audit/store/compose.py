@@ -1,0 +1,140 @@
+"""From an entry to a row: seal the two parts, blind the terms, commit to the envelope, hash the leaf."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from audit.canonical import JSON, dump_json, load_json_object
+from audit.errors import EntryInvalid
+from audit.keys.ring import DayKeys, KeyRing
+from audit.record import Entry, Phase, RecordRef, Subject, Ticket, latency_bucket_ms, to_micros
+from audit.row import SALT_BYTES, SCHEMA, Row, authenticator_of, index_commitment, leaf_of
+from audit.seal import Part, SealContext, blind_terms, seal, unseal
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """A record on its way to the writer thread, and the caller who waits for it."""
+
+    phase: Phase
+    event_id: uuid.UUID
+    is_foreign_id: bool  # made by the caller, so it may have been used before
+    at: datetime
+    entry: Entry
+    subject: bytes  # JSON, not yet sealed
+    content: bytes
+    about: str
+    ticket: Ticket | None  # of an outcome
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[RecordRef]
+
+    @property
+    def day(self) -> date:
+        """The day whose keys and file the record belongs to: that of its intent."""
+        return self.ticket.day if self.ticket else self.at.date()
+
+
+def encode_bodies(entry: Entry, max_content_bytes: int) -> tuple[bytes, bytes]:
+    """Subject and content as bytes. Raises ``EntryInvalid``, without quoting anything of them."""
+    subject = entry.subject
+    try:
+        subject_bytes = dump_json(
+            {
+                "actor": subject.actor,
+                "display": subject.display,
+                "department": subject.department,
+                "groups": subject.groups,
+            }
+        )
+        content_bytes = dump_json(entry.content)
+    except ValueError as error:
+        raise EntryInvalid(str(error)) from None
+    size_bytes = len(subject_bytes) + len(content_bytes)
+    if size_bytes > max_content_bytes:
+        raise EntryInvalid(f"entry is too large: expected at most {max_content_bytes} bytes, got {size_bytes}")
+    return subject_bytes, content_bytes
+
+
+class Composer:
+    """Makes rows under the day's keys. Used by the writer thread only."""
+
+    def __init__(self, ring: KeyRing, node: str) -> None:
+        self._ring = ring
+        self._node = node
+        self.boot = os.urandom(8).hex()
+        self._counter = 0
+
+    def compose(self, job: Job, seq: int) -> Row:
+        """Raises ``ContentDestroyed`` if the day's keys are gone, ``KeyRefused`` or ``OSError`` if unusable."""
+        entry = job.entry
+        day = job.day
+        keys = self._ring.get_or_create(day, entry.tenant, entry.class_)
+        context = SealContext(entry.tenant, day, job.event_id.bytes, job.phase.value, entry.class_, SCHEMA)
+        subject = seal(keys, context, Part.SUBJECT, job.subject)
+        content = seal(keys, context, Part.CONTENT, job.content)
+        terms = b"".join(blind_terms(keys, entry.subject.actor, entry.index))
+        index_salt = os.urandom(SALT_BYTES)
+        self._counter += 1
+        row = Row(
+            seq=seq,
+            head_seq=job.ticket.seq if job.ticket else seq,
+            event_id=job.event_id.bytes,
+            phase=job.phase.value,
+            tenant=entry.tenant,
+            day=day.isoformat(),
+            class_=entry.class_,
+            recorded_at=to_micros(job.at),
+            action=entry.action,
+            effect=str(entry.effect),
+            reasons=" ".join(dict.fromkeys(entry.reasons)),
+            about=job.about,
+            bundle_revision=entry.bundle_revision,
+            model=entry.model,
+            model_digest=entry.model_digest,
+            credits=entry.credits,
+            latency_bucket_ms=latency_bucket_ms(entry.latency_ms),
+            schema=SCHEMA,
+            key_id=keys.key_id,
+            node=self._node,
+            boot=self.boot,
+            counter=self._counter,
+            envelope_salt=os.urandom(SALT_BYTES),
+            subject_digest=hashlib.sha256(subject).digest(),
+            content_digest=hashlib.sha256(content).digest(),
+            index_commitment=index_commitment(index_salt, terms),
+            leaf=b"",
+            index_salt=index_salt,
+            terms=terms,
+            authenticator=b"",
+            subject=subject,
+            content=content,
+        )
+        leaf = leaf_of(row)
+        return row._replace(leaf=leaf, authenticator=authenticator_of(keys.row_key, leaf))
+
+
+def open_subject(row: Row, keys: DayKeys) -> Subject:
+    """Who a row is about. Raises ``StoreDamaged`` if it does not open."""
+    stored = _open(row, keys, Part.SUBJECT, row.subject)
+    return Subject(
+        actor=stored["actor"],
+        display=stored["display"],
+        department=stored["department"],
+        groups=tuple(stored["groups"]),
+    )
+
+
+def open_content(row: Row, keys: DayKeys) -> dict[str, JSON]:
+    """What a row holds. Raises ``StoreDamaged`` if it does not open."""
+    return _open(row, keys, Part.CONTENT, row.content)
+
+
+def _open(row: Row, keys: DayKeys, part: Part, sealed: bytes | None) -> dict[str, Any]:
+    body: dict[str, Any] = load_json_object(unseal(keys, row.context, part, sealed or b""))
+    return body

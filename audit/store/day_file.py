@@ -1,0 +1,234 @@
+"""One day's records in one SQLite file.
+
+Both halves of a request are in the file of the day its intent was made on, under that day's keys: a search joins them
+without leaving the file, and the purge of the day destroys both.
+
+``record`` holds what is plain and what proofs need; ``sealed`` the ciphertexts, apart, so that scanning envelopes does
+not read them and purging leaves them behind; ``term`` and ``reason`` are indexes for searching, which ``verify``
+compares with the records (an index entry removed is a record hidden).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
+
+from audit.errors import StoreDamaged
+from audit.row import COLUMNS, Row
+from audit.store.disk import Disk
+from audit.store.sqlite import connect_reader, connect_writer
+
+DAY_FORMAT = 1
+_RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
+_RECORD_WIDTH = len(_RECORD_COLUMNS)
+
+SCHEMA_SQL = """
+create table meta (key text primary key, value text not null) without rowid;
+create table record (
+    seq integer primary key,
+    head_seq integer not null,
+    event_id blob not null,
+    phase text not null,
+    tenant text not null,
+    day text not null,
+    class_ text not null,
+    recorded_at integer not null,
+    action text not null,
+    effect text not null,
+    reasons text not null,
+    about text not null,
+    bundle_revision text not null,
+    model text not null,
+    model_digest text not null,
+    credits integer not null,
+    latency_bucket_ms integer,
+    schema integer not null,
+    key_id text not null,
+    node text not null,
+    boot text not null,
+    counter integer not null,
+    envelope_salt blob not null,
+    subject_digest blob not null,
+    content_digest blob not null,
+    index_commitment blob not null,
+    leaf blob not null,
+    index_salt blob,
+    terms blob,
+    authenticator blob
+);
+create table sealed (seq integer primary key, subject blob not null, content blob not null);
+create table term (token blob not null, head_seq integer not null, primary key (token, head_seq)) without rowid;
+create table reason (code text not null, head_seq integer not null, primary key (code, head_seq)) without rowid;
+create unique index head_of_event on record (event_id) where phase <> 'outcome';
+create unique index outcome_of_head on record (head_seq) where phase = 'outcome';
+create index record_by_effect on record (effect, head_seq) where effect <> '';
+create index record_by_action on record (action, head_seq) where phase <> 'outcome';
+"""
+
+# Column names and placeholders are the only parts of any statement here that are put together.
+_INSERT_RECORD = f"insert into record values ({', '.join('?' * _RECORD_WIDTH)})"  # noqa: S608
+_SELECT_ROW = (
+    f"select {', '.join('r.' + name for name in _RECORD_COLUMNS)}, s.subject, s.content"  # noqa: S608
+    " from record r left join sealed s on s.seq = r.seq"
+)
+
+
+class DayFile:
+    """A day file open for writing. Used by the writer thread only."""
+
+    def __init__(self, path: Path, day: date, disk: Disk) -> None:
+        self.day = day
+        self._disk = disk
+        is_new = not path.exists() or path.stat().st_size == 0
+        self._connection = connect_writer(path)
+        try:
+            if is_new:
+                self._connection.executescript(f"begin;{SCHEMA_SQL}")
+                self._connection.executemany(
+                    "insert into meta values (?, ?)", [("format", str(DAY_FORMAT)), ("day", day.isoformat())]
+                )
+                disk.commit(self._connection)
+                disk.sync_folder(path.parent)  # the file itself must survive, not only what is in it
+            check_meta(self._connection, path, day)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Insert rows in one durable transaction. On any error the transaction is rolled back if it can be; whether
+        the rows are on disk is then unknown until the file is read again."""
+        connection = self._connection
+        try:
+            connection.execute("begin immediate")
+            connection.executemany(_INSERT_RECORD, [row[:_RECORD_WIDTH] for row in rows])
+            connection.executemany(
+                "insert into sealed values (?, ?, ?)", [(row.seq, row.subject, row.content) for row in rows]
+            )
+            connection.executemany("insert or ignore into term values (?, ?)", _term_entries(rows))
+            connection.executemany("insert or ignore into reason values (?, ?)", _reason_entries(rows))
+            self._disk.commit(connection)
+        except BaseException:
+            with suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("rollback")
+            raise
+
+    def has_event(self, event_id: bytes) -> bool:
+        """Is there a record of this event in the file?"""
+        found = self._connection.execute(
+            "select 1 from record where event_id = ? and phase <> 'outcome'", (event_id,)
+        ).fetchone()
+        return found is not None
+
+    def close(self) -> None:
+        """Close, folding the WAL into the file where no reader prevents it."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("pragma wal_checkpoint(truncate)")
+        self._connection.close()
+
+
+def _term_entries(rows: Sequence[Row]) -> list[tuple[bytes, int]]:
+    return [(token, row.head_seq) for row in rows for token in row.tokens()]
+
+
+def _reason_entries(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    return [(code, row.head_seq) for row in rows for code in row.reasons.split()]
+
+
+def check_meta(connection: sqlite3.Connection, path: Path, day: date) -> None:
+    """Raises ``StoreDamaged`` unless the file says it is this day's, in a known format."""
+    found = dict(connection.execute("select key, value from meta").fetchall())
+    if found.get("format") != str(DAY_FORMAT):
+        raise StoreDamaged(f"{path.name}: expected day format {DAY_FORMAT}, got {found.get('format', 'none')}")
+    if found.get("day") != day.isoformat():
+        raise StoreDamaged(f"{path.name}: the file says it belongs to another day")
+
+
+class DayReader:
+    """A day file open for reading; sees one moment of it between ``begin`` and ``close``."""
+
+    def __init__(self, path: Path, day: date) -> None:
+        self.day = day
+        self.connection = connect_reader(path)
+        try:
+            check_meta(self.connection, path, day)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def begin(self) -> None:
+        """Hold one moment of the file for all later reads."""
+        self.connection.execute("begin")
+        self.connection.execute("select 1 from meta limit 1").fetchone()
+
+    def rows(self, first_seq: int = 0) -> Iterator[Row]:
+        """Rows from a sequence number on, in order."""
+        cursor = self.connection.execute(f"{_SELECT_ROW} where r.seq >= ? order by r.seq", (first_seq,))
+        for values in cursor:
+            yield Row._make(values)
+
+    def row(self, seq: int) -> Row | None:
+        values = self.connection.execute(f"{_SELECT_ROW} where r.seq = ?", (seq,)).fetchone()
+        return Row._make(values) if values else None
+
+    def event(self, event_id: bytes) -> list[Row]:
+        """The records of one event: its head, and its outcome if it has one."""
+        head = self.connection.execute(
+            f"{_SELECT_ROW} where r.event_id = ? and r.phase <> 'outcome'", (event_id,)
+        ).fetchone()
+        if head is None:
+            return []
+        rows = [Row._make(head)]
+        outcome = self.connection.execute(
+            f"{_SELECT_ROW} where r.head_seq = ? and r.phase = 'outcome'", (rows[0].seq,)
+        ).fetchone()
+        return rows + ([Row._make(outcome)] if outcome else [])
+
+    def newest_seq(self) -> int:
+        """Largest sequence number in the file; -1 if it is empty."""
+        newest = self.connection.execute("select max(seq) from record").fetchone()[0]
+        return -1 if newest is None else int(newest)
+
+    def count(self) -> int:
+        return int(self.connection.execute("select count(*) from record").fetchone()[0])
+
+    def purged_at(self) -> datetime | None:
+        """When the sealed parts were removed; ``None`` while they are here."""
+        found = self.connection.execute("select value from meta where key = 'purged_at'").fetchone()
+        return datetime.fromisoformat(found[0]) if found else None
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def write_residue(path: Path, fresh: Path, day: date, at: datetime) -> int:
+    """Write to ``fresh`` what remains of a day after its purge; returns the number of records.
+
+    Kept: envelopes with their salt, digests of the ciphertexts, index commitments, leaves: all that proofs need.
+    Left behind: ciphertexts, blind tokens, index salts, authenticators.
+    """
+    for stale in (fresh, fresh.with_name(fresh.name + "-journal")):
+        stale.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        connection.execute("pragma synchronous=full")
+        connection.executescript(SCHEMA_SQL)
+        connection.execute("attach ? as old", (str(path),))
+        kept = ", ".join(
+            "null" if name in ("index_salt", "terms", "authenticator") else name for name in _RECORD_COLUMNS
+        )
+        connection.execute("begin")
+        connection.execute(f"insert into record select {kept} from old.record order by seq")  # noqa: S608
+        connection.execute("insert into reason select code, head_seq from old.reason")
+        connection.execute("insert into meta select key, value from old.meta")
+        connection.execute("insert into meta values ('purged_at', ?)", (at.isoformat(),))
+        count = int(connection.execute("select count(*) from record").fetchone()[0])
+        connection.execute("commit")
+        connection.execute("detach old")
+    finally:
+        connection.close()
+    return count

@@ -1,0 +1,188 @@
+"""Opening a store: what must agree before a single record may be written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from audit.checkpoint import Checkpoint
+from audit.errors import KeyRefused, SnapshotRefused, StoreDamaged, StoreRolledBack
+from audit.keys.kek import FileKek
+from audit.keys.ring import KeyRing
+from audit.keys.signing import create_signer, load_signer
+from audit.note import NoteRefused, NoteSigner, VerifierKey
+from audit.record import Phase
+from audit.row import Row
+from audit.settings import AuditSettings
+from audit.store.day_file import DayReader
+from audit.store.disk import Disk
+from audit.store.layout import Identity, Layout
+from audit.store.recovery import RowAuthenticator, read_new_rows
+from audit.store.tree_file import TreeFile
+from audit.store.writer import ticket_of
+from audit.tickets import OpenTickets
+from audit.tiles import TileTree
+from audit.tree import EMPTY_ROOT
+from audit.witness import newest_witnessed
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenedStore:
+    """A store that was found in order."""
+
+    identity: Identity
+    signer: NoteSigner | None
+    ring: KeyRing
+    tree: TreeFile
+    latest: tuple[Checkpoint, datetime] | None
+    tickets: OpenTickets
+    new_rows: list[Row]  # durable, but not in the tree yet
+    next_seq: int
+    authenticate: RowAuthenticator
+
+
+def open_store(
+    settings: AuditSettings, layout: Layout, disk: Disk, clock: Callable[[], datetime], *, read_snapshot: bool
+) -> OpenedStore:
+    """Check keys, tree, checkpoints and witness against each other. The caller holds the store's lock.
+
+    Raises ``KeyRefused``, ``SnapshotRefused``, ``StoreRolledBack`` or ``StoreDamaged``. Nothing is repaired: what is
+    merely behind (the tree after a crash) is caught up, what contradicts is for a person with ``verify``.
+    """
+    is_new = not layout.identity.exists()
+    if is_new and layout.days():
+        raise StoreDamaged(f"{layout.directory} holds day files but no {layout.identity.name}")
+    kek, signer = _keys(settings, disk, is_new=is_new)
+    if settings.witness_path is not None:
+        settings.witness_path.parent.mkdir(parents=True, exist_ok=True)
+    if is_new:
+        _create(settings, layout, disk, clock, signer)
+    identity = Identity.read(layout.identity)
+    signing: NoteSigner | None = signer
+    if identity.snapshot_taken_at is not None:
+        if not read_snapshot:
+            raise SnapshotRefused(f"{layout.directory} is a snapshot: going on with it would fork the log")
+        signing = None
+    elif identity.origin != settings.origin or identity.verifier_key != signer.verifier_key:
+        raise KeyRefused(f"{layout.directory} belongs to another origin or signing key than the settings name")
+    ring = KeyRing(layout.keys_folder, kek, disk)
+    try:
+        tree = TreeFile(layout.tree, disk, create=False)
+    except sqlite3.DatabaseError as error:
+        raise StoreDamaged(f"{layout.tree.name} cannot be read") from error
+    try:
+        return _check(settings, layout, identity, signing, ring, tree)
+    except sqlite3.DatabaseError as error:
+        tree.close()
+        raise StoreDamaged("a file of the store cannot be read") from error
+    except BaseException:
+        tree.close()
+        raise
+
+
+def _keys(settings: AuditSettings, disk: Disk, *, is_new: bool) -> tuple[FileKek, NoteSigner]:
+    create = settings.create_keys and is_new  # an existing store without its keys has lost them: never replace those
+    if create and not settings.kek_path.exists():
+        kek = FileKek.create(settings.kek_path, disk)
+    else:
+        kek = FileKek.load(settings.kek_path)
+    if create and not settings.signing_key_path.exists():
+        return kek, create_signer(settings.signing_key_path, settings.origin, disk)
+    return kek, load_signer(settings.signing_key_path, settings.origin)
+
+
+def _create(
+    settings: AuditSettings, layout: Layout, disk: Disk, clock: Callable[[], datetime], signer: NoteSigner
+) -> None:
+    if _witnessed(settings, signer.verifier_key) is not None:
+        # Somebody removed the whole store; a new one under the same name would deny that the old one existed.
+        raise StoreRolledBack(f"{settings.witness_path} knows checkpoints of {settings.origin}, but the store is empty")
+    TreeFile(layout.tree, disk, create=True).close()
+    identity = Identity(origin=settings.origin, verifier_key=signer.verifier_key, created_at=clock())
+    identity.write(layout.identity, disk)  # last: from here on it is a store
+
+
+def _witnessed(settings: AuditSettings, key: VerifierKey) -> Checkpoint | None:
+    if settings.witness_path is None:
+        return None
+    try:
+        return newest_witnessed(settings.witness_path, key)
+    except (NoteRefused, OSError) as error:
+        raise StoreDamaged(f"witness {settings.witness_path} cannot be read or is of another log") from error
+
+
+def _check(
+    settings: AuditSettings,
+    layout: Layout,
+    identity: Identity,
+    signer: NoteSigner | None,
+    ring: KeyRing,
+    tree: TreeFile,
+) -> OpenedStore:
+    size = tree.size()
+    tiles = TileTree(tree.read_tile, size)
+    latest = tree.newest_checkpoint(identity.origin)
+    if latest is not None:
+        _fits(latest[0], tiles, identity.verifier_key)
+    elif size:
+        raise StoreDamaged("the tree holds records but no checkpoint")
+    if signer is not None:
+        witnessed = _witnessed(settings, identity.verifier_key)
+        if witnessed is not None and (witnessed.size > size or not _root_matches(witnessed, tiles)):
+            raise StoreRolledBack(
+                f"the witness holds a checkpoint of size {witnessed.size} that the store (size {size}) does not fit: "
+                "it was rolled back or changed; do not go on under this origin"
+            )
+    days = layout.days()
+    newest = -1
+    for day in days:
+        reader = DayReader(layout.day_path(day), day)
+        newest = max(newest, reader.newest_seq())
+        reader.close()
+    if newest < size - 1:
+        raise StoreDamaged(f"the day files end at record {newest}, but the tree holds {size}")
+    authenticate = RowAuthenticator(ring)
+    rows = read_new_rows(layout, days, size, authenticate)
+    return OpenedStore(
+        identity=identity,
+        signer=signer,
+        ring=ring,
+        tree=tree,
+        latest=latest,
+        tickets=_open_tickets(tree, rows),
+        new_rows=rows,
+        next_seq=size + len(rows),
+        authenticate=authenticate,
+    )
+
+
+def _fits(checkpoint: Checkpoint, tiles: TileTree, key: VerifierKey) -> None:
+    if not checkpoint.is_signed_by(key):
+        raise StoreDamaged("the newest checkpoint is not signed by the log's key")
+    if checkpoint.size > tiles.size:
+        raise StoreDamaged(f"the tree ends at {tiles.size}, below its checkpoint of {checkpoint.size}")
+    if not _root_matches(checkpoint, tiles):
+        raise StoreDamaged(f"the tree does not have the root of its checkpoint of {checkpoint.size}")
+
+
+def _root_matches(checkpoint: Checkpoint, tiles: TileTree) -> bool:
+    try:
+        root = tiles.root(checkpoint.size) if checkpoint.size else EMPTY_ROOT
+    except ValueError as error:
+        raise StoreDamaged("a tile of the tree is cut short") from error
+    return root == checkpoint.root
+
+
+def _open_tickets(tree: TreeFile, rows: list[Row]) -> OpenTickets:
+    tickets = OpenTickets()
+    for ticket in tree.open_tickets():
+        tickets.opened(ticket)
+    for row in rows:
+        ticket = ticket_of(row)
+        if row.phase == Phase.INTENT:
+            tickets.opened(ticket)
+        elif row.phase == Phase.OUTCOME:
+            tickets.concluded(ticket.event_id)
+    return tickets

@@ -1,0 +1,78 @@
+"""Reading records beside the live writer, in a thread of its own, with a limit on how long one read may take."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+from audit.errors import AuditUnavailable
+from audit.store.day_file import DayReader
+from audit.store.layout import Layout
+
+T = TypeVar("T")
+
+_PROGRESS_STEPS = 10_000  # SQLite instructions between two looks at the clock: well under a millisecond
+
+
+class Reader:
+    """Read-only connections, one a day file, kept open. All reads run in one thread, in order."""
+
+    def __init__(self, layout: Layout, timeout_seconds: float) -> None:
+        self._layout = layout
+        self._timeout_seconds = timeout_seconds
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit-reader")
+        self._open: dict[date, DayReader] = {}  # owned by the thread
+        self._deadline = float("inf")
+
+    async def run(self, work: Callable[[Reader], T]) -> T:
+        """Run ``work`` in the reader thread. Raises ``AuditUnavailable`` if it takes too long or the disk fails."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, work)
+
+    def days(self) -> list[date]:
+        """Days with a file, oldest first."""
+        return self._layout.days()
+
+    def day(self, day: date) -> DayReader | None:
+        """The day's file, or ``None`` if there is none."""
+        if day not in self._open:
+            path = self._layout.day_path(day)
+            if not _has_content(path):
+                return None
+            reader = DayReader(path, day)
+            reader.connection.set_progress_handler(lambda: time.monotonic() > self._deadline, _PROGRESS_STEPS)
+            self._open[day] = reader
+        return self._open[day]
+
+    def forget(self, day: date) -> None:
+        """Close a day's file, because it is about to be replaced."""
+        reader = self._open.pop(day, None)
+        if reader is not None:
+            reader.close()
+
+    def close(self) -> None:
+        """Finish what runs, close the files. Blocks."""
+        self._executor.submit(self._close_all).result()
+        self._executor.shutdown()
+
+    def _close_all(self) -> None:
+        for day in list(self._open):
+            self.forget(day)
+
+    def _run(self, work: Callable[[Reader], T]) -> T:
+        self._deadline = time.monotonic() + self._timeout_seconds
+        try:
+            return work(self)
+        except sqlite3.OperationalError as error:
+            if time.monotonic() > self._deadline:
+                raise AuditUnavailable(f"the search took longer than {self._timeout_seconds} s; narrow it") from error
+            raise AuditUnavailable("the audit log cannot be read") from error
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -1,0 +1,51 @@
+"""Opening SQLite files the way this store needs them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+BUSY_TIMEOUT_SECONDS = 10.0
+_WAL_AUTOCHECKPOINT_PAGES = 4000  # 16 MiB: seldom enough to keep commits even, small enough to bound recovery
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """A durable read-write connection. The file is created, mode 0600, if it is missing.
+
+    ``synchronous=FULL``: in WAL mode NORMAL does not fsync on commit, so an acknowledged record could be lost.
+    """
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+    mode = connection.execute("pragma journal_mode=wal").fetchone()[0]
+    if mode != "wal":
+        connection.close()
+        raise sqlite3.OperationalError(f"expected journal mode wal, got {mode}")
+    connection.execute("pragma synchronous=full")
+    connection.execute(f"pragma wal_autocheckpoint={_WAL_AUTOCHECKPOINT_PAGES}")
+    connection.execute("pragma trusted_schema=off")
+    connection.execute("pragma cell_size_check=on")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection that sees a consistent state beside a live writer.
+
+    A file without a WAL in a folder that cannot be written (an evidence disk) is opened as immutable.
+    """
+    wal = path.with_name(path.name + "-wal")
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        connection = _open_uri(uri)
+        connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        if not path.exists() or (wal.exists() and wal.stat().st_size > 0):
+            raise
+        connection = _open_uri(uri + "&immutable=1")
+    connection.execute("pragma trusted_schema=off")
+    connection.execute("pragma query_only=on")
+    return connection
+
+
+def _open_uri(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)

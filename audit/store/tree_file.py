@@ -1,0 +1,223 @@
+"""The derived half of a store: tiles, checkpoints and open tickets in one SQLite file.
+
+Everything but the checkpoints can be computed from the day files again; each change is one durable transaction that
+also moves ``size``, so that after a crash it is known exactly which records are still to be added.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from audit.checkpoint import Checkpoint
+from audit.errors import StoreDamaged
+from audit.record import Ticket, from_micros, to_micros
+from audit.store.disk import Disk
+from audit.store.sqlite import connect_reader, connect_writer
+
+TREE_FORMAT = 1
+
+_SCHEMA_SQL = """
+create table meta (key text primary key, value integer not null) without rowid;
+create table tile (
+    level integer not null, position integer not null, hashes blob not null, primary key (level, position)
+) without rowid;
+create table checkpoint (
+    size integer primary key, root blob not null, signature blob not null, signed_at integer not null
+);
+create table open_ticket (
+    seq integer primary key, event_id blob not null, opened_at integer not null,
+    tenant text not null, class_ text not null, action text not null
+);
+"""
+
+
+class TreeFile:
+    """``tree.sqlite``. Safe to call from several threads."""
+
+    def __init__(self, path: Path, disk: Disk, *, create: bool) -> None:
+        self._disk = disk
+        self._lock = threading.RLock()
+        if create:
+            path.unlink(missing_ok=True)  # left by a crash before log.json was written: holds nothing yet
+        elif not path.exists():
+            # Building it anew would sign whatever the day files hold now, and forget what was signed before.
+            raise StoreDamaged(f"{path.name} is missing from the store")
+        self._connection = connect_writer(path)
+        if create:
+            self._connection.executescript(f"begin;{_SCHEMA_SQL}")
+            self._connection.execute("insert into meta values ('format', ?), ('size', 0)", (TREE_FORMAT,))
+            disk.commit(self._connection)
+            disk.sync_folder(path.parent)
+        check_tree_meta(self._connection)
+
+    def size(self) -> int:
+        """Number of records that the tiles hold."""
+        with self._lock:
+            return read_size(self._connection)
+
+    def read_tile(self, level: int, position: int) -> bytes:
+        with self._lock:
+            return read_tile(self._connection, level, position)
+
+    def store(
+        self, tiles: Mapping[tuple[int, int], bytes], size: int, opened: Iterable[Ticket], concluded: Iterable[int]
+    ) -> None:
+        """Add to the tree, durably and at once. Raises ``sqlite3.Error``; nothing is changed then."""
+        with self._lock, self._transaction() as connection:
+            connection.executemany(
+                "insert or replace into tile values (?, ?, ?)",
+                [(level, position, hashes) for (level, position), hashes in tiles.items()],
+            )
+            connection.executemany(
+                "insert into open_ticket values (?, ?, ?, ?, ?, ?)", [_ticket_values(ticket) for ticket in opened]
+            )
+            connection.executemany("delete from open_ticket where seq = ?", [(seq,) for seq in concluded])
+            connection.execute("update meta set value = ? where key = 'size'", (size,))
+
+    def add_checkpoint(self, checkpoint: Checkpoint, signed_at: datetime) -> None:
+        """Store a checkpoint durably, before anybody sees it."""
+        with self._lock, self._transaction() as connection:
+            connection.execute(
+                "insert into checkpoint values (?, ?, ?, ?)",
+                (checkpoint.size, checkpoint.root, checkpoint.signature, to_micros(signed_at)),
+            )
+
+    def newest_checkpoint(self, origin: str) -> tuple[Checkpoint, datetime] | None:
+        with self._lock:
+            found = self._connection.execute(
+                "select size, root, signature, signed_at from checkpoint order by size desc limit 1"
+            ).fetchone()
+        return (Checkpoint(origin, *found[:3]), from_micros(found[3])) if found else None
+
+    def thin_checkpoints(self, first_seq: int, end_seq: int) -> None:
+        """Of the checkpoints within a purged range, keep the newest (one a second would add up over the years)."""
+        with self._lock, self._transaction() as connection:
+            connection.execute(
+                "delete from checkpoint where size > ? and size < "
+                "(select max(size) from checkpoint where size > ? and size <= ?)",
+                (first_seq, first_seq, end_seq),
+            )
+
+    def open_tickets(self) -> list[Ticket]:
+        with self._lock:
+            found = self._connection.execute(
+                "select seq, event_id, opened_at, tenant, class_, action from open_ticket order by seq"
+            ).fetchall()
+        return [
+            Ticket(
+                event_id=str(uuid.UUID(bytes=event_id)),
+                seq=seq,
+                opened_at=from_micros(opened_at),
+                tenant=tenant,
+                class_=class_,
+                action=action,
+            )
+            for seq, event_id, opened_at, tenant, class_, action in found
+        ]
+
+    def drop_tickets(self, seqs: Iterable[int]) -> None:
+        """Forget tickets that can no longer be concluded (their day is purged)."""
+        with self._lock, self._transaction() as connection:
+            connection.executemany("delete from open_ticket where seq = ?", [(seq,) for seq in seqs])
+
+    def close(self) -> None:
+        with self._lock:
+            with suppress(sqlite3.Error):
+                self._connection.execute("pragma wal_checkpoint(truncate)")
+            self._connection.close()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._connection, self._disk)
+
+
+class _Transaction:
+    """Begin, then commit through the ``Disk``, or roll back."""
+
+    def __init__(self, connection: sqlite3.Connection, disk: Disk) -> None:
+        self._connection = connection
+        self._disk = disk
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("begin immediate")
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._disk.commit(self._connection)
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+
+
+class TreeReader:
+    """``tree.sqlite`` for an offline reader; sees one moment of it."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise StoreDamaged(f"{path.name} is missing from the store")
+        self._connection = connect_reader(path)
+        self._connection.execute("begin")
+        check_tree_meta(self._connection)
+        self.size = read_size(self._connection)
+
+    def read_tile(self, level: int, position: int) -> bytes:
+        return read_tile(self._connection, level, position)
+
+    def checkpoints(self, origin: str) -> list[tuple[Checkpoint, datetime]]:
+        """All checkpoints, smallest first."""
+        found = self._connection.execute("select size, root, signature, signed_at from checkpoint order by size")
+        return [(Checkpoint(origin, *values[:3]), from_micros(values[3])) for values in found]
+
+    def backup(self, target: Path) -> None:
+        """Copy this moment to another file."""
+        backup_database(self._connection, target)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def backup_database(connection: sqlite3.Connection, target: Path) -> None:
+    """Copy one database consistently, beside a live writer."""
+    target.touch(mode=0o600)
+    copy = sqlite3.connect(target)
+    try:
+        connection.backup(copy)
+        copy.execute("pragma journal_mode=delete")  # a single file, without a WAL
+    finally:
+        copy.close()
+
+
+def read_size(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("select value from meta where key = 'size'").fetchone()[0])
+
+
+def read_tile(connection: sqlite3.Connection, level: int, position: int) -> bytes:
+    found = connection.execute("select hashes from tile where level = ? and position = ?", (level, position)).fetchone()
+    if found is None:
+        raise StoreDamaged(f"tile {level}/{position} is missing from the tree")
+    return bytes(found[0])
+
+
+def check_tree_meta(connection: sqlite3.Connection) -> None:
+    """Raises ``StoreDamaged`` for an unknown format."""
+    found = connection.execute("select value from meta where key = 'format'").fetchone()
+    if found is None or found[0] != TREE_FORMAT:
+        raise StoreDamaged(f"tree.sqlite: expected format {TREE_FORMAT}, got another")
+
+
+def _ticket_values(ticket: Ticket) -> tuple[int, bytes, int, str, str, str]:
+    return (
+        ticket.seq,
+        uuid.UUID(ticket.event_id).bytes,
+        to_micros(ticket.opened_at),
+        ticket.tenant,
+        ticket.class_,
+        ticket.action,
+    )

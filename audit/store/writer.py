@@ -1,0 +1,272 @@
+"""The one thread that writes records: group commit without lingering.
+
+A batch is what queued up while the last one was committing, so one caller alone waits for one fsync, and many callers
+share one. Nothing is acknowledged before its commit returned.
+
+When a commit fails, every caller of the batch hears ``AuditUnavailable``. Whether the rows are on disk is then
+unknown, so the thread reads the files again before it writes on: rows that are there are taken into the tree (the
+sequence stays dense), and their intents show up as open tickets. Callers are never told later that it worked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+
+from audit.errors import (
+    AuditError,
+    AuditUnavailable,
+    ContentDestroyed,
+    EntryInvalid,
+    TicketConcluded,
+    TicketExpired,
+)
+from audit.record import Phase, RecordRef, Ticket, from_micros
+from audit.row import Row
+from audit.store.compose import Composer, Job
+from audit.store.day_file import DayFile
+from audit.store.disk import Disk
+from audit.store.layout import Layout
+from audit.store.recovery import read_new_rows
+from audit.tickets import OpenTickets
+
+_log = logging.getLogger("audit.writer")
+_OPEN_FILES = 2  # today's, and yesterday's around midnight
+
+Authenticate = Callable[[Row], None]
+
+
+class Writer:
+    """Owns the sequence numbers and the day files. ``on_durable`` is called in this thread, in order of ``seq``."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        disk: Disk,
+        composer: Composer,
+        authenticate: Authenticate,
+        tickets: OpenTickets,
+        next_seq: int,
+        on_durable: Callable[[Sequence[Row]], None],
+        max_pending: int,
+        max_batch: int,
+    ) -> None:
+        self._layout = layout
+        self._disk = disk
+        self._composer = composer
+        self._authenticate = authenticate
+        self._tickets = tickets
+        self._next_seq = next_seq
+        self._on_durable = on_durable
+        self._max_pending = max_pending
+        self._max_batch = max_batch
+        self._queue: deque[Job] = deque()  # guarded by _wake
+        self._wake = threading.Condition()
+        self._closing = False  # guarded by _wake
+        self._files: dict[date, DayFile] = {}  # owned by the thread
+        self._in_doubt: set[date] = set()  # days whose files must be read again; owned by the thread
+        self.failures = 0
+        self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; its future is settled in its own loop. Raises ``AuditUnavailable`` when full or closed."""
+        with self._wake:
+            if self._closing:
+                raise AuditUnavailable("the audit log is closed")
+            if len(self._queue) >= self._max_pending:
+                raise AuditUnavailable(f"the audit log is busy: {self._max_pending} records are waiting")
+            self._queue.append(job)
+            self._wake.notify()
+
+    def backlog(self) -> int:
+        """Records waiting to be written."""
+        with self._wake:
+            return len(self._queue)
+
+    def close(self) -> None:
+        """Write what is queued, then stop. Blocks."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._write(batch)
+            except BaseException:  # the thread must outlive any mistake: a dead writer would hang every caller
+                _log.exception("audit.writer.failed")
+                self.failures += 1
+                self._in_doubt.update(job.day for job in batch)
+                self._refuse(batch, AuditUnavailable("the audit log failed"))
+        for file in self._files.values():
+            file.close()
+
+    def _next_batch(self) -> list[Job]:
+        with self._wake:
+            while not self._queue and not self._closing:
+                self._wake.wait()
+            count = min(len(self._queue), self._max_batch)
+            return [self._queue.popleft() for _ in range(count)]
+
+    def _write(self, batch: list[Job]) -> None:
+        by_day: dict[date, list[Job]] = {}
+        for job in batch:
+            by_day.setdefault(job.day, []).append(job)
+        # One transaction for each file, in the order of their sequence numbers: if a later one fails, what is lost is
+        # the end of the sequence, never its middle.
+        for day in sorted(by_day):
+            jobs = by_day[day]
+            if self._in_doubt and not self._recover():
+                self._refuse(jobs, AuditUnavailable("the audit log cannot be written"))
+                continue
+            self._write_day(day, jobs)
+
+    def _write_day(self, day: date, jobs: list[Job]) -> None:
+        rows: list[Row] = []
+        written: list[Job] = []
+        for job in jobs:
+            try:
+                if job.ticket is not None and job.ticket.event_id not in self._tickets:
+                    # Two outcomes were in flight, or an earlier one turned out to be on disk after all.
+                    raise TicketConcluded(f"ticket {job.ticket.event_id} is not open")
+                if job.is_foreign_id:
+                    self._check_unused(job, written)
+                rows.append(self._composer.compose(job, self._next_seq + len(rows)))
+                written.append(job)
+            except (AuditError, OSError, sqlite3.Error) as error:
+                self._refuse([job], _refusal(error, job))
+        if not rows:
+            return
+        try:
+            self._file(day).write(rows)
+        except (sqlite3.Error, OSError, AuditError) as error:
+            _log.error("audit.write.failed", extra={"day": day.isoformat(), "records": len(rows), "cause": str(error)})
+            self.failures += 1
+            self._in_doubt.add(day)
+            self._recover()
+            self._refuse(written, AuditUnavailable("the record could not be written"))
+            return
+        self._took(rows)
+        _settle((job, _reference(row)) for job, row in zip(written, rows, strict=True))
+
+    def _check_unused(self, job: Job, written: Sequence[Job]) -> None:
+        # Here, not at the commit: there one caller's mistake would fail everybody in the batch.
+        if any(other.event_id == job.event_id for other in written) or self._file(job.day).has_event(
+            job.event_id.bytes
+        ):
+            raise EntryInvalid(f"event id {job.event_id} was used before")
+
+    def _took(self, rows: Sequence[Row]) -> None:
+        """Rows are durable: count them, keep the tickets, hand the leaves to the tree."""
+        self._next_seq = rows[-1].seq + 1
+        for row in rows:
+            event_id = str(uuid.UUID(bytes=row.event_id))
+            if row.phase == Phase.INTENT:
+                self._tickets.opened(ticket_of(row))
+            elif row.phase == Phase.OUTCOME:
+                self._tickets.concluded(event_id)
+        self._on_durable(rows)
+
+    def _recover(self) -> bool:
+        """Find out what a failed write left behind. False while the files still cannot be read."""
+        for day in self._in_doubt:
+            file = self._files.pop(day, None)
+            if file is not None:
+                file.close()
+        try:
+            days = [day for day in sorted(self._in_doubt) if self._layout.day_path(day).exists()]
+            rows = read_new_rows(self._layout, days, self._next_seq, self._authenticate)
+            for day in days:
+                self._file(day)  # can it be written again?
+        except (sqlite3.Error, OSError, AuditError) as error:
+            _log.error("audit.recovery.failed", extra={"cause": str(error)})
+            return False
+        if rows:
+            _log.warning("audit.recovery.found", extra={"records": len(rows)})
+            self._took(rows)
+        self._in_doubt.clear()
+        return True
+
+    def _file(self, day: date) -> DayFile:
+        if day not in self._files:
+            while len(self._files) >= _OPEN_FILES:
+                self._files.pop(min(self._files)).close()
+            path = self._layout.day_path(day)
+            if path.exists() and path.stat().st_size == 0:
+                path.unlink()  # made by a crash or a full disk before it held anything
+            self._files[day] = DayFile(path, day, self._disk)
+        return self._files[day]
+
+    def _refuse(self, jobs: Iterable[Job], error: AuditError) -> None:
+        jobs = list(jobs)
+        for job in jobs:
+            if job.ticket is not None:
+                self._tickets.release(job.ticket.event_id)
+        _settle((job, error) for job in jobs)
+
+
+def ticket_of(row: Row) -> Ticket:
+    """The ticket that an intent's row stands for."""
+    return Ticket(
+        event_id=str(uuid.UUID(bytes=row.event_id)),
+        seq=row.seq,
+        opened_at=from_micros(row.recorded_at),
+        tenant=row.tenant,
+        class_=row.class_,
+        action=row.action,
+    )
+
+
+def _refusal(error: Exception, job: Job) -> AuditError:
+    if isinstance(error, TicketConcluded | EntryInvalid):
+        return error
+    if isinstance(error, ContentDestroyed) and job.ticket is not None:
+        return TicketExpired(f"ticket {job.ticket.event_id} is past retention")
+    refusal = AuditUnavailable("the record could not be sealed: its day's key or file cannot be used")
+    refusal.__cause__ = error
+    return refusal
+
+
+def _reference(row: Row) -> RecordRef:
+    return RecordRef(
+        event_id=str(uuid.UUID(bytes=row.event_id)),
+        seq=row.seq,
+        phase=Phase(row.phase),
+        recorded_at=from_micros(row.recorded_at),
+    )
+
+
+Outcome = RecordRef | AuditError
+
+
+def _settle(outcomes: Iterable[tuple[Job, Outcome]]) -> None:
+    """Wake the callers: one call into each event loop, however many wait there."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[RecordRef], Outcome]]] = {}
+    for job, outcome in outcomes:
+        by_loop.setdefault(job.loop, []).append((job.future, outcome))
+    for loop, settled in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_apply, settled)
+        except RuntimeError:  # the loop is closed: nobody waits any more; the records stand
+            _log.warning("audit.caller.gone", extra={"records": len(settled)})
+
+
+def _apply(settled: Sequence[tuple[asyncio.Future[RecordRef], Outcome]]) -> None:
+    for future, outcome in settled:
+        if future.done():  # the caller was cancelled meanwhile
+            continue
+        if isinstance(outcome, AuditError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
