@@ -1,1 +1,1 @@
-"""The small text-to-image model that ships inside the package: its net, its words, its weights and how it was trained."""
+"""The small text-to-image model inside the package: its net, its words, its weights and how it was trained."""

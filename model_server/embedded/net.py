@@ -44,7 +44,7 @@ class NetShape:
         return asdict(self)
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]  # the type checker does not follow torch
     """Attention and MLP over text and patch tokens together, modulated by the shared time vector plus its own table."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -76,7 +76,7 @@ class Block(nn.Module):
         return tokens + gate_m * self.narrow(F.gelu(self.widen(y)))
 
 
-class PixelTransformer(nn.Module):
+class PixelTransformer(nn.Module):  # type: ignore[misc]  # as above
     """Predicts the clean picture from a noisy one, its time and the prompt's tokens."""
 
     def __init__(self, shape: NetShape) -> None:

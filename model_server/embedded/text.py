@@ -19,15 +19,16 @@ _WORD = re.compile(r"[a-z0-9]+")
 _LONGEST_WORD = 40
 """Longer runs of letters are cut here, so that greedy matching stays linear on hostile input."""
 
-STOP_WORDS = frozenset(
-    "a an the of to please picture image photo drawing illustration draw paint make create generate show me i want "
-    "my some is are it its that this and with very".split()
-)
+_STOP_WORDS = """
+a an the of to please picture image photo drawing illustration draw paint make create generate show me i want
+my some is are it its that this and with very
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that name nothing to draw. Dropping them keeps the short context for what does."""
 
 
 class Tokenizer:
-    """Turns a prompt into exactly `MAX_TOKENS` ids, padded with `PAD_ID`. Unknown letters are skipped, never an error."""
+    """Turns a prompt into exactly `MAX_TOKENS` ids, padded with `PAD_ID`. Letters of no piece are skipped, no error."""
 
     def __init__(self, pieces: Sequence[str]) -> None:
         """`pieces` in table order; continuation pieces start with `##` (the WordPiece spelling); index 0 is padding."""

@@ -29,7 +29,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="two minutes in a fresh folder; fails if the loss does not fall")
+    parser.add_argument("--smoke", action="store_true", help="two minutes, afresh; fails if the loss does not fall")
     return parser.parse_args(argv)
 
 

@@ -29,10 +29,11 @@ _STYLE_WORDS = {
     "flat": ("flat", "flat style", "vector art", "flat icon"),
     "3d": ("3d", "3d style", "3d render", "glossy"),
 }
-_FILLERS = tuple(
-    "cute happy cheerful little big small beautiful lovely friendly funny nice old young fresh sweet simple pretty "
-    "colourful bright tasty delicious wild shiny fluffy red green blue yellow orange brown smiling single".split()
-)
+_FILLER_WORDS = """
+cute happy cheerful little big small beautiful lovely friendly funny nice old young fresh sweet simple pretty
+colourful bright tasty delicious wild shiny fluffy red green blue yellow orange brown smiling single
+"""
+_FILLERS = tuple(_FILLER_WORDS.split())
 """Adjectives the picture does not show. Seen in training, they teach the model to look past them."""
 
 _SAY_STYLE, _SAY_BACKGROUND, _SAY_SYNONYM, _SAY_TAG, _SAY_FILLER, _SAY_NOTHING = 0.5, 0.75, 0.15, 0.06, 0.12, 0.1
@@ -64,6 +65,6 @@ def caption(subject: str, style: str, background: str, rng: random.Random, *, co
         style_words = ""
     if rng.random() < (_SAY_BACKGROUND if colour_shown else 0.5):
         colour = rng.choice(_COLOUR_WORDS.get(background, (background,)))
-        place = rng.choice((f"on {colour} background", f"on {colour} background", f"{colour} background", f"on {colour}"))
+        place = rng.choice(("on {} background", "on {} background", "{} background", "on {}")).format(colour)
         words = f"{place} {words}" if rng.random() < 0.1 else f"{words} {place}"
     return f"{words} {style_words}".strip()

@@ -88,7 +88,8 @@ class Composer:
             self._paste(canvas, row, style, rng.choice(_PAIR_SIZES), centre=0.25)
             self._paste(canvas, other, style, rng.choice(_PAIR_SIZES), centre=0.75)
             first, second = name, name_of(CONCEPTS[other], (), rng)
-            subject = rng.choice((f"{first} on left {second} on right", f"{first} next to {second}", f"{first} and {second}"))
+            said = rng.choice(("{} on left {} on right", "{} next to {}", "{} and {}"))
+            subject = said.format(first, second)
         else:
             self._paste(canvas, row, style, rng.choice(_SINGLE_SIZES), centre=0.5)
             subject = name
@@ -116,8 +117,9 @@ class Composer:
         mask = np.zeros((size, size), np.float32)
         kind = rng.choice(("half", "box", "brush"))
         if kind == "half":
-            mask[:, : size // 2] = 1
-            mask = np.rot90(mask, rng.randrange(4)).copy()
+            first = rng.randrange(2) * (size // 2)
+            half = np.s_[first : first + size // 2]
+            mask[(half, np.s_[:]) if rng.random() < 0.5 else (np.s_[:], half)] = 1
         elif kind == "box":
             height, width = rng.randint(size // 4, size), rng.randint(size // 4, size)
             y, x = rng.randint(0, size - height), rng.randint(0, size - width)
@@ -141,7 +143,8 @@ def _scale(pixels: npt.NDArray[np.uint8], size: int) -> Scaled:
         side = side * size // 64
         small = picture.resize((side, side), Image.Resampling.LANCZOS)
         # "RGBa" cannot become an array directly; split it into its four bands.
-        scaled[side] = np.stack([np.asarray(band) for band in small.split()], -1).astype(np.float32) / 255
+        bands = np.stack([np.asarray(band, dtype=np.float32) for band in small.split()], -1)
+        scaled[side] = bands / np.float32(255)
     return scaled
 
 

@@ -102,7 +102,9 @@ def fetch(work: Path) -> None:
     for source in SOURCES:
         path = folder / source.file
         if not path.exists():
-            subprocess.run(["npm", "pack", "--silent", source.spec], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            command = ["npm", "pack", "--silent", source.spec]
+            # A fixed command and a fixed spec: nothing here comes from outside.
+            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != source.sha256:
             raise DataError(f"{source.file}: expected sha256 {source.sha256}, got {digest}")

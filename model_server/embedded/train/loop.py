@@ -8,7 +8,6 @@ atomically, and a later run goes on from it. The learning rate is flat until the
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,9 +83,7 @@ class Training:
         others = [p for p in self.net.parameters() if id(p) not in held and p.requires_grad]
         self._trained = [*matrices, *others]
         self._optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                matrices, lr=_MUON_RATE, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-            ),
+            torch.optim.Muon(matrices, lr=_MUON_RATE, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=_ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self._rates = [_MUON_RATE, _ADAM_RATE]
@@ -110,7 +107,7 @@ class Training:
         path = self.out / CHECKPOINT
         part = path.with_suffix(".part")
         torch.save(state, part)
-        os.replace(part, path)
+        part.replace(path)
 
     def resume(self) -> bool:
         """Go on from the checkpoint in `out` if there is one."""
@@ -127,7 +124,11 @@ class Training:
         return True
 
     def run(
-        self, batches: Iterator[Batch], plan: Plan, report: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic
+        self,
+        batches: Iterator[Batch],
+        plan: Plan,
+        report: Callable[[Progress], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Train until the plan's minutes are spent (or the decay phase has ended); always ends with a checkpoint."""
         net: Callable[..., Tensor] = torch.compile(self.net) if plan.compiled else self.net
@@ -141,7 +142,7 @@ class Training:
                     group["lr"] = rate * factor
             batch = next(batches)
             loss = loss_of(net, batch, generator)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch ships this method untyped
+            loss.backward()
             nn.utils.clip_grad_norm_(self._trained, _LARGEST_GRADIENT)
             for optimiser in self._optimisers:
                 optimiser.step()
@@ -174,12 +175,12 @@ class Training:
         left = 1 - (self.seconds - self.decay_began_seconds) / max(decay_seconds, 1e-9)
         return max(0.0, left) * min(1.0, (self.step + 1) / _WARM_UP_STEPS)
 
-    @torch.no_grad()
     def _update_average(self) -> None:
         keep = min(_EMA_LIMIT, (1 + self.step) / (10 + self.step))
         state = self.net.state_dict()
         names = [name for name in state if name != "table.weight"]
-        torch._foreach_lerp_([self.average[name] for name in names], [state[name] for name in names], 1 - keep)
+        with torch.no_grad():
+            torch._foreach_lerp_([self.average[name] for name in names], [state[name] for name in names], 1 - keep)
 
 
 def is_learning(losses: list[float]) -> bool:

