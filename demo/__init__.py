@@ -1,1 +1,1 @@
-"""The one-command stack: a company in a box, for people who want to see Imprimatur work before they install it."""
+"""The whole product on one machine, for looking at it: `make demo`."""

@@ -71,15 +71,15 @@ class Pipeline:
         async with self._recorder.open(actor, call) as (record, request):  # 2
             await self._decide(record, request, "request")  # 3
             prompt = await self._screen(record, request)  # 4
-            record.charge = await self._ledger.reserve(call.request_id, actor.id, price(request))  # 5
+            record.charge = await self._ledger.reserve(record.request_id, actor.id, price(request))  # 5
             yield Accepted(
-                request_id=call.request_id,
+                request_id=record.request_id,
                 credits=record.charge.credits,
                 credits_remaining=record.charge.remaining,
                 revised_prompt=record.revised_prompt,
             )
             made: Made | None = None
-            async with aclosing(self._server.generate(request, prompt, call.request_id)) as answers:  # 6
+            async with aclosing(self._server.generate(request, prompt, record.request_id)) as answers:  # 6
                 async for answer in answers:
                     if isinstance(answer, Made):
                         made = answer
@@ -93,7 +93,7 @@ class Pipeline:
             effect = Effect.MASK if record.revised_prompt is not None else Effect.ALLOW
             left = await self._recorder.conclude(record, effect)  # 9
             yield Result(  # 10
-                request_id=call.request_id,
+                request_id=record.request_id,
                 pictures=pictures,
                 making=made.making,
                 revised_prompt=record.revised_prompt,
@@ -117,7 +117,7 @@ class Pipeline:
         """Policy's answer, kept in the record; raises the refusal it asks for."""
         with record.call.timings.stage("policy"):
             record.policy_input = build_input(
-                request_id=record.call.request_id,
+                request_id=record.request_id,
                 now=self._clock(),
                 actor=record.actor,
                 request=request,

@@ -71,12 +71,13 @@ _CODES: Mapping[type[ImprimaturError], Code] = {
 class Call:
     """One image request as it reaches the pipeline: who says they are asking, from where, and how to read what."""
 
-    request_id: RequestId
     action: Permission
     credentials: Credentials
     origin: Origin
     read: Callable[[], Awaitable[ImageRequest]] = field(repr=False)
     """Reads and checks the body. Raises InvalidRequest; that too is recorded."""
+    name: Callable[[RequestId], None] = field(default=lambda _: None, repr=False)
+    """Told the request's id once the log has given it: from then on every answer carries it."""
     timings: Timings = field(default_factory=Timings)
 
 
@@ -85,6 +86,7 @@ class OpenRecord:
 
     def __init__(self, ticket: Ticket, actor: Actor, call: Call) -> None:
         self.ticket = ticket
+        self.request_id = RequestId(ticket.event_id)
         self.actor = actor
         self.call = call
         self.findings: tuple[Finding, ...] = ()
@@ -115,6 +117,7 @@ class Recorder:
         request, problem = await _read(call)
         with call.timings.stage("audit"):
             ticket = await self._intend(actor, call, request)
+        call.name(RequestId(ticket.event_id))
         record = OpenRecord(ticket, actor, call)
         self._usage.begin(actor.id)
         try:
@@ -155,12 +158,11 @@ class Recorder:
         entry = Entry(
             action=call.action,
             subject=subject_of(actor),
-            model="" if request is None else request.model,
             content=content,
             index=_index(actor, call.origin, ()),
         )
         try:
-            return await self._audit.intend(entry, event_id=call.request_id)
+            return await self._audit.intend(entry)
         except LogUnavailable as error:
             raise _no_record() from error
 
@@ -209,7 +211,7 @@ class Recorder:
                 await self._write_outcome(record, effect, reasons, error=type(error).__name__)
         finally:
             if record.charge is not None:
-                await self._ledger.release(record.call.request_id)
+                await self._ledger.release(record.request_id)
             if isinstance(error, Denied | ContentBlocked | ReviewPending):
                 await self._usage.count(record.actor.id, refused=True)
 

@@ -39,8 +39,13 @@ def origin_of(request: Request) -> Origin:
 
 
 def request_id_of(request: Request) -> RequestId:
-    """The id the edge gave this request."""
+    """The id this request answers under."""
     return RequestId(request.scope["state"]["request_id"])
+
+
+def name_request(request: Request, request_id: RequestId) -> None:
+    """From now on this request answers under the id of its record."""
+    request.scope["state"]["request_id"] = request_id
 
 
 async def current(request: Request) -> Actor | None:

@@ -58,7 +58,7 @@ class GenerationBody(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     prompt: Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
-    model: Annotated[StrictStr, Field(min_length=1, max_length=128)] | None = None
+    model: Annotated[StrictStr, Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")] | None = None
     n: Annotated[StrictInt, Field(ge=1, le=MAX_PICTURES)] | None = None
     size: StrictStr | None = None
     quality: Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audit import new_event_id
 from gateway.errors import ImprimaturError, InvalidRequest, PayloadTooLarge, RateLimited
 from gateway.observe.metrics import Metrics
 from gateway.problems import envelope
@@ -55,8 +55,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = new_event_id()
-        scope.setdefault("state", {})["request_id"] = request_id
+        # Provisional: a request that gets a record answers under the record's id.
+        state = scope.setdefault("state", {})
+        state["request_id"] = str(uuid.uuid4())
         started = time.perf_counter()
         status = 500
 
@@ -65,7 +66,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
+                headers["x-request-id"] = state["request_id"]
                 headers["openai-processing-ms"] = str(int((time.perf_counter() - started) * 1e3))
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
@@ -74,7 +75,9 @@ class Edge:
 
         problem = self._refuse_early(scope)
         if problem is not None:
-            answer = JSONResponse(envelope(problem, request_id), problem.status, headers={"x-should-retry": "false"})
+            answer = JSONResponse(
+                envelope(problem, state["request_id"]), problem.status, headers={"x-should-retry": "false"}
+            )
             if isinstance(problem, RateLimited):
                 answer.headers.update({"x-should-retry": "true", "retry-after": "1"})
             await answer(scope, receive, send_with_headers)

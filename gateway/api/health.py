@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -29,8 +30,8 @@ async def readyz(request: Request) -> Response:
         parts["database"] = "ok"
     except Exception as error:
         parts["database"] = type(error).__name__
-    audit = services.audit.health()
-    parts["audit"] = "ok" if audit.writable else "refusing intents"
+    audit = await asyncio.to_thread(services.audit.health)
+    parts["audit"] = "ok" if audit.accepting else "refusing intents"
     parts["policy"] = "ok" if await services.policy.ready() else "no rules in force"
     parts["model_server"] = "ok" if await services.server.ready() else "not reachable"
     ready = all(state == "ok" for state in parts.values())
@@ -41,7 +42,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     services = services_of(request)
-    health = services.audit.health()
+    health = await asyncio.to_thread(services.audit.health)
     services.metrics.audit_backlog.set(health.backlog)
     services.metrics.audit_past_retention.set(health.records_past_retention)
     return Response(services.metrics.render(), media_type=services.metrics.content_type)

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.api import answers, bodies
-from gateway.api.access import credentials_of, origin_of, request_id_of
+from gateway.api.access import credentials_of, name_request, origin_of, request_id_of
 from gateway.api.connection import while_connected
 from gateway.errors import ImprimaturError
 from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result
@@ -43,11 +43,11 @@ async def generate(request: Request) -> Response:
         return asked
 
     call = Call(
-        request_id=request_id_of(request),
         action=Permission.IMAGE_GENERATE,
         credentials=credentials_of(request),
         origin=origin_of(request),
         read=read,
+        name=lambda request_id: name_request(request, request_id),
         timings=Timings(),
     )
     # The page asks with its cookie and draws progress; SDKs come with a bearer and know the API's own events only.
@@ -126,7 +126,7 @@ class _Answer(Response):
                     for event in answers.completed_events(step, self._asked):
                         yield event
         except ImprimaturError as error:
-            yield answers.error_event(envelope(error, self._call.request_id))
+            yield answers.error_event(envelope(error, request_id_of(self._request)))
 
     def _headers(self, credits_remaining: int) -> dict[str, str]:
         return {

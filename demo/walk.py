@@ -1,0 +1,257 @@
+"""The walk: what people would do with the product on a first day, over HTTP, each step said with its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import openai
+
+from demo.idp.browserless import SignInStopped, sign_in
+from demo.stack import Stack
+
+PROMPT: Final = "a fox on a blue background"
+CARD_PROMPT: Final = "a poster for the order paid with 4111 1111 1111 1111"
+MAIL_PROMPT: Final = "a panda on a green background, for dana.miller@contoso.example"
+LEAST_WIDTH: Final = 78
+
+
+class StepFailed(Exception):
+    """A step did not do what it should. The message says what was seen instead."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """The steps, in order, and what they hand to each other."""
+
+    stack: Stack
+    pictures: Path
+    say: Callable[[str], None] = print
+    done: int = 0
+    failed: list[str] = field(default_factory=list)
+    alice: httpx.AsyncClient = field(init=False)
+    key: str = ""
+    picture_id: str = ""
+    requests: dict[str, str] = field(default_factory=dict)
+
+    async def run(self) -> bool:
+        """Take all steps; True when each did what it should. A step that failed does not stop those that can go on."""
+        steps: tuple[tuple[str, Callable[[], Awaitable[str]]], ...] = (
+            ("Carol signs in with her password alone: no second factor, no entry", self.no_second_factor),
+            ("Alice signs in through the company's provider, password and TOTP", self.sign_in),
+            ("Alice mints an API key and points the unmodified OpenAI SDK at the gateway", self.picture),
+            ("Alice's prompt holds a payment card number: refused, explained, not charged", self.card),
+            ("Alice's prompt holds an e-mail address: masked before the model sees it", self.mail),
+            ("Dave has no role here: refused by policy, whatever he asks", self.no_role),
+            ("Bob, the auditor, searches the log and finds all four", self.audit),
+            ("Bob verifies the proof of the picture's record", self.proof),
+            ("A database administrator changes one stored record: verification names it", self.tamper),
+            ("Thirty-one days later nobody can read it, and every proof still holds", self.after_thirty_days),
+        )
+        self.alice = httpx.AsyncClient(base_url=self.stack.url, timeout=60, trust_env=False)
+        try:
+            for number, (title, step) in enumerate(steps, 1):
+                self.say(f"\n{number:2}. {title}")
+                begun = time.perf_counter()
+                try:
+                    outcome = await step()
+                except (StepFailed, SignInStopped, httpx.HTTPError, openai.OpenAIError, OSError) as error:
+                    self.failed.append(title)
+                    self.say(f"    ✗ {error}")
+                    continue
+                self.done += 1
+                for line in outcome.splitlines():
+                    self.say(f"    {line}")
+                self.say(f"    ✓ {time.perf_counter() - begun:.1f} s")
+        finally:
+            await self.alice.aclose()
+        return not self.failed
+
+    async def no_second_factor(self) -> str:
+        async with httpx.AsyncClient(base_url=self.stack.url, timeout=30, trust_env=False) as client:
+            try:
+                await sign_in(client, self.stack.url, self.stack.people["carol"])
+            except SignInStopped as stopped:
+                return f"refused: {stopped}"
+            answer = await _generate(client, PROMPT)
+        _expect(answer.status_code in (401, 403), f"expected a refusal, got {answer.status_code}")
+        return _told(answer)
+
+    async def sign_in(self) -> str:
+        await sign_in(self.alice, self.stack.url, self.stack.people["alice"])
+        credits = (await self.alice.get("/v1/credits")).raise_for_status().json()
+        _expect(credits["remaining"] == 50, f"expected 50 credits, got {credits['remaining']}")
+        return f"signed in; {credits['remaining']} credits for her first month"
+
+    async def picture(self) -> str:
+        csrf = (await self.alice.get("/v1/session")).raise_for_status().json()["csrf_token"]
+        minted = await self.alice.post(
+            "/v1/keys",
+            json={"name": "demo", "scopes": ["image:generate", "model:list", "credit:read"], "days": 7},
+            headers={"x-csrf-token": csrf, "origin": self.stack.url},
+        )
+        _expect(minted.is_success, f"minting a key: {minted.status_code} {_told(minted)}")
+        self.key = minted.json()["key"]
+        async with openai.AsyncOpenAI(api_key=self.key, base_url=f"{self.stack.url}/v1") as client:
+            raw = await client.images.with_raw_response.generate(prompt=PROMPT, model="imprimatur-embedded", n=1)
+        self.picture_id = self.requests["picture"] = raw.headers["x-request-id"]
+        answer = raw.parse()
+        data = base64.b64decode(answer.data[0].b64_json or "") if answer.data else b""
+        _expect(data.startswith(b"\x89PNG"), "expected a PNG")
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        path = self.pictures / "fox.png"
+        path.write_bytes(data)
+        return f"key shown once: {self.key[:12]}…\n“{PROMPT}” -> {path} ({len(data):,} bytes, {answer.size})"
+
+    async def card(self) -> str:
+        before = await self._credits()
+        answer = await _generate(self.alice, CARD_PROMPT, key=self.key)
+        self.requests["card"] = answer.headers["x-request-id"]
+        error = answer.json().get("error", {})
+        _expect(answer.status_code == 400, f"expected 400, got {answer.status_code}")
+        _expect(error.get("code") == "moderation_blocked", f"expected moderation_blocked, got {error.get('code')}")
+        _expect("4111" not in answer.text, "the answer repeats the number")
+        _expect(answer.headers.get("x-should-retry") == "false", "an SDK would send it again")
+        after = await self._credits()
+        _expect(before == after, f"credits went from {before} to {after}")
+        return (
+            f"{answer.status_code} {error['reasons'][0]['code']}: {error['message']}\ncredits before and after: {after}"
+        )
+
+    async def mail(self) -> str:
+        answer = await _generate(self.alice, MAIL_PROMPT, key=self.key)
+        self.requests["mail"] = answer.headers["x-request-id"]
+        _expect(answer.is_success, f"{answer.status_code} {_told(answer)}")
+        revised = answer.json()["data"][0].get("revised_prompt", "")
+        _expect("contoso" not in revised and "@example" in revised, "the address was not masked")
+        (self.pictures / "panda.png").write_bytes(base64.b64decode(answer.json()["data"][0]["b64_json"]))
+        return f"sent:    {MAIL_PROMPT}\nrevised: {revised}"
+
+    async def no_role(self) -> str:
+        async with httpx.AsyncClient(base_url=self.stack.url, timeout=30, trust_env=False) as client:
+            await sign_in(client, self.stack.url, self.stack.people["dave"])
+            csrf = (await client.get("/v1/session")).raise_for_status().json()["csrf_token"]
+            answer = await _generate(client, PROMPT, csrf=csrf, site=self.stack.url)
+        self.requests["no role"] = answer.headers["x-request-id"]
+        _expect(answer.status_code == 403, f"expected 403, got {answer.status_code}")
+        return _told(answer)
+
+    async def audit(self) -> str:
+        async with self._bob() as bob:
+            await sign_in(bob, self.stack.url, self.stack.people["bob"])
+            found = await bob.get("/audit", headers={"accept": "application/json"})
+            _expect(found.is_success, f"{found.status_code} {_told(found)}")
+            rows = {row["event_id"]: row for row in found.json()["rows"]}
+        missing = [name for name, request_id in self.requests.items() if request_id not in rows]
+        _expect(len(self.requests) == 4 and not missing, f"not in the log: {', '.join(missing) or 'a request'}")
+        lines = []
+        for request_id in self.requests.values():
+            row = rows[request_id]
+            lines.append(f"{row['who']:<14} {row['action']:<15} {row['effect']:<6} {', '.join(row['reasons'])}")
+        return "\n".join(lines)
+
+    async def proof(self) -> str:
+        async with self._bob() as bob:
+            await sign_in(bob, self.stack.url, self.stack.people["bob"])
+            deadline = time.monotonic() + 10
+            while True:
+                answer = await bob.get(f"/audit/records/{self.picture_id}", headers={"accept": "application/json"})
+                _expect(answer.is_success, f"{answer.status_code} {_told(answer)}")
+                proof = answer.json()["proof"]
+                if proof["verified"] or time.monotonic() > deadline:
+                    break
+                await asyncio.sleep(0.3)  # the next checkpoint is at most a second away
+        _expect(proof["verified"], "the proof does not verify")
+        return f"record {proof['seq']} is in the tree of {proof['tree_size']} records whose head the log signed"
+
+    async def tamper(self) -> str:
+        copy = self._snapshot("tampered")
+        good = _audit("verify", str(copy), "--vkey", self._vkey(), "--witness", str(self._witness()))
+        _expect(good.returncode == 0, f"the untouched copy does not verify:\n{good.stdout}{good.stderr}")
+        day = max(copy.glob("*.sqlite"), key=lambda path: path.stat().st_size if path.stem[:2] == "20" else -1)
+        with sqlite3.connect(day) as database:
+            changed = _flip_a_byte(database, self.picture_id)
+        bad = _audit("verify", str(copy), "--vkey", self._vkey(), "--witness", str(self._witness()))
+        _expect(bad.returncode == 1, f"expected exit 1, got {bad.returncode}:\n{bad.stdout}{bad.stderr}")
+        _expect(self.picture_id in bad.stdout + bad.stderr, f"the record is not named:\n{bad.stdout}{bad.stderr}")
+        named = next(line for line in (bad.stdout + bad.stderr).splitlines() if self.picture_id in line)
+        return f"changed {changed}; python -m audit verify: exit 1\n{named.strip()}"
+
+    async def after_thirty_days(self) -> str:
+        copy = self._snapshot("later")
+        later = (datetime.now(UTC) + timedelta(days=32)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        kek = str(self.stack.state / "secrets" / "audit-kek.key")
+        reading = ("--kek", kek, "--reader", "demo", "--purpose", "showing day 30")
+        before = _audit("open", str(copy), self.picture_id, *reading)
+        _expect(before.returncode == 0 and PROMPT in before.stdout, f"not readable today:\n{before.stderr}")
+        purge = _audit("purge", str(copy), "--kek", kek, "--now", later)
+        _expect(purge.returncode == 0, f"purge:\n{purge.stdout}{purge.stderr}")
+        after = _audit("open", str(copy), self.picture_id, *reading, "--now", later)
+        _expect(after.returncode != 0 and PROMPT not in after.stdout, "still readable")
+        proofs = _audit("verify", str(copy), "--vkey", self._vkey(), "--witness", str(self._witness()))
+        _expect(proofs.returncode == 0, f"the proofs broke:\n{proofs.stdout}{proofs.stderr}")
+        refusal = after.stderr.strip().splitlines()[-1]
+        return f"today: readable (and the reading is recorded)\n{later[:10]}: {refusal}\nverify: every proof holds"
+
+    def _bob(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.stack.url, timeout=30, trust_env=False)
+
+    async def _credits(self) -> int:
+        headers = {"authorization": f"Bearer {self.key}"}
+        async with httpx.AsyncClient(base_url=self.stack.url, trust_env=False) as client:
+            return int((await client.get("/v1/credits", headers=headers)).raise_for_status().json()["remaining"])
+
+    def _snapshot(self, name: str) -> Path:
+        """A consistent copy of the running log, for whoever wants to break or age it."""
+        copy = self.stack.state / "copies" / name
+        shutil.rmtree(copy, ignore_errors=True)
+        made = _audit("snapshot", str(self.stack.audit_directory), str(copy))
+        _expect(made.returncode == 0, f"snapshot:\n{made.stdout}{made.stderr}")
+        return copy
+
+    def _vkey(self) -> str:
+        return (self.stack.state / "secrets" / "audit-signing.key.vkey").read_text().strip()
+
+    def _witness(self) -> Path:
+        return self.stack.state / "witness" / "checkpoints.txt"
+
+
+async def _generate(
+    client: httpx.AsyncClient, prompt: str, *, key: str = "", csrf: str = "", site: str = ""
+) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}"} if key else {"x-csrf-token": csrf, "origin": site}
+    return await client.post("/v1/images/generations", json={"prompt": prompt}, headers=headers)
+
+
+def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "audit", *arguments], capture_output=True, text=True, check=False)
+
+
+def _flip_a_byte(database: sqlite3.Connection, event_id: str) -> str:
+    """What a dishonest administrator could do with plain SQL: one byte of one sealed body."""
+    raise NotImplementedError
+
+
+def _told(answer: httpx.Response) -> str:
+    try:
+        error: dict[str, Any] = answer.json()["error"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return f"{answer.status_code}"
+    return f"{answer.status_code} {error['code']}: {error['message']}"
+
+
+def _expect(held: bool, otherwise: str) -> None:
+    if not held:
+        raise StepFailed(otherwise)
