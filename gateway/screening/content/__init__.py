@@ -1,0 +1,1 @@
+"""Subjects that policy may not want drawn: the lexicon layer."""

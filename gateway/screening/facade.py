@@ -1,0 +1,156 @@
+"""The door of screening: prompts and pictures go in, findings come out. Never raises, never decides, fails closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.exchange import Finding, Picture, Stage
+from gateway.screening.content.tokens import tokenise
+from gateway.screening.findings import FindingWriter, numbered, unavailable
+from gateway.screening.image.decode import NotAPicture, check_picture
+from gateway.screening.rules.book import OnReload, RuleBook
+from gateway.screening.rules.ruleset import RuleSet
+from gateway.screening.rules.schema import Scope
+from gateway.screening.text.normalise import normalise
+from gateway.screening.text.scan import MAX_HITS, Budget, OverBudget
+
+INLINE_CHARS: Final = 2_000
+"""Up to here a scan takes about a millisecond: less than handing it to a thread and back on a busy machine."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreeningHealth:
+    """How screening is. `ok` = the rules that lie in the folder are the ones in force."""
+
+    ok: bool
+    revision: str
+    rules: int
+    error: str
+
+
+class Screening:
+    """Finds what a prompt or picture holds. One for the process; safe for many requests at once.
+
+    `secret` keys the HMACs that stand for found values: at least 32 random bytes. `directory` is the bundle's folder,
+    with `dlp/` and `content/` in it. Raises `RuleError` when its rules don't load, `ValueError` for a short secret.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        secret: bytes,
+        timeout_seconds: float = 0.5,
+        picture_timeout_seconds: float = 5.0,
+        reload_seconds: float = 1.0,
+        on_reload: OnReload | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write = FindingWriter(secret)
+        self._timeout = timeout_seconds
+        self._picture_timeout = picture_timeout_seconds
+        self._clock = clock
+        self._book = RuleBook(directory, reload_seconds=reload_seconds, on_reload=on_reload, clock=clock)
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="screening")
+
+    async def screen_prompt(self, text: str, *, field: Scope = "prompt") -> tuple[Finding, ...]:
+        """What stands in `text`, ids `f1`, `f2`… in order of place.
+
+        Late, broken or overwhelmed: the single finding `screening.unavailable`.
+        """
+        return await self._screen_text(text, field, keyed=True)
+
+    async def hints(self, text: str) -> tuple[Finding, ...]:
+        """The same findings while somebody types, without the HMACs: nothing of a hint is meant to be kept."""
+        return await self._screen_text(text, "prompt", keyed=False)
+
+    async def screen_pictures(self, pictures: Sequence[Picture], *, stage: Stage = "output") -> tuple[Finding, ...]:
+        """`screening.unavailable` for each picture that is not whole, or not what it says it is.
+
+        What a picture shows is not looked at yet (see `image.decode`).
+        """
+        try:
+            async with asyncio.timeout(self._picture_timeout):
+                broken = await asyncio.get_running_loop().run_in_executor(self._threads, _not_pictures, tuple(pictures))
+        except Exception as error:
+            _failed("screening.pictures.failed", error)
+            return (unavailable(stage, "pictures"),)
+        for index, check in broken:
+            _log.warning("screening.picture.refused", extra={"picture": index, "check": check})
+        return numbered(unavailable(stage, f"pictures[{index}]") for index, _ in broken)
+
+    def health(self) -> ScreeningHealth:
+        """For readiness and the admin page; the error names a file and line, never a prompt."""
+        current = self._book.current
+        return ScreeningHealth(
+            ok=not self._book.error, revision=current.revision, rules=len(current.rules), error=self._book.error
+        )
+
+    @property
+    def revision(self) -> str:
+        """Names the rules in force; goes into the record beside the policy's revision."""
+        return self._book.current.revision
+
+    async def aclose(self) -> None:
+        """Let go of the threads; scans under way end at their own deadline."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _screen_text(self, text: str, field: Scope, *, keyed: bool) -> tuple[Finding, ...]:
+        try:
+            await self._refresh()
+            budget = Budget(self._clock() + self._timeout, clock=self._clock)
+            rules = self._book.current
+            if len(text) <= INLINE_CHARS:
+                return self._findings(rules, text, field, budget, keyed=keyed)
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, lambda: self._findings(rules, text, field, budget, keyed=keyed)
+                )
+        except Exception as error:  # whatever it is: no answer from screening is never a yes
+            _failed("screening.failed", error)
+            return (unavailable("prompt", field),)
+
+    async def _refresh(self) -> None:
+        """Exchange the rules when their files changed. One request waits for it; nobody's deadline pays for it."""
+        if self._book.is_due():
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._book.maybe_reload)
+
+    def _findings(self, rules: RuleSet, text: str, field: Scope, budget: Budget, *, keyed: bool) -> tuple[Finding, ...]:
+        plain = normalise(text)
+        budget.spend(0)
+        found = [
+            self._write.from_hit(rules, hit, field, keyed=keyed) for hit in rules.scanners[field].scan(plain, budget)
+        ]
+        tokens = tokenise(plain.text)
+        for lexicon in rules.lexicons[field]:
+            budget.spend(0)
+            for mention in lexicon.find(plain.text, tokens):
+                budget.spend()
+                found.append(self._write.from_mention(rules, lexicon, mention, plain, field, keyed=keyed))
+        if len(found) > MAX_HITS:
+            raise OverBudget
+        return numbered(found)
+
+
+def _failed(event: str, error: Exception) -> None:
+    """Only the error's class is logged: messages and tracebacks of decoders quote what they were fed."""
+    _log.error(event, extra={"cause": type(error).__name__})
+
+
+def _not_pictures(pictures: tuple[Picture, ...]) -> list[tuple[int, str]]:
+    """(place, failed check) of each picture that is not what it says it is."""
+    broken: list[tuple[int, str]] = []
+    for i, picture in enumerate(pictures):
+        try:
+            check_picture(picture)
+        except NotAPicture as error:
+            broken.append((i, str(error)))
+    return broken

@@ -1,0 +1,80 @@
+"""All rule files of a folder as one set, loaded whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, get_args
+
+from gateway.screening.content.lexicon import Lexicon
+from gateway.screening.rules.compile import compile_lexicon, compile_rule, read
+from gateway.screening.rules.document import MAX_FILE_BYTES, parse
+from gateway.screening.rules.errors import RuleError
+from gateway.screening.rules.schema import ContentLexicon, DlpRule, Scope
+from gateway.screening.text.scan import TextScanner
+
+FOLDERS: Final = ("dlp", "content")
+MAX_FILES: Final = 2_000
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSet:
+    """What is in force. `revision` names it: the same files give the same revision everywhere."""
+
+    revision: str
+    scanners: Mapping[Scope, TextScanner] = field(repr=False)
+    """One for each field of a request, with the rules whose scope names it."""
+    lexicons: Mapping[Scope, tuple[Lexicon, ...]] = field(repr=False)
+    rules: Mapping[str, DlpRule | ContentLexicon] = field(repr=False)
+    """By finding type: `dlp.iban`, `content.violence`."""
+
+
+def rule_files(directory: Path) -> list[Path]:
+    """The rule files under `directory`, in order. Links count: a Kubernetes ConfigMap mounts its files as links."""
+    return sorted(path for folder in FOLDERS for path in (directory / folder).glob("*.y*ml") if path.is_file())
+
+
+def load(directory: Path) -> RuleSet:
+    """Every rule under `directory`, each checked, compiled and tested. Raises `RuleError`; then nothing has changed."""
+    files = rule_files(directory)
+    if not files:
+        raise RuleError(directory.name, 1, "no rule files: a gate without rules would let everything through")
+    if len(files) > MAX_FILES:
+        raise RuleError(directory.name, 1, f"too many rule files: expected at most {MAX_FILES}, got {len(files)}")
+    digest = hashlib.sha256()
+    rules: dict[str, DlpRule | ContentLexicon] = {}
+    detectors, lexicons = [], []
+    for path in files:
+        name = path.relative_to(directory).as_posix()
+        try:
+            with path.open("rb") as stream:
+                raw = stream.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise RuleError(name, 1, f"can't be read: {type(error).__name__}") from None
+        digest.update(b"%d %s %d\n" % (len(name), name.encode(), len(raw)))
+        digest.update(raw)
+        document = parse(name, raw)
+        kind = f"{path.parent.name}."
+        rule: DlpRule | ContentLexicon
+        if path.parent.name == "dlp":
+            rule = read(document, DlpRule)
+            detector = compile_rule(document, rule)
+            if rule.mode != "off":
+                detectors.append(detector)
+        else:
+            rule = read(document, ContentLexicon)
+            lexicon = compile_lexicon(document, rule)
+            if rule.mode != "off":
+                lexicons.append(lexicon)
+        if kind + rule.id in rules:
+            raise document.error(("id",), f"id is taken: {rule.id} stands in two files")
+        rules[kind + rule.id] = rule
+    return RuleSet(
+        revision=digest.hexdigest()[:12],
+        scanners={scope: TextScanner([d for d in detectors if scope in d.scope]) for scope in SCOPES},
+        lexicons={scope: tuple(x for x in lexicons if scope in x.scope) for scope in SCOPES},
+        rules=rules,
+    )

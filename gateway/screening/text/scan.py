@@ -1,0 +1,169 @@
+"""All rules over one text: patterns, cues, validators, decoded views, overlaps. Linear in the text's length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.screening.text.candidate import Accepted, Candidate, Validator
+from gateway.screening.text.cues import Cues
+from gateway.screening.text.normalise import Normalised, normalise
+from gateway.screening.text.patterns import PatternSet
+from gateway.screening.text.views import to_parent, views
+from gateway.vocabulary import Effect, Severity
+
+_RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
+_STRICTNESS: Final = {effect: rank for rank, effect in enumerate(Effect)}
+MAX_CANDIDATES: Final = 20_000
+"""More stretches that may be values than any honest prompt holds (100,000 characters of nothing but numbers: 8,000)."""
+MAX_HITS: Final = 500
+"""A prompt with more values in it is a list of people or accounts, and not handled one by one."""
+
+
+class OverBudget(Exception):
+    """The scan would take longer than allowed. Carries no text."""
+
+
+class Budget:
+    """What one scan may spend: candidates, and time on a clock that never goes back."""
+
+    def __init__(
+        self,
+        deadline: float = float("inf"),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        candidates: int = MAX_CANDIDATES,
+    ) -> None:
+        self.deadline = deadline
+        self._clock = clock
+        self.left = candidates
+
+    def spend(self, candidates: int = 1) -> None:
+        """So many more candidates; raises `OverBudget` when candidates or time are used up."""
+        self.left -= candidates
+        if self.left < 0 or self._clock() > self.deadline:
+            raise OverBudget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector:
+    """One rule, ready to run."""
+
+    rule_id: str
+    severity: Severity
+    effect: Effect
+    """What the rule file proposes."""
+    patterns: tuple[str, ...] = field(repr=False)
+    validators: tuple[Validator, ...] = field(repr=False, default=())
+    cues: Cues | None = field(repr=False, default=None)
+    cue_required: bool = False
+    exempt: frozenset[str] = field(repr=False, default=frozenset())
+    """Values, as `flatten` writes them, that are nobody's: the ones we mask with."""
+    is_enforced: bool = True
+    scope: frozenset[str] = frozenset({"prompt"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A value found. Offsets are into the text as the person sent it; `repr` shows no text."""
+
+    detector: Detector
+    start: int
+    end: int
+    canonical: str = field(repr=False)
+    score: float = 1.0
+    maskable: bool = True
+
+
+def flatten(value: str) -> str:
+    """A value without its writing, to compare it with the exempt ones."""
+    return "".join(c for c in value.casefold() if c.isalnum() or c in "@+")
+
+
+class TextScanner:
+    """Runs a set of detectors. Immutable, safe to use from several threads."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self.detectors = tuple(detectors)
+        self._owners = [d for d in self.detectors for _ in d.patterns]
+        self._patterns = PatternSet([p for d in self.detectors for p in d.patterns])
+
+    def scan(self, original: Normalised, budget: Budget) -> list[Hit]:
+        """What stands in the text, in order of place. Raises `OverBudget`."""
+        hits: list[Hit] = []
+        for detector, accepted in self._accepted(original.text, budget):
+            span = original.source_span(accepted.start, accepted.end)
+            _keep(hits, _hit(detector, accepted, span, maskable=True))
+        for chain in views(original):
+            view = chain[-1]
+            budget.spend(0)
+            for detector, accepted in self._accepted(view.text, budget):
+                if view.is_new(accepted.start, accepted.end):
+                    span = original.source_span(*to_parent(chain, accepted.start, accepted.end))
+                    _keep(hits, _hit(detector, accepted, span, maskable=False))
+        return without_overlaps(hits)
+
+    def scan_text(self, text: str) -> list[Hit]:
+        """`scan` without a limit: for a rule's own tests."""
+        return self.scan(normalise(text), Budget())
+
+    def _accepted(self, text: str, budget: Budget) -> Iterator[tuple[Detector, Accepted]]:
+        if not text:
+            return
+        for index in self._patterns.matching(text):
+            detector = self._owners[index]
+            for start, end in self._patterns.spans(index, text):
+                budget.spend()
+                for accepted in _validate(detector, text, start, end):
+                    if flatten(accepted.canonical) not in detector.exempt:
+                        yield detector, accepted
+
+
+def _hit(detector: Detector, accepted: Accepted, span: tuple[int, int], *, maskable: bool) -> Hit:
+    return Hit(
+        detector=detector, start=span[0], end=span[1],
+        canonical=accepted.canonical, score=accepted.score, maskable=maskable,
+    )  # fmt: skip
+
+
+def _keep(hits: list[Hit], hit: Hit) -> None:
+    hits.append(hit)
+    if len(hits) > MAX_HITS:
+        raise OverBudget
+
+
+def _validate(detector: Detector, text: str, start: int, end: int) -> Sequence[Accepted]:
+    cued, countered = (False, False) if detector.cues is None else detector.cues.judge(text, start, end)
+    if detector.cue_required and not cued:
+        return ()
+    found: Sequence[Accepted] = (Accepted(start, end, text[start:end]),)
+    for validator in detector.validators:
+        found = [
+            accepted
+            for earlier in found
+            for accepted in validator(Candidate(text, earlier.start, earlier.end, cued, countered))
+        ]
+    return found
+
+
+def without_overlaps(hits: Sequence[Hit]) -> list[Hit]:
+    """`hits` in order of place, less those that lie wholly within a weightier one.
+
+    A hit that reaches beyond the weightier one stays: masking the one would leave a piece of the other standing. An
+    enforced rule goes before one in monitor mode whatever their severities: an experiment must not hide a protection.
+    """
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=_weight, reverse=True):
+        if not any(k.start <= hit.start and hit.end <= k.end for k in kept):
+            kept.append(hit)
+    return sorted(kept, key=lambda h: (h.start, h.end))
+
+
+def _weight(hit: Hit) -> tuple[bool, int, int, bool, float, int, int]:
+    detector = hit.detector
+    return (
+        detector.is_enforced, _STRICTNESS[detector.effect], _RANK[detector.severity],
+        hit.maskable, hit.score, hit.end - hit.start, -hit.start,
+    )  # fmt: skip

@@ -1,0 +1,39 @@
+"""What a rule's `validate` list may name. A new kind of value is a new file here and a new line below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from gateway.screening.text.candidate import Validator
+from gateway.screening.text.validators.aws import aws_key_id, aws_secret
+from gateway.screening.text.validators.email import email
+from gateway.screening.text.validators.github import github
+from gateway.screening.text.validators.google import google
+from gateway.screening.text.validators.guard import secret
+from gateway.screening.text.validators.iban import iban
+from gateway.screening.text.validators.jwt import jwt
+from gateway.screening.text.validators.payment_card import payment_card
+from gateway.screening.text.validators.phone import phone
+from gateway.screening.text.validators.private_key import private_key
+from gateway.screening.text.validators.slack import slack
+from gateway.screening.text.validators.us_ssn import us_ssn
+
+VALIDATORS: Final[Mapping[str, Validator]] = MappingProxyType(
+    {
+        "aws_key_id": aws_key_id,
+        "aws_secret": aws_secret,
+        "email": email,
+        "github": github,
+        "google": google,
+        "iban": iban,
+        "jwt": jwt,
+        "payment_card": payment_card,
+        "phone": phone,
+        "private_key": private_key,
+        "secret": secret,
+        "slack": slack,
+        "us_ssn": us_ssn,
+    }
+)

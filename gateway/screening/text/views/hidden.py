@@ -1,0 +1,33 @@
+"""Text written backwards, and text smuggled in tag characters."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from typing import Final
+
+from gateway.screening.text.normalise import Normalised
+from gateway.screening.text.views.rewrite import View
+
+_BACKWARDS_SIGN: Final = re.compile(r"(?i)\brevers|\bbackward|\bmirror|rückwärts|l'envers|al revés|\u202e")
+
+
+def backwards(original: Normalised) -> View | None:
+    """The text from its end to its start, where something in it speaks of that."""
+    if not _BACKWARDS_SIGN.search(original.source):
+        return None
+    text = original.text[::-1]
+    places = range(len(text) - 1, -1, -1)
+    return View("backwards", text, array("I", places), array("I", (p + 1 for p in places)), b"\x01" * len(text))
+
+
+def tagged(original: Normalised) -> View | None:
+    """Tag characters read as the ASCII they stand for. They are not in the normalised text, so the whole text is the
+    stretch that the finding points to."""
+    if not original.hidden:
+        return None
+    text = "".join(chr(ord(original.source[i]) - 0xE0000) for i in original.hidden)
+    size = len(original.text)
+    return View(
+        "tag characters", text, array("I", [0] * len(text)), array("I", [size] * len(text)), b"\x01" * len(text)
+    )
