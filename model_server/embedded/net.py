@@ -44,18 +44,25 @@ class NetShape:
         return asdict(self)
 
 
-class Block(nn.Module):  # type: ignore[misc]  # the type checker does not follow torch
+class Norm(nn.RMSNorm):  # type: ignore[misc]  # the type checker does not follow torch
+    """RMSNorm in its input's number type: under autocast the stock one mixes bf16 with float32 and loses its kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class Block(nn.Module):  # type: ignore[misc]  # as above
     """Attention and MLP over text and patch tokens together, modulated by the shared time vector plus its own table."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm_attention = nn.RMSNorm(width)
+        self.norm_attention = Norm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.norm_query = nn.RMSNorm(width // heads)
-        self.norm_key = nn.RMSNorm(width // heads)
+        self.norm_query = Norm(width // heads)
+        self.norm_key = Norm(width // heads)
         self.join = nn.Linear(width, width, bias=False)
-        self.norm_mlp = nn.RMSNorm(width)
+        self.norm_mlp = Norm(width)
         self.widen = nn.Linear(width, 4 * width)
         self.narrow = nn.Linear(4 * width, width)
         self.modulation = nn.Parameter(torch.zeros(6, width))
@@ -96,7 +103,7 @@ class PixelTransformer(nn.Module):  # type: ignore[misc]  # as above
         self.pool_text = nn.Linear(shape.table_width, width)
         self.shared = nn.Linear(width, 6 * width)
         self.blocks = nn.ModuleList(Block(width, shape.heads) for _ in range(shape.layers))
-        self.norm_out = nn.RMSNorm(width)
+        self.norm_out = Norm(width)
         self.modulate_out = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, 3 * patch * patch)
         for layer in (self.shared, self.modulate_out, self.out):  # each block starts as the identity
