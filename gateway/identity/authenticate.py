@@ -1,0 +1,217 @@
+"""Who is asking? A session cookie, an API key or an access token becomes an Actor, or the request ends here.
+
+Precedence: there is none. A request shows one credential; one that shows a session cookie *and* an Authorization header
+is refused, because the two may be two people and any choice between them could be the wrong one (RFC 6750, section 2).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import IdentityUnavailable, Unauthenticated
+from gateway.exchange import Actor, ActorId, Mfa, Origin
+from gateway.identity import cookies, mfa
+from gateway.identity.api_keys import PREFIX, ApiKeys, FoundKey
+from gateway.identity.cookies import CookieNames
+from gateway.identity.oidc import OidcProvider
+from gateway.identity.people import People, Person
+from gateway.identity.profile import describe
+from gateway.identity.roles import RoleMap
+from gateway.identity.sessions import Session, Sessions
+from gateway.identity.tokens import TokenRefused, Use, VerifiedToken, issuer_of
+from gateway.settings import IdentitySettings
+from gateway.vocabulary import Permission
+
+log = logging.getLogger(__name__)
+
+_BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9\-._~+/]+=*)")
+"""RFC 6750, section 2.1: one space, one b64token."""
+
+_KNOWN_SCOPES: Final = {permission.value: permission for permission in Permission}
+
+
+class Authenticator:
+    """Turns credentials into actors."""
+
+    def __init__(
+        self,
+        *,
+        settings: IdentitySettings,
+        cookie_names: CookieNames,
+        sessions: Sessions,
+        api_keys: ApiKeys,
+        people: People,
+        providers: Mapping[str, OidcProvider],
+        roles: RoleMap,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._cookie_names = cookie_names
+        self._sessions = sessions
+        self._api_keys = api_keys
+        self._people = people
+        self._by_issuer = {provider.provider.issuer: provider for provider in providers.values()}
+        self._roles = roles
+        self._clock = clock
+
+    async def from_headers(self, *, authorization: str | None, cookie: str | None, origin: Origin) -> Actor:
+        """The actor. Raises Unauthenticated with one sentence whatever was wrong, IdentityUnavailable when it can't be
+        known. `origin` is where the request came from: keys will be held to networks by it."""
+        has_session = cookies.is_present(cookie, self._cookie_names.session)
+        if authorization is None and not has_session:
+            raise Unauthenticated(
+                "This needs you to be signed in. In the browser: sign in. In a program: send an API key as "
+                "`Authorization: Bearer …`.",
+                code="missing_credentials",
+            )
+        async with answering():
+            if authorization is not None and has_session:
+                raise refusal("two-credentials")
+            if authorization is None:
+                return actor_of_session(await self.session(cookie))
+            match = _BEARER.fullmatch(authorization)
+            if match is None:
+                raise refusal("scheme")
+            if match[1].startswith(PREFIX):
+                return await self._from_key(match[1])
+            return await self._from_token(match[1])
+
+    async def session(self, cookie: str | None) -> Session:
+        """The session of a Cookie header. Raises Unauthenticated."""
+        secret = cookies.read(cookie, self._cookie_names.session)
+        session = None if secret is None else await self._sessions.find(secret)
+        if session is None:
+            raise refusal("session")
+        return session
+
+    async def _from_key(self, secret: str) -> Actor:
+        found = await self._api_keys.find(secret)
+        if found is None:
+            raise refusal("key-unknown")
+        self._check_key(found)
+        await self._api_keys.used(found.info)
+        return Actor(
+            id=found.owner.id,
+            display_name=found.owner.display_name,
+            method="api-key",
+            credential_id=f"key-{found.info.id}",
+            # The owner's roles of today, narrowed by the key's scopes: policy sees both.
+            roles=self._roles.roles_of(found.owner.groups, who=found.owner.id),
+            scopes=found.info.scopes,
+            groups=found.owner.groups,
+            department=found.owner.department,
+            email=found.owner.email,
+            mfa=found.info.mfa,
+        )
+
+    def _check_key(self, found: FoundKey) -> None:
+        now = self._clock()
+        if found.info.revoked_at is not None:
+            raise refusal("key-revoked", found.info.id)
+        if now >= found.info.expires_at:
+            raise refusal("key-expired", found.info.id)
+        if not found.owner.is_active:
+            raise refusal("owner-suspended", found.info.id)
+        if now - found.owner.groups_at >= timedelta(days=self._settings.groups_max_age_days):
+            raise refusal("owner-not-seen", found.info.id)
+
+    async def _from_token(self, token: str) -> Actor:
+        provider = self._by_issuer.get(issuer_of(token))
+        if provider is None or not provider.provider.access_token_audience:
+            raise refusal("token-issuer")
+        try:
+            verified = await provider.verifier.verify(
+                token,
+                Use.ACCESS_TOKEN,
+                audience=provider.provider.access_token_audience,
+                client_id=provider.provider.client_id,
+            )
+        except TokenRefused as fault:
+            raise refusal(f"token-{fault.fault}") from None
+        id = ActorId(f"{provider.provider.name}|{verified.subject}")
+        person = await self._people.find(id)
+        _check_owner(person, verified)
+        described = describe(provider.provider.profile, verified.claims, verified.subject)
+        # Groups in the token are younger than ours; a token without any leaves those of the last sign-in.
+        names_groups = provider.provider.profile.groups_claim in verified.claims
+        groups = described.groups if names_groups or person is None else person.groups
+        return Actor(
+            id=id,
+            display_name=described.display_name if person is None else person.display_name,
+            method="access-token",
+            credential_id=f"token-{verified.claims['jti'][:64]}",
+            roles=self._roles.roles_of(groups, who=id),
+            scopes=_scopes(verified.claims),
+            groups=groups,
+            department=described.department if person is None else person.department,
+            email=described.email if person is None else person.email,
+            mfa=self._mfa_of(provider, verified),
+        )
+
+    def _mfa_of(self, provider: OidcProvider, verified: VerifiedToken) -> Mfa:
+        return mfa.evidence(
+            provider.provider.profile,
+            verified.claims,
+            now=self._clock(),
+            callback=False,
+            leeway_seconds=self._settings.clock_leeway_seconds,
+        )
+
+
+def actor_of_session(session: Session) -> Actor:
+    """The actor of a good session."""
+    person = session.person
+    return Actor(
+        id=person.id,
+        display_name=person.display_name,
+        method="session",
+        credential_id=session.credential_id,
+        roles=session.roles,
+        groups=person.groups,
+        department=person.department,
+        email=person.email,
+        mfa=session.mfa,
+    )
+
+
+def refusal(fault: str, credential: str = "") -> Unauthenticated:
+    """The one sentence of every refusal. `fault` goes to our log only, with the credential's public id."""
+    log.info("credential.refused", extra={"fields": {"fault": fault, "credential": credential}})
+    return Unauthenticated(
+        "This credential is not accepted. Sign in again; in a program, check the API key or make a new one."
+    )
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """A database that does not answer means: we can't know who this is. So nobody comes in, and it says why."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:  # asyncpg lets a refused connection through as it is
+        raise IdentityUnavailable(
+            "Imprimatur can't look up who you are right now. Nothing was done. Try again in a moment.",
+            retry_after_seconds=5,
+        ) from error
+
+
+def _check_owner(person: Person | None, verified: VerifiedToken) -> None:
+    if person is None:
+        return
+    if not person.is_active:
+        raise refusal("owner-suspended")
+    if person.revoked_at is not None and verified.issued_at <= person.revoked_at:
+        raise refusal("token-revoked")
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[Permission]:
+    """Permissions named in `scope` (RFC 9068, 2.2.3). None named: the token may do nothing here."""
+    scope = claims.get("scope")
+    words = scope.split() if isinstance(scope, str) else ()
+    return frozenset(_KNOWN_SCOPES[word] for word in words if word in _KNOWN_SCOPES)

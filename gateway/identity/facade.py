@@ -1,0 +1,177 @@
+"""`Identity`: everything the rest of the gateway asks about who someone is."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.errors import Denied, Unauthenticated
+from gateway.exchange import Actor, Credentials, Origin
+from gateway.identity import cookies, discovery
+from gateway.identity.api_keys import GRANTABLE, ApiKeys
+from gateway.identity.authenticate import Authenticator, answering
+from gateway.identity.cookies import Cookie, CookieNames
+from gateway.identity.csrf import HEADER, SAFE_METHODS, CsrfGuard
+from gateway.identity.derived import DerivedKeys
+from gateway.identity.minting import Minting
+from gateway.identity.oidc import OidcProvider
+from gateway.identity.people import People
+from gateway.identity.roles import RoleMap
+from gateway.identity.sessions import Sessions
+from gateway.identity.sign_in import Arrival, Departure, SignIn
+from gateway.identity.transactions import TransactionBox
+from gateway.settings import IdentitySettings
+from gateway.storage.database import Database
+
+
+class Identity:
+    """Composes the parts of this folder. Its tables have to exist; it opens no connection before it is asked."""
+
+    def __init__(
+        self, settings: IdentitySettings, public_url: str, db: Database, clock: Callable[[], datetime]
+    ) -> None:
+        """Raises ValueError when a setting would be unsafe: the gateway then does not start."""
+        public_url = public_url.rstrip("/")
+        derived = DerivedKeys.from_file(settings.secret_path)
+        self._public_url = public_url
+        self._cookie_names = CookieNames(secure=settings.cookie_secure, public_url=public_url)
+        tls = ssl.create_default_context()
+        self._http = discovery.client(tls)
+        self._roles = RoleMap(settings.roles)
+        self._providers = {
+            provider.name: OidcProvider(
+                provider,
+                settings,
+                redirect_uri=f"{public_url}/auth/callback/{provider.name}",
+                http=self._http,
+                tls=tls,
+                clock=clock,
+            )
+            for provider in settings.providers
+        }
+        self._csrf = CsrfGuard(derived.csrf, _origin_of(public_url))
+        self.people = People(db, self._roles, clock)
+        self._sessions = Sessions(db, settings, self._roles, clock)
+        api_keys = ApiKeys(db, derived.api_key_pepper, clock)
+        self.keys = Minting(api_keys, settings, clock)
+        self.authenticator = Authenticator(
+            settings=settings,
+            cookie_names=self._cookie_names,
+            sessions=self._sessions,
+            api_keys=api_keys,
+            people=self.people,
+            providers=self._providers,
+            roles=self._roles,
+            clock=clock,
+        )
+        self._sign_in = SignIn(
+            providers=self._providers,
+            cookie_names=self._cookie_names,
+            box=TransactionBox(derived.sign_in, clock),
+            database=db,
+            people=self.people,
+            sessions=self._sessions,
+            roles=self._roles,
+            clock=clock,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections to the providers."""
+        await self._http.aclose()
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """Name -> label of each sign-in provider, for the sign-in page."""
+        return {name: provider.provider.label for name, provider in self._providers.items()}
+
+    def credentials(self, method: str, headers: Mapping[str, str], form_token: str | None = None) -> Credentials:
+        """What a request brought, once it is clear that another site did not send it through someone's browser.
+
+        The one place where `Credentials` are made from a request. Raises Denied for an unsafe method with a session
+        cookie that lacks a proof of coming from our own page. `form_token` is the field `csrf_token` of a form.
+        """
+        authorization, cookie = headers.get("authorization"), _cookie_header(headers)
+        if method.upper() not in SAFE_METHODS and cookies.is_present(cookie, self._cookie_names.session):
+            ours = self._csrf.is_ours(
+                method=method,
+                session_id=cookies.read(cookie, self._cookie_names.session) or "",
+                origin=headers.get("origin"),
+                fetch_site=headers.get("sec-fetch-site"),
+                token=headers.get(HEADER) or form_token,
+            )
+            if not ours:
+                raise Denied(
+                    "This request did not come from a page of Imprimatur, so it was not carried out. "
+                    "Reload the page and try again.",
+                    code="csrf_refused",
+                )
+        return Credentials(authorization=authorization, cookie=cookie)
+
+    async def authenticate(self, credentials: Credentials, origin: Origin) -> Actor:
+        """Who is asking. Raises Unauthenticated, IdentityUnavailable."""
+        return await self.authenticator.from_headers(
+            authorization=credentials.authorization, cookie=credentials.cookie, origin=origin
+        )
+
+    def csrf_token(self, credentials: Credentials) -> str:
+        """What our pages send back in `x-csrf-token` or the field `csrf_token`. Empty without a session cookie."""
+        secret = cookies.read(credentials.cookie, self._cookie_names.session)
+        return "" if secret is None else self._csrf.token(secret)
+
+    async def begin_sign_in(self, provider: str | None, return_to: str | None) -> Departure:
+        """Send someone to their provider. Raises InvalidRequest, IdentityUnavailable."""
+        return await self._sign_in.depart(provider, return_to)
+
+    async def begin_step_up(self, credentials: Credentials, max_age_seconds: int, return_to: str | None) -> Departure:
+        """Send someone back to their provider for a fresh second factor. Raises Unauthenticated without a session."""
+        async with answering():
+            session = await self.authenticator.session(credentials.cookie)
+        provider = session.person.id.partition("|")[0]
+        return await self._sign_in.depart(provider, return_to, session=session, max_age_seconds=max_age_seconds)
+
+    async def identify(self, provider: str, parameters: Mapping[str, str], cookie: str | None) -> Arrival:
+        """Judge an answer of a provider; stores nothing. Record the arrival's event, then `admit` it."""
+        return await self._sign_in.identify(provider, parameters, cookie)
+
+    async def admit(self, arrival: Arrival) -> tuple[Cookie, ...]:
+        """Let a recorded arrival in. Returns the cookies to set."""
+        return await self._sign_in.admit(arrival)
+
+    async def sign_out(self, actor: Actor) -> tuple[Cookie, str | None]:
+        """End all sessions of the actor, on every device. Returns the cookie that clears this browser, and where the
+        provider's own session ends, if it offers that. Raises Unauthenticated for anything but a session."""
+        if actor.method != "session":
+            raise Unauthenticated("Only a browser session can sign out. To end a key, revoke it under /v1/keys.")
+        async with answering():
+            await self.people.revoke(actor.id)
+            await self._sessions.forget_all(actor.id)
+        provider = self._providers.get(actor.id.partition("|")[0])
+        url = await provider.logout_url(f"{self._public_url}/") if provider else None
+        return self._sign_in.forget_cookie(), url
+
+    def protected_resource(self) -> dict[str, Any]:
+        """RFC 9728 metadata: where a program gets access tokens for us."""
+        issuers = [p.provider.issuer for p in self._providers.values() if p.provider.access_token_audience]
+        return {
+            "resource": self._public_url,
+            "resource_name": "Imprimatur",
+            "bearer_methods_supported": ["header"],
+            "scopes_supported": sorted(GRANTABLE),
+            # Zero-element members are left out (RFC 9728, section 3.2).
+            **({"authorization_servers": issuers} if issuers else {}),
+        }
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _cookie_header(headers: Mapping[str, str]) -> str | None:
+    # HTTP/2 lets a client split its cookies over several headers (RFC 9113, 8.2.3): judge all of them, not the first.
+    getlist = getattr(headers, "getlist", None)
+    every = getlist("cookie") if getlist is not None else [v for k, v in headers.items() if k.lower() == "cookie"]
+    return "; ".join(every) if every else None

@@ -1,0 +1,219 @@
+"""Signing in at one provider: authorization code with PKCE (OpenID Connect Core 3.1; RFC 7636; RFC 9700).
+
+Authlib writes the requests. What comes back is judged here and in `tokens.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx2
+from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
+
+from gateway.errors import IdentityUnavailable, Unauthenticated
+from gateway.exchange import Mfa, Reason
+from gateway.identity import mfa
+from gateway.identity.discovery import TIMEOUT, Discovery, ProviderMetadata, fetch_object, unreachable
+from gateway.identity.jwks import KeyCache
+from gateway.identity.profile import Described, describe
+from gateway.identity.tokens import TokenRefused, TokenVerifier, Use, VerifiedToken
+from gateway.identity.transactions import Transaction
+from gateway.settings import IdentitySettings, Provider
+from gateway.vocabulary import Code, Severity
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """Someone whom the provider vouched for just now."""
+
+    subject: str
+    described: Described
+    mfa: Mfa
+
+
+class OidcProvider:
+    """One issuer, its verifier, and the two halves of a sign-in."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        settings: IdentitySettings,
+        *,
+        redirect_uri: str,
+        http: httpx2.AsyncClient,
+        tls: ssl.SSLContext,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.provider = provider
+        self._redirect_uri = redirect_uri
+        self._http = http
+        self._tls = tls
+        self._clock = clock
+        self._leeway = settings.clock_leeway_seconds
+        self._secret = provider.client_secret_path.read_text().strip() if provider.client_secret_path else None
+        self._discovery = Discovery(provider.issuer, http, clock)
+        keys = KeyCache(
+            self._discovery.keys,
+            ttl_seconds=settings.jwks_ttl_seconds,
+            floor_seconds=settings.jwks_refresh_floor_seconds,
+            clock=clock,
+        )
+        self.verifier = TokenVerifier(
+            issuer=provider.issuer,
+            algorithms=provider.algorithms,
+            keys=keys,
+            leeway_seconds=settings.clock_leeway_seconds,
+            clock=clock,
+        )
+
+    async def authorization_url(self, transaction: Transaction) -> str:
+        """Where to send the person. Raises IdentityUnavailable."""
+        asked: dict[str, Any] = {"nonce": transaction.nonce}
+        if transaction.max_age_seconds is not None:
+            # `prompt=login`: the provider's own session may be fresh enough for it, and the point is a present person.
+            # Not `max_age=0`: canaille goes in circles then; an age of one second asks for the same.
+            asked |= {"prompt": "login", "max_age": str(max(1, transaction.max_age_seconds))}
+        if self.provider.acr_values:
+            asked["acr_values"] = self.provider.acr_values
+        metadata = await self._discovery.metadata()
+        async with self._client(metadata) as client:
+            url, _ = client.create_authorization_url(
+                metadata.authorization_endpoint, state=transaction.state, code_verifier=transaction.verifier, **asked
+            )
+        return str(url)
+
+    async def finish(self, transaction: Transaction, parameters: Mapping[str, str]) -> Identified:
+        """Who came back. Raises Unauthenticated when the answer is not good, IdentityUnavailable when the provider
+        does not answer. The caller has tied `transaction` to this browser and compared `state`."""
+        metadata = await self._discovery.metadata()
+        self._check_response_issuer(metadata, parameters.get("iss"))
+        if "error" in parameters:
+            log.info("sign-in.provider-refused", extra={"fields": {"provider": self.provider.name}})
+            raise refused(
+                Code.SUBJECT_SIGN_IN_REFUSED,
+                f"{self.provider.label} did not sign you in. Try again; if it goes on, ask your IT support whether "
+                "your account may use Imprimatur.",
+            )
+        answer = await self._exchange(metadata, transaction, parameters.get("code") or "")
+        token = await self._id_token(answer, transaction.nonce)
+        claims = {**await self._userinfo(metadata, token, answer), **token.claims}
+        return Identified(
+            subject=token.subject,
+            described=describe(self.provider.profile, claims, token.subject),
+            mfa=mfa.evidence(
+                self.provider.profile, claims, now=self._clock(), callback=True, leeway_seconds=self._leeway
+            ),
+        )
+
+    async def logout_url(self, return_to: str) -> str | None:
+        """Where the provider ends its own session (OpenID Connect RP-Initiated Logout 1.0), if it offers that."""
+        try:
+            metadata = await self._discovery.metadata()
+        except IdentityUnavailable:
+            return None  # our own session is over either way
+        if not metadata.end_session_endpoint:
+            return None
+        asked = urlencode({"client_id": self.provider.client_id, "post_logout_redirect_uri": return_to})
+        separator = "&" if "?" in metadata.end_session_endpoint else "?"
+        return f"{metadata.end_session_endpoint}{separator}{asked}"
+
+    def _client(self, metadata: ProviderMetadata) -> Any:
+        # A client each time: Authlib's keeps the last token it saw, and two sign-ins must never share one.
+        posts = "client_secret_basic" not in metadata.token_auth_methods
+        return AsyncOAuth2Client(
+            client_id=self.provider.client_id,
+            client_secret=self._secret,
+            token_endpoint_auth_method=("client_secret_post" if posts else "client_secret_basic")
+            if self._secret
+            else "none",
+            scope=" ".join(self.provider.scopes),
+            redirect_uri=self._redirect_uri,
+            code_challenge_method="S256",
+            timeout=TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            verify=self._tls,
+        )
+
+    def _check_response_issuer(self, metadata: ProviderMetadata, issuer: str | None) -> None:
+        # RFC 9207: stops the mix-up attack, where another provider's answer is brought to this callback.
+        if (metadata.sends_iss or issuer is not None) and issuer != self.provider.issuer:
+            raise self._invalid("response-issuer")
+
+    async def _exchange(self, metadata: ProviderMetadata, transaction: Transaction, code: str) -> Mapping[str, Any]:
+        if not code or len(code) > 4096:
+            raise self._invalid("code")
+        try:
+            async with self._client(metadata) as client:
+                answer = await client.fetch_token(
+                    metadata.token_endpoint,
+                    grant_type="authorization_code",
+                    code=code,
+                    code_verifier=transaction.verifier,
+                    redirect_uri=self._redirect_uri,
+                )
+        except OAuthError as error:
+            if error.error == "invalid_client":
+                log.error("sign-in.client-refused", extra={"fields": {"provider": self.provider.name}})
+                raise unreachable() from None
+            raise self._invalid("exchange") from None  # used before, too old, wrong verifier
+        except (httpx2.HTTPError, ValueError):
+            raise unreachable() from None
+        return dict(answer)
+
+    async def _id_token(self, answer: Mapping[str, Any], nonce: str) -> VerifiedToken:
+        token = answer.get("id_token")
+        if not isinstance(token, str):
+            raise self._invalid("no-id-token")
+        client_id = self.provider.client_id
+        try:
+            return await self.verifier.verify(token, Use.ID_TOKEN, audience=client_id, client_id=client_id, nonce=nonce)
+        except TokenRefused as fault:
+            raise self._invalid(f"id-token-{fault.fault}") from None
+
+    async def _userinfo(
+        self, metadata: ProviderMetadata, token: VerifiedToken, answer: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Claims that the profile needs and the ID token lacks. Never `acr`, `amr` or `auth_time`: those describe a
+        sign-in, and only the ID token is about this one."""
+        profile = self.provider.profile
+        needed = {profile.groups_claim, profile.mfa_by_userinfo_claim} - {""}
+        if not metadata.userinfo_endpoint or needed <= token.claims.keys():
+            return {}
+        bearer = answer.get("access_token")
+        if not isinstance(bearer, str) or not bearer.isascii() or not bearer.isprintable():
+            raise self._invalid("no-access-token")
+        headers = {"authorization": f"Bearer {bearer}"}
+        found = await fetch_object(self._http, metadata.userinfo_endpoint, headers=headers)
+        if found.get("sub") != token.subject:
+            raise self._invalid("userinfo-subject")  # Core 5.3.2: stops a swapped access token
+        wanted = needed | {profile.department_claim, "email", *profile.name_claims}
+        return {name: value for name, value in found.items() if name in wanted}
+
+    def _invalid(self, fault: str) -> Unauthenticated:
+        log.warning("sign-in.invalid", extra={"fields": {"provider": self.provider.name, "fault": fault}})
+        return invalid_sign_in()
+
+
+def invalid_sign_in() -> Unauthenticated:
+    """The one sentence for every answer that is not good."""
+    return refused(
+        Code.SUBJECT_SIGN_IN_INVALID,
+        "This sign-in could not be completed: the answer that came back does not belong to a sign-in started here, or "
+        "came too late. Nothing was changed. Start again from the front page.",
+    )
+
+
+def refused(code: Code, message: str) -> Unauthenticated:
+    """A refused sign-in, with its reason for the record."""
+    return Unauthenticated(
+        message, code="sign_in_refused", reasons=[Reason(code=code, message=message, severity=Severity.MEDIUM)]
+    )

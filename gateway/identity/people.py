@@ -1,0 +1,106 @@
+"""The people who have signed in: what their provider last said of them, whether they may come in, and the revocation
+epoch by which all their sessions end at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.exchange import ActorId
+from gateway.identity.profile import Described
+from gateway.identity.roles import RoleMap
+from gateway.identity.tables import people
+from gateway.storage.database import Database
+
+Status = Literal["active", "suspended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A row of `people`. `groups` are as of `groups_at`."""
+
+    id: ActorId
+    display_name: str
+    email: str
+    department: str
+    groups: tuple[str, ...]
+    groups_at: datetime
+    status: Status
+    epoch: int
+    revoked_at: datetime | None
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "active"
+
+
+class People:
+    """Reads and writes `people`. Methods that take a connection belong to the caller's transaction."""
+
+    def __init__(self, database: Database, roles: RoleMap, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._roles = roles
+        self._clock = clock
+
+    async def find(self, id: ActorId) -> Person | None:
+        """The person, if they have ever signed in."""
+        async with self._database.reading() as tx:
+            row = (await tx.execute(select(people).where(people.c.id == id))).one_or_none()
+        return None if row is None else person_of(row)
+
+    async def seen(self, tx: AsyncConnection, id: ActorId, described: Described) -> Person:
+        """Write down a sign-in. Other roles than before raise the epoch: older sessions carry rights of the past."""
+        now = self._clock()
+        insert = (sqlite if self._database.is_sqlite else postgresql).insert
+        known = {
+            "display_name": described.display_name,
+            "email": described.email,
+            "department": described.department,
+            "groups": list(described.groups),
+            "groups_at": now,
+            "last_seen": now,
+        }
+        new = insert(people).values(id=id, status="active", epoch=1, first_seen=now, **known)
+        await tx.execute(new.on_conflict_do_nothing(index_elements=["id"]))
+        before = person_of((await tx.execute(select(people).where(people.c.id == id).with_for_update())).one())
+        changed = self._roles.roles_of(before.groups) != self._roles.roles_of(described.groups)
+        values: dict[str, Any] = {**known, "epoch": before.epoch + 1} if changed else known
+        await tx.execute(update(people).where(people.c.id == id).values(**values))
+        return person_of((await tx.execute(select(people).where(people.c.id == id))).one())
+
+    async def revoke(self, id: ActorId) -> None:
+        """End every session of this person, and every access token issued until now. Durable when it returns."""
+        await self._change(id, {})
+
+    async def set_status(self, id: ActorId, status: Status) -> None:
+        """Suspend or reinstate. Either way every session ends; a suspended person's keys are refused at once."""
+        await self._change(id, {"status": status})
+
+    async def _change(self, id: ActorId, values: dict[str, Any]) -> None:
+        async with self._database.transaction() as tx:
+            await tx.execute(
+                update(people)
+                .where(people.c.id == id)
+                .values(epoch=people.c.epoch + 1, revoked_at=self._clock(), **values)
+            )
+
+
+def person_of(row: Row[Any]) -> Person:
+    """A Person from a row that has the columns of `people`."""
+    return Person(
+        id=ActorId(row.id),
+        display_name=row.display_name,
+        email=row.email,
+        department=row.department,
+        groups=tuple(row.groups),
+        groups_at=row.groups_at,
+        status=row.status,
+        epoch=row.epoch,
+        revoked_at=row.revoked_at,
+    )

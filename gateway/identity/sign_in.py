@@ -1,0 +1,247 @@
+"""A person's way in: away to their provider, back with an answer, and only then a session.
+
+1. `depart`   remember the sign-in in a sealed cookie, send the person to the provider
+2. `identify` tie the answer to this browser, verify it, ask for a second factor; nothing is stored
+3. (the route writes the sign-in into the audit log, or nothing further happens)
+4. `admit`    write the person and the session down, hand out the cookie
+
+Step-up is the same way with two more questions: the same person, and a second factor younger than asked.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from gateway.errors import InvalidRequest
+from gateway.exchange import Actor, ActorId, Mfa
+from gateway.identity import cookies
+from gateway.identity.authenticate import answering
+from gateway.identity.cookies import Cookie, CookieNames
+from gateway.identity.mfa import is_fresh
+from gateway.identity.oidc import Identified, OidcProvider, invalid_sign_in, refused
+from gateway.identity.people import People
+from gateway.identity.profile import Described
+from gateway.identity.return_to import local_path
+from gateway.identity.roles import RoleMap
+from gateway.identity.sessions import Session, SessionId, Sessions, credential_id, digest_of
+from gateway.identity.transactions import LIFETIME_SECONDS, Transaction, TransactionBox
+from gateway.storage.database import Database
+from gateway.vocabulary import Code, Event
+
+log = logging.getLogger(__name__)
+
+STEP_UP_MIN_SECONDS: Final = 60
+"""A second factor has to be typed and travel: asking for a younger one than this would never be satisfied."""
+STEP_UP_MAX_SECONDS: Final = 12 * 3600
+_STATE_CHARACTERS: Final = 43
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """Send the browser to `url`, with `cookie`."""
+
+    url: str = field(repr=False)
+    cookie: Cookie
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Someone who may come in as soon as that is recorded. `event` says what to record, `actor` who."""
+
+    event: Event
+    actor: Actor
+    return_to: str
+    described: Described
+    session_id: SessionId
+    replaces: tuple[str, ...] = ()
+    """Digests of sessions of this browser that end with the new one."""
+    expires_at: datetime | None = None
+    spent: Cookie
+    """Deletes the sign-in cookie."""
+
+
+class SignIn:
+    """Both halves of a sign-in, over all providers."""
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[str, OidcProvider],
+        cookie_names: CookieNames,
+        box: TransactionBox,
+        database: Database,
+        people: People,
+        sessions: Sessions,
+        roles: RoleMap,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._providers = providers
+        self._cookie_names = cookie_names
+        self._box = box
+        self._database = database
+        self._people = people
+        self._sessions = sessions
+        self._roles = roles
+        self._clock = clock
+
+    async def depart(
+        self, provider: str | None, return_to: str | None, *, session: Session | None = None, max_age_seconds: int = 0
+    ) -> Departure:
+        """Begin a sign-in, or with `session` a step-up of it. Raises InvalidRequest, IdentityUnavailable."""
+        name = provider or (next(iter(self._providers)) if len(self._providers) == 1 else "")
+        if name not in self._providers:
+            raise InvalidRequest(
+                "There is no such sign-in provider here. Choose one of: "
+                + (", ".join(self._providers) or "none set up"),
+                param="provider",
+            )
+        transaction = Transaction(
+            provider=name,
+            return_to=local_path(return_to),
+            step_up_of=session.digest if session else "",
+            max_age_seconds=min(max(max_age_seconds, STEP_UP_MIN_SECONDS), STEP_UP_MAX_SECONDS) if session else None,
+        )
+        url = await self._providers[name].authorization_url(transaction)
+        return Departure(
+            url=url,
+            cookie=Cookie(
+                name=self._cookie_names.sign_in(transaction.state),
+                value=self._box.seal(transaction),
+                max_age_seconds=LIFETIME_SECONDS,
+                secure=self._cookie_names.secure,
+            ),
+        )
+
+    async def identify(self, provider: str, parameters: Mapping[str, str], cookie: str | None) -> Arrival:
+        """Judge what came back. Raises Unauthenticated with reasons for the record, IdentityUnavailable."""
+        transaction = self._transaction(provider, parameters.get("state"), cookie)
+        current = await self._current(cookie)
+        if transaction.step_up_of and (current is None or current.digest != transaction.step_up_of):
+            log.warning("sign-in.invalid", extra={"fields": {"provider": provider, "fault": "step-up-session"}})
+            raise invalid_sign_in()
+        identified = await self._providers[provider].finish(transaction, parameters)
+        id = ActorId(f"{provider}|{identified.subject}")
+        await self._check_may_enter(id)
+        self._check_second_factor(provider, identified.mfa)
+        is_step_up = bool(transaction.step_up_of) and current is not None
+        if is_step_up:
+            self._check_step_up(transaction, id, current, identified.mfa)
+        session_id = SessionId()
+        presented = cookies.read(cookie, self._cookie_names.session)
+        return Arrival(
+            event=Event.STEP_UP if is_step_up else Event.SIGN_IN,
+            actor=self._actor(id, identified, session_id),
+            return_to=transaction.return_to,
+            described=identified.described,
+            session_id=session_id,
+            replaces=(digest_of(presented),) if presented else (),
+            expires_at=current.expires_at if is_step_up and current is not None else None,
+            spent=self._delete(self._cookie_names.sign_in(transaction.state)),
+        )
+
+    async def admit(self, arrival: Arrival) -> tuple[Cookie, ...]:
+        """Write the person and the session down, in one transaction, and return the cookies to set. The id is new, so
+        whatever the browser held before opens nothing any more. Raises Unauthenticated if suspended meanwhile."""
+        async with answering(), self._database.transaction() as tx:
+            person = await self._people.seen(tx, arrival.actor.id, arrival.described)
+            if not person.is_active:
+                raise _suspended()
+            for digest in arrival.replaces:
+                await self._sessions.end(tx, digest)
+            end = await self._sessions.start(
+                tx, arrival.session_id, person, arrival.actor.mfa, expires_at=arrival.expires_at
+            )
+        session = Cookie(
+            name=self._cookie_names.session,
+            value=arrival.session_id.secret,
+            max_age_seconds=max(0, int((end - self._clock()).total_seconds())),
+            secure=self._cookie_names.secure,
+        )
+        return session, arrival.spent
+
+    def forget_cookie(self) -> Cookie:
+        """Deletes the session cookie."""
+        return self._delete(self._cookie_names.session)
+
+    def _transaction(self, provider: str, state: str | None, cookie: str | None) -> Transaction:
+        """The sign-in that this browser began. Stops an answer being planted here: another's code, or another's
+        sign-in (login CSRF; RFC 9700, 4.7)."""
+        transaction = None
+        if state is not None and len(state) == _STATE_CHARACTERS and state.isascii():
+            transaction = self._box.open(cookies.read(cookie, self._cookie_names.sign_in(state)))
+        if (
+            transaction is None
+            or state is None
+            or not hmac.compare_digest(transaction.state.encode(), state.encode())
+            or transaction.provider != provider
+            or provider not in self._providers
+        ):
+            log.warning("sign-in.invalid", extra={"fields": {"fault": "state"}})
+            raise invalid_sign_in()
+        return transaction
+
+    async def _current(self, cookie: str | None) -> Session | None:
+        secret = cookies.read(cookie, self._cookie_names.session)
+        if secret is None:
+            return None
+        async with answering():
+            return await self._sessions.find(secret)
+
+    async def _check_may_enter(self, id: ActorId) -> None:
+        async with answering():
+            person = await self._people.find(id)
+        if person is not None and not person.is_active:
+            raise _suspended()
+
+    def _check_second_factor(self, provider: str, mfa: Mfa) -> None:
+        if mfa.at is None:
+            label = self._providers[provider].provider.label
+            raise refused(
+                Code.MFA_MISSING,
+                f"You signed in at {label} without a second factor, and Imprimatur opens only with one. Set up an "
+                "authenticator app in your account there, then sign in again.",
+            )
+
+    def _check_step_up(self, transaction: Transaction, id: ActorId, current: Session | None, mfa: Mfa) -> None:
+        if current is None or current.person.id != id:
+            raise refused(
+                Code.SUBJECT_OTHER_PERSON,
+                "Someone else signed in just now than the person this session belongs to. Nothing was changed. "
+                "Sign out first to change the person.",
+            )
+        if not is_fresh(mfa, transaction.max_age_seconds or STEP_UP_MIN_SECONDS, self._clock()):
+            raise refused(
+                Code.MFA_STALE,
+                "Your provider sent you back without asking for your second factor again, so this step is still "
+                "closed. Try again and complete the sign-in there.",
+            )
+
+    def _actor(self, id: ActorId, identified: Identified, session_id: SessionId) -> Actor:
+        described = identified.described
+        return Actor(
+            id=id,
+            display_name=described.display_name,
+            method="session",
+            credential_id=credential_id(session_id.digest),
+            roles=self._roles.roles_of(described.groups, who=id),
+            groups=described.groups,
+            department=described.department,
+            email=described.email,
+            mfa=identified.mfa,
+        )
+
+    def _delete(self, name: str) -> Cookie:
+        return Cookie(name=name, value="", max_age_seconds=0, secure=self._cookie_names.secure)
+
+
+def _suspended() -> Exception:
+    return refused(
+        Code.SUBJECT_SUSPENDED,
+        "Your access to Imprimatur is suspended. Nothing of yours was deleted. Ask the administrators of Imprimatur "
+        "what happened and how to come back.",
+    )
