@@ -88,6 +88,8 @@ class ImageRequest:
     action: Permission
     prompt: str
     model: str
+    negative_prompt: str = ""
+    """What the picture should not show: text of the person's, so screened like the prompt."""
     n: int = 1
     size: str = "auto"
     quality: str = "auto"
@@ -102,7 +104,7 @@ class ImageRequest:
     style: str = ""
     safety_identifier: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Fields that the model server understands and policy does not need: steps, guidance, negative_prompt."""
+    """Fields that the model server understands and policy does not need: steps, guidance. Never text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gateway.errors import ContentBlocked, Denied, ReviewPending, StepUpRequired
 from gateway.exchange import Decision, Finding
-from gateway.screening import Screening
+from gateway.screening import Screening, apply_masks
 from gateway.vocabulary import Effect
 
 
@@ -23,16 +24,27 @@ def obey(decision: Decision, stage: str) -> Decision:
     return decision
 
 
-async def mask(screening: Screening, prompt: str, findings: Sequence[Finding], decision: Decision) -> str:
-    """`prompt` with every span that policy ordered replaced. Raises ContentBlocked when a mask missed: what was to be
+async def find(screening: Screening, texts: Mapping[str, str]) -> tuple[Finding, ...]:
+    """What stands in each text of a request, by field. Ids are unique over all of them."""
+    found: list[Finding] = []
+    for name, text in texts.items():
+        prefix = "" if name == "prompt" else f"{name}."
+        found += [replace(f, id=prefix + f.id, field=name) for f in await screening.screen_prompt(text, field=name)]
+    return tuple(found)
+
+
+async def mask(
+    screening: Screening, texts: Mapping[str, str], findings: Sequence[Finding], decision: Decision
+) -> dict[str, str]:
+    """`texts` with every span that policy ordered replaced. Raises ContentBlocked when a mask missed: what was to be
     masked must not be found again, because a mask that misses is a leak."""
     orders = decision.obligations.mask
-    masked = screening.apply_masks(prompt, findings, orders)
     ordered = {order.finding for order in orders}
-    detectors = {finding.detector for finding in findings if finding.id in ordered}
     replacements = {order.with_ for order in orders}
-    for finding in await screening.screen_prompt(masked):
-        if finding.detector in detectors and masked[finding.start : finding.end] not in replacements:
+    masked = {name: apply_masks(text, [f for f in findings if f.field == name], orders) for name, text in texts.items()}
+    detectors = {finding.detector for finding in findings if finding.id in ordered}
+    for finding in await find(screening, masked):
+        if finding.detector in detectors and masked[finding.field][finding.start : finding.end] not in replacements:
             raise _blocked(decision, "prompt")
     return masked
 

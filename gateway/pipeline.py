@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.credits.ledger import Ledger
@@ -27,7 +28,7 @@ from gateway.credits.usage import UsageCounts
 from gateway.errors import ModelBroken, Unauthenticated
 from gateway.exchange import Accepted, Actor, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result
 from gateway.identity import Identity
-from gateway.obedience import mask, obey
+from gateway.obedience import find, mask, obey
 from gateway.observe.metrics import Metrics
 from gateway.policy import Policy, build_input
 from gateway.recording import Call, OpenRecord, Recorder
@@ -36,31 +37,19 @@ from gateway.upstream import ImageServer, Made
 from gateway.vocabulary import Effect
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """Takes calls through the ten steps. Holds no state of its own."""
 
-    def __init__(
-        self,
-        *,
-        identity: Identity,
-        recorder: Recorder,
-        policy: Policy,
-        screening: Screening,
-        ledger: Ledger,
-        usage: UsageCounts,
-        server: ImageServer,
-        metrics: Metrics,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._identity = identity
-        self._recorder = recorder
-        self._policy = policy
-        self._screening = screening
-        self._ledger = ledger
-        self._usage = usage
-        self._server = server
-        self._metrics = metrics
-        self._clock = clock
+    identity: Identity
+    recorder: Recorder
+    policy: Policy
+    screening: Screening
+    ledger: Ledger
+    usage: UsageCounts
+    server: ImageServer
+    metrics: Metrics
+    clock: Callable[[], datetime]
 
     async def run(self, call: Call) -> AsyncIterator[Accepted | Progress | Partial | Result]:
         """Accepted, then progress and partial pictures when they are asked for, then one Result; or an error of the
@@ -68,10 +57,10 @@ class Pipeline:
         stage = call.timings.stage
         with stage("authn"):
             actor = await self._authenticate(call)  # 1
-        async with self._recorder.open(actor, call) as (record, request):  # 2
+        async with self.recorder.open(actor, call) as (record, request):  # 2
             await self._decide(record, request, "request")  # 3
-            prompt = await self._screen(record, request)  # 4
-            record.charge = await self._ledger.reserve(record.request_id, actor.id, price(request))  # 5
+            texts = await self._screen(record, request)  # 4
+            record.charge = await self.ledger.reserve(record.request_id, actor.id, price(request))  # 5
             yield Accepted(
                 request_id=record.request_id,
                 credits=record.charge.credits,
@@ -79,7 +68,7 @@ class Pipeline:
                 revised_prompt=record.revised_prompt,
             )
             made: Made | None = None
-            async with aclosing(self._server.generate(request, prompt, record.request_id)) as answers:  # 6
+            async with aclosing(self.server.generate(request, texts, record.request_id)) as answers:  # 6
                 async for answer in answers:
                     if isinstance(answer, Made):
                         made = answer
@@ -91,7 +80,7 @@ class Pipeline:
             await self._moderate(record, request, made.pictures)  # 7
             pictures = made.pictures  # 8: Content Credentials and watermark go here
             effect = Effect.MASK if record.revised_prompt is not None else Effect.ALLOW
-            left = await self._recorder.conclude(record, effect)  # 9
+            left = await self.recorder.conclude(record, effect)  # 9
             yield Result(  # 10
                 request_id=record.request_id,
                 pictures=pictures,
@@ -101,14 +90,14 @@ class Pipeline:
                 size=made.size,
                 credits=record.charge.credits,
                 credits_remaining=left,
-                created=self._clock(),
+                created=self.clock(),
             )
 
     async def _authenticate(self, call: Call) -> Actor:
         try:
-            return await self._identity.authenticate(call.credentials, call.origin)
+            return await self.identity.authenticate(call.credentials, call.origin)
         except Unauthenticated:
-            self._metrics.anonymous_refusals.inc()
+            self.metrics.anonymous_refusals.inc()
             raise
 
     async def _decide(
@@ -118,39 +107,42 @@ class Pipeline:
         with record.call.timings.stage("policy"):
             record.policy_input = build_input(
                 request_id=record.request_id,
-                now=self._clock(),
+                now=self.clock(),
                 actor=record.actor,
                 request=request,
                 origin=record.call.origin,
-                usage=await self._usage.facts(record.actor.id),
+                usage=await self.usage.facts(record.actor.id),
                 findings=findings,
                 stage=stage,
                 cost_credits=price(request),
-                prompt_hmac=self._screening.fingerprint(request.prompt),
+                prompt_hmac=self.screening.fingerprint(request.prompt),
             )
-            decision = await self._policy.decide(record.policy_input)
+            decision = await self.policy.decide(record.policy_input)
         record.decisions.append(decision)
         return obey(decision, stage)
 
-    async def _screen(self, record: OpenRecord, request: ImageRequest) -> str:
-        """The prompt that may be forwarded."""
+    async def _screen(self, record: OpenRecord, request: ImageRequest) -> dict[str, str]:
+        """The texts that may be forwarded, by field."""
+        texts = {"prompt": request.prompt}
+        if request.negative_prompt:
+            texts["negative_prompt"] = request.negative_prompt
         with record.call.timings.stage("screen"):
-            record.findings = await self._screening.screen_prompt(request.prompt)
+            record.findings = await find(self.screening, texts)
         decision = await self._decide(record, request, "prompt", record.findings)
-        if decision.effect is not Effect.MASK:
-            return request.prompt
-        record.revised_prompt = await mask(self._screening, request.prompt, record.findings, decision)
-        return record.revised_prompt
+        if decision.effect is Effect.MASK:
+            texts = await mask(self.screening, texts, record.findings, decision)
+            record.revised_prompt = texts["prompt"]
+        return texts
 
     async def _may_show(self, partial: Partial) -> bool:
         """Partial pictures pass moderation too; a doubtful one is left out, the finished one decides."""
         picture = Picture(
             index=partial.index, data=partial.data, media_type=partial.media_type, width=0, height=0, sha256=""
         )
-        return not await self._screening.screen_pictures([picture])
+        return not await self.screening.screen_pictures([picture])
 
     async def _moderate(self, record: OpenRecord, request: ImageRequest, pictures: Sequence[Picture]) -> None:
         with record.call.timings.stage("moderate"):
-            found = await self._screening.screen_pictures(pictures)
+            found = await self.screening.screen_pictures(pictures)
         record.findings += found
         await self._decide(record, request, "output", found)

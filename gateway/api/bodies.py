@@ -120,13 +120,12 @@ def generation(body: dict[str, Any], models: dict[str, Model], default_model: st
         raise InvalidRequest(
             "background: this model paints opaque pictures only.", param="background", code="unsupported_value"
         )
-    options = {
-        name: value for name in ("steps", "guidance", "negative_prompt") if (value := getattr(asked, name)) is not None
-    }
+    options = {name: value for name in ("steps", "guidance") if (value := getattr(asked, name)) is not None}
     return ImageRequest(
         action=Permission.IMAGE_GENERATE,
         prompt=asked.prompt,
         model=model,
+        negative_prompt=asked.negative_prompt or "",
         n=asked.n or 1,
         size=size,
         quality=asked.quality or "auto",

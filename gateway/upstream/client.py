@@ -40,13 +40,15 @@ class ImageServer:
         )
 
     async def generate(
-        self, request: ImageRequest, prompt: str, request_id: RequestId
+        self, request: ImageRequest, texts: Mapping[str, str], request_id: RequestId
     ) -> AsyncIterator[Progress | Partial | Made]:
-        """Pictures for `prompt` (which may be masked: `request.prompt` is not looked at). Ends with one Made.
+        """Pictures for `texts` ("prompt", "negative_prompt"). Ends with one Made.
+
+        The texts may be masked; those in `request` are not looked at.
 
         Raises InvalidRequest for what the model can't do, ModelOverloaded, ModelUnavailable, ModelBroken.
         """
-        body = _body(request, prompt)
+        body = _body(request, texts)
         async with self._open("POST", "/v1/images/generations", request_id, body) as response:
             if not request.stream:
                 yield made(as_object(await _read(response, self._largest_body(request.n))), request, self._settings)
@@ -104,9 +106,9 @@ class ImageServer:
             ) from error
 
 
-def _body(request: ImageRequest, prompt: str) -> dict[str, Any]:
+def _body(request: ImageRequest, texts: Mapping[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "prompt": prompt,
+        **texts,
         "model": request.model,
         "n": request.n,
         "size": request.size,

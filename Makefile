@@ -1,0 +1,69 @@
+# One word per chore. `make help` prints them; each says what it does while it does it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+WORKERS ?= 2
+
+.PHONY: help demo run test check bench train docs vendor screenshots clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.demo ## Start everything, walk through it as people would, leave it running (ONCE=1: stop after the walk)
+	@$(BIN)/python -m demo $(if $(ONCE),--once)
+
+run: $(VENV)/.demo ## Run a gateway with your own settings: make run CONFIG=imprimatur.yaml
+	@$(BIN)/imprimatur serve $(if $(CONFIG),--config $(CONFIG))
+
+test: $(VENV)/.test ## Run the whole test suite
+	@$(BIN)/python -m tests.support.requirements
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
+	@echo "ruff …" && $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@echo "mypy --strict …" && $(BIN)/mypy
+	@echo "import contracts …" && $(BIN)/lint-imports --no-cache
+	@echo "Helm chart …" && $(BIN)/python helm/check.py
+	@echo "docs …" && $(BIN)/python docs/gen.py --check && $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
+	@echo "All checks passed."
+
+bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=gateway|screening
+	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
+
+train: $(VENV)/.test ## Train the embedded model again from public artwork (hours on a CPU)
+	@$(BIN)/python -m model_server.embedded.train $(ARGS)
+
+docs: $(VENV)/.test ## Build the documentation into site/
+	@$(BIN)/python docs/gen.py && $(BIN)/mkdocs build --strict
+
+vendor: ## Fetch the pinned third-party fonts and scripts again and check their sums (needs npm)
+	@$(PYTHON) vendor/vendor.py
+
+screenshots: $(VENV)/.test ## Take pictures of every page into artifacts/screenshots
+	@$(BIN)/python -m pytest -q tests/browser -m browser -p no:randomly
+
+clean: ## Remove what the other targets made (virtual environment, demo state, caches)
+	rm -rf $(VENV) .demo .cache artifacts site
+
+$(VENV)/bin/python:
+	@echo "Making a virtual environment in $(VENV) …"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) || { echo "Install the venv module first: apt-get install python3-venv"; exit 1; }
+
+define install
+	@echo "Installing $(1) (a few minutes the first time) …"
+	@$(PIP) --editable '.[$(1)]'
+	@touch $@
+endef
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(call install,demo)
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(call install,test)
+
+$(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(call install,bench)
