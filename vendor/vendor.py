@@ -87,7 +87,8 @@ def digest(path: Path) -> str:
 
 def problems() -> list[str]:
     """What differs between the tree and the pinned state, one sentence each; empty when all is well."""
-    sealed = dict(reversed(line.split("  ", 1)) for line in SUMS.read_text("utf-8").splitlines())
+    lines = SUMS.read_text("utf-8").splitlines()
+    sealed = {name: sha256 for sha256, name in (line.split("  ", 1) for line in lines)}
     wanted = {target.as_posix() for _, _, target in targets()}
     there = {
         path.relative_to(ROOT).as_posix()

@@ -1,0 +1,30 @@
+"""The pages people see: thin routes over templates. What they may see is decided by `gateway.api.access`, what they do
+goes through the same `/v1` API that programs use.
+
+* `front.py` the door · `studio.py` the employee's place · `keys.py` API keys · `records.py` the auditor's place
+* `templates.py` + `templates/`, `words.py` how things are said · `static_files.py` + `static/` how they look and move
+* `proof_drawing.py` an inclusion proof as a picture · `record_query.py`, `record_views.py` between form, log and page
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from gateway.web import front, keys, records, studio
+from gateway.web.static_files import PREFIX, static_tree
+from gateway.web.templates import render
+
+__all__ = ["mount_static", "render", "router"]
+
+
+def router() -> APIRouter:
+    """Every page route."""
+    pages = APIRouter(include_in_schema=False)
+    for module in (front, studio, keys, records):
+        pages.include_router(module.router)
+    return pages
+
+
+def mount_static(app: FastAPI) -> None:
+    """Stylesheets, scripts and fonts under `/static`. They are the same for everybody and need no sign-in."""
+    app.mount(PREFIX, static_tree(), name="static")

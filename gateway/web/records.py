@@ -1,0 +1,151 @@
+"""The auditor's pages: search, one record with its proof, and the files an outside auditor takes away.
+
+Every search and every look is itself recorded, durably, before anything is shown (the log sees to it). Nothing here
+opens content: there is no route for that until cases exist.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from audit import AuditLog, Page, QueryInvalid, RecordNotFound, RecordView
+from audit import AuditUnavailable as LogUnavailable
+from gateway.api.access import require
+from gateway.errors import AuditUnavailable, NotFound
+from gateway.recording import subject_of
+from gateway.services import services_of
+from gateway.vocabulary import Effect, Event, Permission
+from gateway.web.pages import page, wants_json
+from gateway.web.record_query import SearchForm
+from gateway.web.record_views import by_day, prove, record_json, row_json, unreadable_from
+from gateway.web.words import ACTIONS, EFFECTS
+
+router = APIRouter(include_in_schema=False)
+
+EFFECTS_OFFERED: Final = tuple(code for code in EFFECTS if code)
+ACTIONS_OFFERED: Final = tuple(dict.fromkeys([*(e.value for e in Event), *ACTIONS]))
+assert set(Effect) <= set(EFFECTS_OFFERED)
+
+
+@router.get("/audit")
+async def console() -> Response:
+    return RedirectResponse("/audit/records", 308)
+
+
+@router.get("/audit/records")
+async def search(request: Request) -> Response:
+    """The search form and a page of what it finds. A search that can't be read is a 400 that keeps what was typed."""
+    actor = await require(request, Permission.AUDIT_SEARCH)
+    form = SearchForm.read(request.query_params)
+    found: Page | None = None
+    trouble = ""
+    try:
+        found = await _log(request).search(form.query(), searched_by=subject_of(actor))
+    except QueryInvalid as error:
+        trouble = f"{error}."
+    except LogUnavailable as error:
+        raise _no_record() from error
+    status = 400 if trouble else 200
+    next_page = form.address(cursor=found.next_cursor) if found and found.next_cursor else ""
+    if wants_json(request):
+        if found is None:
+            return JSONResponse({"error": {"message": trouble, "code": "invalid_value"}}, status)
+        body = {"data": [row_json(row) for row in found.rows], "next": next_page, "access_id": found.access.event_id}
+        return JSONResponse(body)
+    context = {
+        "form": form,
+        "trouble": trouble,
+        "days": by_day(found.rows) if found else (),
+        "shown": len(found.rows) if found else 0,
+        "next_page": next_page,
+        "access_id": found.access.event_id if found else "",
+        "effects": EFFECTS_OFFERED,
+        "actions": ACTIONS_OFFERED,
+        "mfa_age_seconds": actor.mfa.age_seconds(services_of(request).clock()),
+    }
+    return page(request, actor, "records.html", context, status)
+
+
+@router.get("/audit/records/{event_id}")
+async def record(request: Request, event_id: str) -> Response:
+    """One record: both halves, who, and its proofs, checked while the page is made."""
+    actor = await require(request, Permission.AUDIT_SEARCH)
+    log = _log(request)
+    try:
+        view: RecordView = await log.get(event_id, looked_by=subject_of(actor))
+        proofs = await log.proof(event_id)
+    except (RecordNotFound, QueryInvalid) as error:
+        raise _nowhere() from error
+    except LogUnavailable as error:
+        raise _no_record() from error
+    halves = [prove(proof, log.verifier_key) for proof in proofs]
+    services = services_of(request)
+    retention_days = services.settings.audit.retention_days
+    if wants_json(request):
+        return JSONResponse(record_json(view, halves, retention_days))
+    first, last = view.envelopes[0], view.envelopes[-1]
+    unreadable = unreadable_from(first.day, retention_days)
+    context = {
+        "view": view,
+        "first": first,
+        "last": last,
+        "has_outcome": len(view.envelopes) > 1,
+        "is_request": first.phase == "intent",
+        "halves": halves,
+        "holds": all(half.holds for half in halves),
+        "checkpoint": proofs[-1].checkpoint,
+        "log_key": str(log.verifier_key),
+        "unreadable": unreadable,
+        "days_left": (unreadable - services.clock().astimezone(UTC).date()).days,
+        "checked_at": services.clock(),
+    }
+    return page(request, actor, "record.html", context)
+
+
+@router.get("/audit/records/{event_id}/proof")
+async def proof_file(request: Request, event_id: str) -> Response:
+    """The proof of one half (`?phase=`, the last one unless asked otherwise) as a C2SP tlog-proof file."""
+    await require(request, Permission.AUDIT_PROVE)
+    try:
+        proofs = await _log(request).proof(event_id)
+    except (RecordNotFound, QueryInvalid) as error:
+        raise _nowhere() from error
+    phase = request.query_params.get("phase", proofs[-1].phase)
+    chosen = next((proof for proof in proofs if proof.phase == phase), None)
+    if chosen is None:
+        raise _nowhere()
+    return _download(chosen.text, f"{chosen.event_id}-{chosen.phase}.tlog-proof")
+
+
+@router.get("/audit/checkpoint")
+async def checkpoint_file(request: Request) -> Response:
+    """The newest signed head of the log, as a C2SP checkpoint."""
+    await require(request, Permission.AUDIT_PROVE)
+    note = _log(request).checkpoint()
+    if not note:
+        raise NotFound("Nothing is recorded yet, so no head was signed.")
+    return _download(note, "checkpoint.txt")
+
+
+def _download(text: str, name: str) -> Response:
+    # `name` is made of ids and closed words only: nothing a person typed reaches this header.
+    return PlainTextResponse(text, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def _log(request: Request) -> AuditLog:
+    return services_of(request).audit
+
+
+def _nowhere() -> NotFound:
+    return NotFound("There is no such record. It may have been mistyped: a request id has 36 characters.")
+
+
+def _no_record() -> AuditUnavailable:
+    return AuditUnavailable(
+        "Looking at records is itself recorded, and that record can't be written now. Nothing was shown.",
+        retry_after_seconds=5,
+    )

@@ -1,0 +1,42 @@
+// One request for pictures: POST, then the stream. Knows the wire and nothing of the page.
+
+import { call, describe, refusal } from "./gateway.js";
+import { events } from "./sse.js";
+
+const PREFIX = "image_generation.";
+
+export class Refused extends Error {
+  constructor(told) {
+    super(told.code || "refused");
+    this.told = told;
+  }
+}
+
+/**
+ * Ask for pictures. `heard` gets {accepted(id), progress(data), partial(data), completed(data)} as they come.
+ * Throws Refused for an answer that explains itself, AbortError when `signal` fires, anything else when the line breaks.
+ */
+export async function generate(request, heard, signal) {
+  const response = await call(
+    "POST", "/v1/images/generations",
+    { ...request, stream: true, partial_images: 2 },
+    { signal, headers: { accept: "text/event-stream, application/json" } },
+  );
+  if (!response.ok) throw new Refused(await refusal(response));
+  const id = response.headers.get("x-request-id") ?? "";
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new Error("not a stream");
+  heard.accepted(id);
+  let finished = 0;
+  for await (const { event, data } of events(response.body)) {
+    if (data === "[DONE]") break;
+    const told = JSON.parse(data);
+    if (event === "error") throw new Refused({ ...describe(told.error ?? {}), id: told.error?.decision_id ?? id });
+    if (event === `${PREFIX}progress`) heard.progress(told);
+    if (event === `${PREFIX}partial_image`) heard.partial(told);
+    if (event === `${PREFIX}completed`) {
+      finished++;
+      heard.completed({ request_id: id, ...told });
+    }
+  }
+  if (finished === 0) throw new Error("the stream ended without a picture");
+}

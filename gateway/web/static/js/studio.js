@@ -1,0 +1,139 @@
+// The studio, put together: paper, choices, one request at a time, the stage.
+
+import { countChoices, models, offer, sizeChoices, usualCount } from "./choices.js";
+import { coachingCard, lostCard } from "./coach.js";
+import { creditsAre, refreshCredits } from "./credits.js";
+import { byId, count, say } from "./dom.js";
+import { keepDraft, takeDraft } from "./draft.js";
+import { generate, Refused } from "./generate.js";
+import { watch } from "./hints.js";
+import { Run } from "./run.js";
+import { viewer } from "./viewer.js";
+
+const PICTURES_PER_CREDIT = 4; // gateway/credits/prices.py; what was really charged comes with the answer
+
+const form = byId("composer");
+const paper = byId("prompt");
+const make = byId("make");
+const stage = byId("stage");
+const told = byId("told");
+const hints = watch(paper, byId("shadow"), byId("hints"));
+
+let known = [];
+let running = null; // the AbortController of the request under way: one at a time
+
+const chosen = () => Object.fromEntries(new FormData(form));
+
+function showAct() {
+  const n = Number(chosen().n ?? 1);
+  byId("make-label").textContent = running ? say("cancel") : count("make", n);
+  byId("make-cost").textContent = running ? "" : count("cost", Math.ceil(n / PICTURES_PER_CREDIT));
+  make.classList.toggle("primary", !running);
+  make.type = running ? "button" : "submit";
+  byId("keys-make").hidden = Boolean(running);
+  byId("keys-cancel").hidden = !running;
+  make.disabled = known.length === 0;
+}
+
+function showModel() {
+  const model = known.find((m) => m.id === chosen().model) ?? known[0];
+  if (!model) return;
+  offer(byId("sizes"), "size", sizeChoices(model.sizes ?? []), model.default_size);
+  offer(byId("counts"), "n", countChoices(model.max_n ?? 4), usualCount(model.max_n ?? 4));
+  showAct();
+}
+
+function write(text, start = text.length, end = start) {
+  paper.value = text;
+  hints.refresh();
+  paper.focus();
+  paper.setSelectionRange(start, end);
+  paper.scrollIntoView({ block: "nearest" });
+}
+
+const look = viewer((picture) => write(picture.prompt));
+
+function coach(card) {
+  for (const old of stage.querySelectorAll(".coach")) old.remove();
+  stage.prepend(card);
+  card.focus();
+  card.scrollIntoView({ block: "nearest" });
+}
+
+async function start() {
+  if (running || !form.reportValidity() || known.length === 0) return;
+  const { prompt, model, n, size } = chosen();
+  const request = { prompt: paper.value || prompt, model, n: Number(n), size };
+  const run = new Run(request, look);
+  const acts = {
+    edit: (from, to) => write(request.prompt, from, to),
+    rewrite: (text) => write(text),
+    leave: () => keepDraft(request.prompt),
+  };
+  running = new AbortController();
+  byId("empty").hidden = true;
+  for (const old of stage.querySelectorAll(".coach")) old.remove();
+  stage.prepend(run.element);
+  told.textContent = say("told.sending");
+  showAct();
+  if (matchMedia("(max-width: 860px)").matches) run.element.scrollIntoView({ block: "start" });
+  try {
+    await generate(request, {
+      accepted: (id) => { run.id = id; told.textContent = say("told.making"); },
+      progress: (data) => run.progress(data),
+      partial: (data) => run.partial(data),
+      completed: (data) => { run.completed(data); creditsAre(data.credits_remaining); },
+    }, running.signal);
+    run.done();
+    told.textContent = count("told.done", run.finished);
+  } catch (error) {
+    end(run, error, acts);
+  } finally {
+    running = null;
+    showAct();
+    refreshCredits();
+  }
+}
+
+function end(run, error, acts) {
+  if (error.name === "AbortError") {
+    run.stop("state.cancelled");
+    told.textContent = say("told.cancelled");
+    paper.focus();
+  } else {
+    run.stop("state.failed");
+    coach(error instanceof Refused ? coachingCard(error.told, run.request.prompt, acts) : lostCard(run.request.prompt, acts));
+  }
+  if (run.finished === 0) run.element.remove();
+  byId("empty").hidden = stage.querySelector(".run, .coach") !== null;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  start();
+});
+make.addEventListener("click", () => running?.abort());
+form.addEventListener("change", (event) => (event.target.name === "model" ? showModel() : showAct()));
+for (const seed of document.querySelectorAll(".seed")) {
+  seed.addEventListener("click", () => write(seed.dataset.prompt));
+}
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    start();
+  }
+  // Escape first closes what is open; only then it cancels.
+  if (event.key === "Escape" && running && !document.querySelector("dialog[open], :popover-open")) running.abort();
+});
+
+if (/Mac|iPhone|iPad/.test(navigator.platform)) byId("mod").textContent = "⌘";
+const draft = takeDraft();
+if (draft) write(draft);
+refreshCredits();
+known = await models();
+if (known.length) {
+  offer(byId("models"), "model", known.map((m) => ({ value: m.id, label: m.name ?? m.id })), known[0].id);
+  showModel();
+} else {
+  byId("hints").textContent = say("models.none");
+}

@@ -1,0 +1,41 @@
+// Looking closer at one picture: a native dialog, so Escape, focus and the backdrop are the browser's own.
+
+import { byId, say } from "./dom.js";
+
+/** `again(picture)` puts its words back on the paper. Returns the function that opens a picture. */
+export function viewer(again) {
+  const dialog = byId("viewer");
+  let shown = null;
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close(); // the backdrop
+  });
+  byId("viewer-again").addEventListener("click", () => {
+    dialog.close();
+    again(shown);
+  });
+  return (picture) => {
+    shown = picture;
+    byId("viewer-title").textContent = picture.prompt;
+    const image = byId("viewer-picture");
+    image.src = picture.address;
+    image.alt = picture.prompt;
+    const download = byId("viewer-download");
+    download.href = picture.address;
+    download.download = picture.name;
+    byId("viewer-facts").replaceChildren(...[
+      ["model", picture.model],
+      ["size", picture.size?.replace("x", " × ")],
+      ["format", picture.format?.toUpperCase()],
+      ["made", picture.made.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" })],
+      ["request", picture.id],
+    ].filter(([, value]) => value).flatMap(([name, value]) => {
+      const dt = document.createElement("dt");
+      dt.textContent = say(`fact.${name}`);
+      const dd = document.createElement("dd");
+      dd.textContent = value;
+      if (name === "request") dd.className = "mono";
+      return [dt, dd];
+    }));
+    dialog.showModal();
+  };
+}

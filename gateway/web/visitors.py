@@ -1,0 +1,54 @@
+"""Who a page is drawn for: a name in the bar, the doors they may try, the token that proves a form is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Request
+
+from gateway.api.access import credentials_of
+from gateway.exchange import Actor
+from gateway.services import services_of
+from gateway.vocabulary import Role
+
+PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
+    ("/studio", "Studio", frozenset({Role.EMPLOYEE})),
+    ("/audit/records", "Records", frozenset({Role.AUDITOR})),
+)
+"""(address, label, roles it is drawn for). Only what the bar shows: each door asks policy itself, so a role that
+policy grants more to can still walk in by address, and one that it denies is turned away there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One entry of the bar."""
+
+    href: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """What templates may know of an actor."""
+
+    name: str
+    email: str
+    department: str
+    roles: tuple[str, ...]
+    places: tuple[Place, ...]
+    csrf_token: str
+
+
+def visitor_of(request: Request, actor: Actor) -> Visitor:
+    """The visitor behind `actor`; remembered for this request, so that an error page later on knows them too."""
+    visitor = Visitor(
+        name=actor.display_name,
+        email=actor.email,
+        department=actor.department,
+        roles=tuple(sorted(role.value for role in actor.roles)),
+        places=tuple(Place(href=href, label=label) for href, label, roles in PLACES if roles & actor.roles),
+        csrf_token=services_of(request).identity.csrf_token(credentials_of(request)),
+    )
+    request.state.visitor = visitor
+    return visitor
