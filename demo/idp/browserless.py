@@ -45,7 +45,7 @@ async def sign_in(
     start = str(httpx.URL(f"{base_url}/auth/sign-in", params={"provider": provider, "return_to": return_to}))
     response = await follow(client, start, base_url, person)
     if urlsplit(str(response.url)).path.startswith("/auth/"):
-        raise SignInStopped("the gateway refused the sign-in", response)
+        raise SignInStopped(_sentence(response) or "the gateway refused the sign-in", response)
 
 
 async def follow(client: httpx.AsyncClient, address: str, base_url: str, person: Person) -> httpx.Response:
@@ -123,6 +123,14 @@ def _form_of(response: httpx.Response) -> Form:
 def _origin(address: str) -> str:
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _sentence(response: httpx.Response) -> str:
+    """What the gateway says to the person, where it said it in JSON."""
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _place(url: httpx.URL) -> str:

@@ -44,6 +44,8 @@ class DemoIdp:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.people: dict[str, Person] = {p.name: p for p in people_of(state_dir / "people.json")}
         self.client_secret_path = state_dir / "client.secret"
+        # Made here and not at start: whoever is told of the path may read it before the provider runs.
+        self._client_secret = _kept(self.client_secret_path)
 
     @property
     def issuer(self) -> str:
@@ -130,7 +132,7 @@ class DemoIdp:
             "public_url": self.public_url,
             "redirect_uri": f"{self.public_url}/auth/callback/{self.provider_name}",
             "client_id": CLIENT_ID,
-            "client_secret": _kept(self.client_secret_path),
+            "client_secret": self._client_secret,
             "secret_key": _kept(self.state_dir / "idp-cookies.secret"),
             "people": [asdict(p) for p in self.people.values()],
         }

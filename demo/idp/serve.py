@@ -147,7 +147,7 @@ def _fill(app: Flask, given: dict[str, Any]) -> None:
             client_name="Imprimatur",
             client_uri=given["public_url"],
             redirect_uris=[given["redirect_uri"]],
-            post_logout_redirect_uris=[given["public_url"] + "/"],
+            post_logout_redirect_uris=[given["public_url"] + "/signed-out"],
             # Not `password`: that grant asks for no TOTP. Not `implicit`: it puts tokens into addresses.
             grant_types=["authorization_code", "refresh_token"],
             response_types=["code"],

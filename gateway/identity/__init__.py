@@ -8,10 +8,12 @@
 * `sessions.py`      server-side sessions; `cookies.py`, `csrf.py`
 * `api_keys.py`      `imp_pat_…`; `minting.py` who may make one
 * `people.py`        who has signed in, suspension, revocation epoch; `roles.py` groups -> roles
+* `refusals.py`      the sentences that refused people read
 """
 
 from gateway.identity.cookies import Cookie
 from gateway.identity.facade import Identity
+from gateway.identity.refusals import SignInRefused
 from gateway.identity.sign_in import Arrival, Departure
 
-__all__ = ["Arrival", "Cookie", "Departure", "Identity"]
+__all__ = ["Arrival", "Cookie", "Departure", "Identity", "SignInRefused"]

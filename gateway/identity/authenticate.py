@@ -6,7 +6,6 @@ is refused, because the two may be two people and any choice between them could 
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,13 +22,12 @@ from gateway.identity.cookies import CookieNames
 from gateway.identity.oidc import OidcProvider
 from gateway.identity.people import People, Person
 from gateway.identity.profile import describe
+from gateway.identity.refusals import refused_credential
 from gateway.identity.roles import RoleMap
 from gateway.identity.sessions import Session, Sessions
 from gateway.identity.tokens import TokenRefused, Use, VerifiedToken, issuer_of
 from gateway.settings import IdentitySettings
 from gateway.vocabulary import Permission
-
-log = logging.getLogger(__name__)
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9\-._~+/]+=*)")
 """RFC 6750, section 2.1: one space, one b64token."""
@@ -73,12 +71,12 @@ class Authenticator:
             )
         async with answering():
             if authorization is not None and has_session:
-                raise refusal("two-credentials")
+                raise refused_credential("two-credentials")
             if authorization is None:
                 return actor_of_session(await self.session(cookie))
             match = _BEARER.fullmatch(authorization)
             if match is None:
-                raise refusal("scheme")
+                raise refused_credential("scheme")
             if match[1].startswith(PREFIX):
                 return await self._from_key(match[1])
             return await self._from_token(match[1])
@@ -88,13 +86,13 @@ class Authenticator:
         secret = cookies.read(cookie, self._cookie_names.session)
         session = None if secret is None else await self._sessions.find(secret)
         if session is None:
-            raise refusal("session")
+            raise refused_credential("session")
         return session
 
     async def _from_key(self, secret: str) -> Actor:
         found = await self._api_keys.find(secret)
         if found is None:
-            raise refusal("key-unknown")
+            raise refused_credential("key-unknown")
         self._check_key(found)
         await self._api_keys.used(found.info)
         return Actor(
@@ -114,18 +112,18 @@ class Authenticator:
     def _check_key(self, found: FoundKey) -> None:
         now = self._clock()
         if found.info.revoked_at is not None:
-            raise refusal("key-revoked", found.info.id)
+            raise refused_credential("key-revoked", found.info.id)
         if now >= found.info.expires_at:
-            raise refusal("key-expired", found.info.id)
+            raise refused_credential("key-expired", found.info.id)
         if not found.owner.is_active:
-            raise refusal("owner-suspended", found.info.id)
+            raise refused_credential("owner-suspended", found.info.id)
         if now - found.owner.groups_at >= timedelta(days=self._settings.groups_max_age_days):
-            raise refusal("owner-not-seen", found.info.id)
+            raise refused_credential("owner-not-seen", found.info.id)
 
     async def _from_token(self, token: str) -> Actor:
         provider = self._by_issuer.get(issuer_of(token))
         if provider is None or not provider.provider.access_token_audience:
-            raise refusal("token-issuer")
+            raise refused_credential("token-issuer")
         try:
             verified = await provider.verifier.verify(
                 token,
@@ -134,7 +132,7 @@ class Authenticator:
                 client_id=provider.provider.client_id,
             )
         except TokenRefused as fault:
-            raise refusal(f"token-{fault.fault}") from None
+            raise refused_credential(f"token-{fault.fault}") from None
         id = ActorId(f"{provider.provider.name}|{verified.subject}")
         person = await self._people.find(id)
         _check_owner(person, verified)
@@ -181,14 +179,6 @@ def actor_of_session(session: Session) -> Actor:
     )
 
 
-def refusal(fault: str, credential: str = "") -> Unauthenticated:
-    """The one sentence of every refusal. `fault` goes to our log only, with the credential's public id."""
-    log.info("credential.refused", extra={"fields": {"fault": fault, "credential": credential}})
-    return Unauthenticated(
-        "This credential is not accepted. Sign in again; in a program, check the API key or make a new one."
-    )
-
-
 @asynccontextmanager
 async def answering() -> AsyncIterator[None]:
     """A database that does not answer means: we can't know who this is. So nobody comes in, and it says why."""
@@ -205,9 +195,9 @@ def _check_owner(person: Person | None, verified: VerifiedToken) -> None:
     if person is None:
         return
     if not person.is_active:
-        raise refusal("owner-suspended")
+        raise refused_credential("owner-suspended")
     if person.revoked_at is not None and verified.issued_at <= person.revoked_at:
-        raise refusal("token-revoked")
+        raise refused_credential("token-revoked")
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[Permission]:

@@ -149,7 +149,7 @@ class Identity:
             await self.people.revoke(actor.id)
             await self._sessions.forget_all(actor.id)
         provider = self._providers.get(actor.id.partition("|")[0])
-        url = await provider.logout_url(f"{self._public_url}/") if provider else None
+        url = await provider.logout_url(f"{self._public_url}/signed-out") if provider else None
         return self._sign_in.forget_cookie(), url
 
     def protected_resource(self) -> dict[str, Any]:

@@ -16,16 +16,17 @@ from urllib.parse import urlencode
 import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
-from gateway.errors import IdentityUnavailable, Unauthenticated
-from gateway.exchange import Mfa, Reason
+from gateway.errors import IdentityUnavailable
+from gateway.exchange import Mfa
 from gateway.identity import mfa
 from gateway.identity.discovery import TIMEOUT, Discovery, ProviderMetadata, fetch_object, unreachable
 from gateway.identity.jwks import KeyCache
 from gateway.identity.profile import Described, describe
+from gateway.identity.refusals import SignInRefused, invalid_sign_in
 from gateway.identity.tokens import TokenRefused, TokenVerifier, Use, VerifiedToken
 from gateway.identity.transactions import Transaction
 from gateway.settings import IdentitySettings, Provider
-from gateway.vocabulary import Code, Severity
+from gateway.vocabulary import Code
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class OidcProvider:
         self._tls = tls
         self._clock = clock
         self._leeway = settings.clock_leeway_seconds
-        self._secret = provider.client_secret_path.read_text().strip() if provider.client_secret_path else None
+        self._secret = _client_secret(provider)
         self._discovery = Discovery(provider.issuer, http, clock)
         keys = KeyCache(
             self._discovery.keys,
@@ -91,13 +92,13 @@ class OidcProvider:
         return str(url)
 
     async def finish(self, transaction: Transaction, parameters: Mapping[str, str]) -> Identified:
-        """Who came back. Raises Unauthenticated when the answer is not good, IdentityUnavailable when the provider
+        """Who came back. Raises SignInRefused when the answer is not good, IdentityUnavailable when the provider
         does not answer. The caller has tied `transaction` to this browser and compared `state`."""
         metadata = await self._discovery.metadata()
         self._check_response_issuer(metadata, parameters.get("iss"))
         if "error" in parameters:
             log.info("sign-in.provider-refused", extra={"fields": {"provider": self.provider.name}})
-            raise refused(
+            raise SignInRefused(
                 Code.SUBJECT_SIGN_IN_REFUSED,
                 f"{self.provider.label} did not sign you in. Try again; if it goes on, ask your IT support whether "
                 "your account may use Imprimatur.",
@@ -198,22 +199,15 @@ class OidcProvider:
         wanted = needed | {profile.department_claim, "email", *profile.name_claims}
         return {name: value for name, value in found.items() if name in wanted}
 
-    def _invalid(self, fault: str) -> Unauthenticated:
-        log.warning("sign-in.invalid", extra={"fields": {"provider": self.provider.name, "fault": fault}})
-        return invalid_sign_in()
+    def _invalid(self, fault: str) -> SignInRefused:
+        return invalid_sign_in(fault, self.provider.name)
 
 
-def invalid_sign_in() -> Unauthenticated:
-    """The one sentence for every answer that is not good."""
-    return refused(
-        Code.SUBJECT_SIGN_IN_INVALID,
-        "This sign-in could not be completed: the answer that came back does not belong to a sign-in started here, or "
-        "came too late. Nothing was changed. Start again from the front page.",
-    )
-
-
-def refused(code: Code, message: str) -> Unauthenticated:
-    """A refused sign-in, with its reason for the record."""
-    return Unauthenticated(
-        message, code="sign_in_refused", reasons=[Reason(code=code, message=message, severity=Severity.MEDIUM)]
-    )
+def _client_secret(provider: Provider) -> str | None:
+    """Raises ValueError when the file that the settings name can't be read: the gateway then does not start."""
+    if provider.client_secret_path is None:
+        return None
+    try:
+        return provider.client_secret_path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"identity.providers.{provider.name}.client_secret_path: {error}") from error

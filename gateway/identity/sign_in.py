@@ -11,7 +11,6 @@ Step-up is the same way with two more questions: the same person, and a second f
 from __future__ import annotations
 
 import hmac
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,17 +22,16 @@ from gateway.identity import cookies
 from gateway.identity.authenticate import answering
 from gateway.identity.cookies import Cookie, CookieNames
 from gateway.identity.mfa import is_fresh
-from gateway.identity.oidc import Identified, OidcProvider, invalid_sign_in, refused
+from gateway.identity.oidc import Identified, OidcProvider
 from gateway.identity.people import People
 from gateway.identity.profile import Described
+from gateway.identity.refusals import SignInRefused, invalid_sign_in
 from gateway.identity.return_to import local_path
 from gateway.identity.roles import RoleMap
 from gateway.identity.sessions import Session, SessionId, Sessions, credential_id, digest_of
 from gateway.identity.transactions import LIFETIME_SECONDS, Transaction, TransactionBox
 from gateway.storage.database import Database
 from gateway.vocabulary import Code, Event
-
-log = logging.getLogger(__name__)
 
 STEP_UP_MIN_SECONDS: Final = 60
 """A second factor has to be typed and travel: asking for a younger one than this would never be satisfied."""
@@ -118,16 +116,15 @@ class SignIn:
         )
 
     async def identify(self, provider: str, parameters: Mapping[str, str], cookie: str | None) -> Arrival:
-        """Judge what came back. Raises Unauthenticated with reasons for the record, IdentityUnavailable."""
+        """Judge what came back. Raises SignInRefused with reasons for the record, IdentityUnavailable."""
         transaction = self._transaction(provider, parameters.get("state"), cookie)
         current = await self._current(cookie)
         if transaction.step_up_of and (current is None or current.digest != transaction.step_up_of):
-            log.warning("sign-in.invalid", extra={"fields": {"provider": provider, "fault": "step-up-session"}})
-            raise invalid_sign_in()
+            raise invalid_sign_in("step-up-session", provider)
         identified = await self._providers[provider].finish(transaction, parameters)
         id = ActorId(f"{provider}|{identified.subject}")
         await self._check_may_enter(id)
-        self._check_second_factor(provider, identified.mfa)
+        self._check_second_factor(provider, id, identified.mfa)
         is_step_up = bool(transaction.step_up_of) and current is not None
         if is_step_up:
             self._check_step_up(transaction, id, current, identified.mfa)
@@ -146,11 +143,11 @@ class SignIn:
 
     async def admit(self, arrival: Arrival) -> tuple[Cookie, ...]:
         """Write the person and the session down, in one transaction, and return the cookies to set. The id is new, so
-        whatever the browser held before opens nothing any more. Raises Unauthenticated if suspended meanwhile."""
+        whatever the browser held before opens nothing any more. Raises SignInRefused if suspended meanwhile."""
         async with answering(), self._database.transaction() as tx:
             person = await self._people.seen(tx, arrival.actor.id, arrival.described)
             if not person.is_active:
-                raise _suspended()
+                raise _suspended(person.id)
             for digest in arrival.replaces:
                 await self._sessions.end(tx, digest)
             end = await self._sessions.start(
@@ -181,8 +178,7 @@ class SignIn:
             or transaction.provider != provider
             or provider not in self._providers
         ):
-            log.warning("sign-in.invalid", extra={"fields": {"fault": "state"}})
-            raise invalid_sign_in()
+            raise invalid_sign_in("state", provider if provider in self._providers else "")
         return transaction
 
     async def _current(self, cookie: str | None) -> Session | None:
@@ -196,29 +192,32 @@ class SignIn:
         async with answering():
             person = await self._people.find(id)
         if person is not None and not person.is_active:
-            raise _suspended()
+            raise _suspended(id)
 
-    def _check_second_factor(self, provider: str, mfa: Mfa) -> None:
+    def _check_second_factor(self, provider: str, id: ActorId, mfa: Mfa) -> None:
         if mfa.at is None:
             label = self._providers[provider].provider.label
-            raise refused(
+            raise SignInRefused(
                 Code.MFA_MISSING,
                 f"You signed in at {label} without a second factor, and Imprimatur opens only with one. Set up an "
                 "authenticator app in your account there, then sign in again.",
+                actor=id,
             )
 
     def _check_step_up(self, transaction: Transaction, id: ActorId, current: Session | None, mfa: Mfa) -> None:
         if current is None or current.person.id != id:
-            raise refused(
+            raise SignInRefused(
                 Code.SUBJECT_OTHER_PERSON,
                 "Someone else signed in just now than the person this session belongs to. Nothing was changed. "
                 "Sign out first to change the person.",
+                actor=id,
             )
         if not is_fresh(mfa, transaction.max_age_seconds or STEP_UP_MIN_SECONDS, self._clock()):
-            raise refused(
+            raise SignInRefused(
                 Code.MFA_STALE,
                 "Your provider sent you back without asking for your second factor again, so this step is still "
                 "closed. Try again and complete the sign-in there.",
+                actor=id,
             )
 
     def _actor(self, id: ActorId, identified: Identified, session_id: SessionId) -> Actor:
@@ -239,9 +238,10 @@ class SignIn:
         return Cookie(name=name, value="", max_age_seconds=0, secure=self._cookie_names.secure)
 
 
-def _suspended() -> Exception:
-    return refused(
+def _suspended(id: ActorId) -> SignInRefused:
+    return SignInRefused(
         Code.SUBJECT_SUSPENDED,
         "Your access to Imprimatur is suspended. Nothing of yours was deleted. Ask the administrators of Imprimatur "
         "what happened and how to come back.",
+        actor=id,
     )
