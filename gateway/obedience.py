@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal, cast
 
 from gateway.errors import ContentBlocked, Denied, ReviewPending, StepUpRequired
 from gateway.exchange import Decision, Finding
-from gateway.screening import Screening, apply_masks
+from gateway.screening.facade import Screening
+from gateway.screening.rules.schema import Scope
+from gateway.screening.text.masking import apply_masks
 from gateway.vocabulary import Effect
 
 
@@ -24,7 +27,7 @@ def obey(decision: Decision, stage: str) -> Decision:
     return decision
 
 
-async def find(screening: Screening, texts: Mapping[str, str]) -> tuple[Finding, ...]:
+async def find(screening: Screening, texts: Mapping[Scope, str]) -> tuple[Finding, ...]:
     """What stands in each text of a request, by field. Ids are unique over all of them."""
     found: list[Finding] = []
     for name, text in texts.items():
@@ -34,8 +37,8 @@ async def find(screening: Screening, texts: Mapping[str, str]) -> tuple[Finding,
 
 
 async def mask(
-    screening: Screening, texts: Mapping[str, str], findings: Sequence[Finding], decision: Decision
-) -> dict[str, str]:
+    screening: Screening, texts: Mapping[Scope, str], findings: Sequence[Finding], decision: Decision
+) -> dict[Scope, str]:
     """`texts` with every span that policy ordered replaced. Raises ContentBlocked when a mask missed: what was to be
     masked must not be found again, because a mask that misses is a leak."""
     orders = decision.obligations.mask
@@ -44,13 +47,16 @@ async def mask(
     masked = {name: apply_masks(text, [f for f in findings if f.field == name], orders) for name, text in texts.items()}
     detectors = {finding.detector for finding in findings if finding.id in ordered}
     for finding in await find(screening, masked):
-        if finding.detector in detectors and masked[finding.field][finding.start : finding.end] not in replacements:
+        if (
+            finding.detector in detectors
+            and masked[cast(Scope, finding.field)][finding.start : finding.end] not in replacements
+        ):
             raise _blocked(decision, "prompt")
     return masked
 
 
 def _blocked(decision: Decision, stage: str) -> ContentBlocked:
-    where = "output" if stage == "output" else "input"
+    where: Literal["input", "output"] = "output" if stage == "output" else "input"
     return ContentBlocked(_sentence(decision), stage=where, reasons=decision.reasons)
 
 

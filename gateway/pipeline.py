@@ -17,7 +17,7 @@ client hangs up in the middle. docs/explanation/life-of-a-request.md tells the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,8 @@ from gateway.obedience import find, mask, obey
 from gateway.observe.metrics import Metrics
 from gateway.policy import Policy, build_input
 from gateway.recording import Call, OpenRecord, Recorder
-from gateway.screening import Screening
+from gateway.screening.facade import Screening
+from gateway.screening.rules.schema import Scope
 from gateway.upstream import ImageServer, Made
 from gateway.vocabulary import Effect
 
@@ -51,7 +52,7 @@ class Pipeline:
     metrics: Metrics
     clock: Callable[[], datetime]
 
-    async def run(self, call: Call) -> AsyncIterator[Accepted | Progress | Partial | Result]:
+    async def run(self, call: Call) -> AsyncGenerator[Accepted | Progress | Partial | Result, None]:
         """Accepted, then progress and partial pictures when they are asked for, then one Result; or an error of the
         tree at any point. Close the iterator (`aclosing`) when the client is gone."""
         stage = call.timings.stage
@@ -121,9 +122,9 @@ class Pipeline:
         record.decisions.append(decision)
         return obey(decision, stage)
 
-    async def _screen(self, record: OpenRecord, request: ImageRequest) -> dict[str, str]:
+    async def _screen(self, record: OpenRecord, request: ImageRequest) -> dict[Scope, str]:
         """The texts that may be forwarded, by field."""
-        texts = {"prompt": request.prompt}
+        texts: dict[Scope, str] = {"prompt": request.prompt}
         if request.negative_prompt:
             texts["negative_prompt"] = request.negative_prompt
         with record.call.timings.stage("screen"):

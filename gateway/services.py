@@ -20,7 +20,7 @@ from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
 from gateway.recording import subject_of
-from gateway.screening import Screening
+from gateway.screening.facade import Screening
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.upstream import ImageServer

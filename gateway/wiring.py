@@ -19,7 +19,7 @@ from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
 from gateway.recording import Recorder
-from gateway.screening import Screening
+from gateway.screening.facade import Screening
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -54,7 +54,12 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             settings.policy, on_reload=lambda ok: metrics.policy_reloads.labels("loaded" if ok else "refused").inc()
         )
         stack.push_async_callback(policy.aclose)
-        screening = Screening(settings.screening, settings.policy.directory)
+        screening = Screening(
+            directory=settings.policy.directory,
+            secret=settings.screening.secret_path.read_bytes().strip(),
+            timeout_seconds=settings.screening.timeout_seconds,
+            reload_seconds=settings.policy.reload_seconds,
+        )
         stack.push_async_callback(screening.aclose)
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
         server = ImageServer(settings.upstream, Badge(settings.upstream.secret_path, lambda: datetime.now(UTC)))

@@ -15,10 +15,11 @@ from gateway.vocabulary import Permission
 
 
 def credentials_of(request: Request) -> Credentials:
-    """What the request brought."""
+    """What the request brought, and what shows that one of our own pages sent it."""
     return Credentials(
         authorization=request.headers.get("authorization"),
-        cookie=request.headers.get("cookie"),
+        # HTTP/2 lets a client split its cookies over several headers (RFC 9113, 8.2.3): judge all of them.
+        cookie="; ".join(request.headers.getlist("cookie")) or None,
         csrf_token=request.headers.get("x-csrf-token"),
         method=request.method,
         site_origin=request.headers.get("origin"),

@@ -31,7 +31,7 @@ async def readyz(request: Request) -> Response:
     except Exception as error:
         parts["database"] = type(error).__name__
     audit = await asyncio.to_thread(services.audit.health)
-    parts["audit"] = "ok" if audit.accepting else "refusing intents"
+    parts["audit"] = "ok" if audit.writable else "refusing intents"
     parts["policy"] = "ok" if await services.policy.ready() else "no rules in force"
     parts["model_server"] = "ok" if await services.server.ready() else "not reachable"
     ready = all(state == "ok" for state in parts.values())

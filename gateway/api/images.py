@@ -52,10 +52,8 @@ async def generate(request: Request) -> Response:
     )
     # The page asks with its cookie and draws progress; SDKs come with a bearer and know the API's own events only.
     shows_progress = call.credentials.authorization is None
-    steps = cast(Steps, services.pipeline.run(call))
-    accepted: Accepted | None = None
-    async with while_connected(request):
-        accepted = cast(Accepted, await anext(steps))
+    steps = services.pipeline.run(call)
+    accepted = await _first(request, steps)
     if accepted is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     return _Answer(request, services, call, seen[0], accepted, steps, shows_progress)
@@ -95,11 +93,11 @@ class _Answer(Response):
         async for step in steps:
             if isinstance(step, Result):
                 body = answers.image_response(step, self._asked)
-                headers = self._headers(step.credits_remaining)
+                headers = self._own_headers(step.credits_remaining)
                 await JSONResponse(body, headers=headers)(scope, receive, send)
 
     async def _stream(self, steps: Steps, send: Send) -> None:
-        headers = self._headers(self._accepted.credits_remaining)
+        headers = self._own_headers(self._accepted.credits_remaining)
         headers |= {
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-store",
@@ -128,9 +126,17 @@ class _Answer(Response):
         except ImprimaturError as error:
             yield answers.error_event(envelope(error, request_id_of(self._request)))
 
-    def _headers(self, credits_remaining: int) -> dict[str, str]:
+    def _own_headers(self, credits_remaining: int) -> dict[str, str]:
         return {
             "server-timing": self._call.timings.header(),
             "x-credits-remaining": str(credits_remaining),
             "x-should-retry": "false",
         }
+
+
+async def _first(request: Request, steps: Steps) -> Accepted | None:
+    """The first thing the pipeline says; None when the client went away before it."""
+    first: list[Accepted] = []
+    async with while_connected(request):
+        first.append(cast(Accepted, await anext(steps)))
+    return first[0] if first else None

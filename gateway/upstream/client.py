@@ -6,7 +6,7 @@ No address ever comes from a caller; the one in the settings is the only one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -40,8 +40,8 @@ class ImageServer:
         )
 
     async def generate(
-        self, request: ImageRequest, texts: Mapping[str, str], request_id: RequestId
-    ) -> AsyncIterator[Progress | Partial | Made]:
+        self, request: ImageRequest, texts: Mapping[Any, str], request_id: RequestId
+    ) -> AsyncGenerator[Progress | Partial | Made, None]:
         """Pictures for `texts` ("prompt", "negative_prompt"). Ends with one Made.
 
         The texts may be masked; those in `request` are not looked at.
@@ -106,7 +106,7 @@ class ImageServer:
             ) from error
 
 
-def _body(request: ImageRequest, texts: Mapping[str, str]) -> dict[str, Any]:
+def _body(request: ImageRequest, texts: Mapping[Any, str]) -> dict[str, Any]:
     body: dict[str, Any] = {
         **texts,
         "model": request.model,
