@@ -87,6 +87,10 @@ class Screening:
             _log.warning("screening.picture.refused", extra={"picture": index, "check": check})
         return numbered(unavailable(stage, f"pictures[{index}]") for index, _ in broken)
 
+    def fingerprint(self, text: str) -> str:
+        """An HMAC that stands for `text` in policy's input: equal texts meet, none can be read back."""
+        return self._write.fingerprint(text)
+
     def health(self) -> ScreeningHealth:
         """For readiness and the admin page; the error names a file and line, never a prompt."""
         current = self._book.current

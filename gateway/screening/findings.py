@@ -79,6 +79,10 @@ class FindingWriter:
             proposed=lexicon.effect,
         )
 
+    def fingerprint(self, text: str) -> str:
+        """What stands for a whole prompt where policy and its replay must tell equal prompts without reading them."""
+        return self._hmac("prompt", text)
+
     def _hmac(self, type_: str, value: str) -> str:
         """The type is part of the message, so that values of different kinds never meet by accident."""
         message = type_.encode() + b"\0" + value.encode("utf-8", "surrogatepass")

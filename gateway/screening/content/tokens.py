@@ -18,6 +18,7 @@ _LEET: Final = (
 """Two readings: `1`, `!` and `|` stand for i as often as for l."""
 _SPACED: Final = re.compile(r"(?<![^\W_])[A-Za-z](?:([ ._*\-])[A-Za-z])(?:\1[A-Za-z]){1,30}(?![^\W_])")
 """Single letters with the same sign between them: "n u d e", "n.u.d.e"."""
+_ELISION: Final = re.compile(r"(?:[cdjlmnst]|qu)['’]")
 _DRAWN_OUT: Final = re.compile(r"(.)\1{2,}")
 
 
@@ -44,6 +45,9 @@ def _forms(word: str) -> tuple[str, ...]:
     folded = fold(word)
     plain = folded.removesuffix("'s").removesuffix("’s")
     forms: tuple[str, ...] = (folded,) if plain == folded else (plain, folded)
+    elided = _ELISION.match(plain)
+    if elided:  # "l'égorgée": the noun counts
+        forms += (plain[elided.end() :],)
     if _DRAWN_OUT.search(plain):  # "nuuude"
         forms += (_DRAWN_OUT.sub(r"\1", plain), _DRAWN_OUT.sub(r"\1\1", plain))
     return forms
