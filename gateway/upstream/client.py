@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -98,9 +99,11 @@ class ImageServer:
                 if not response.is_success:
                     raise await _complain(response)
                 yield response
-        except httpx.TimeoutException as error:
+        # Not TimeoutException: this transport says ConnectTimeout for a refused connection too.
+        except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout) as error:
             raise ModelUnavailable("The image server took too long. Try again; nothing was charged.") from error
-        except httpx.HTTPError as error:
+        # aiohttp's own errors come through where its transport has no httpx word for them (an answer that is not HTTP).
+        except (httpx.HTTPError, aiohttp.ClientError) as error:
             raise ModelUnavailable(
                 "The image server can't be reached. Try again in a moment; nothing was charged."
             ) from error
