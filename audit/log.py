@@ -16,13 +16,13 @@ from audit.errors import (
     TicketExpired,
     TicketUnknown,
 )
-from audit.health import DiskState, Health, disk_state
+from audit.health import DiskState, Health, disk_state, measure
 from audit.ids import day_of, new_event_id, parse_event_id
 from audit.note import VerifierKey
 from audit.proof import Proof
 from audit.query import OpenedRecord, Page, Query, RecordView
 from audit.record import Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
-from audit.retention import Purge, PurgeReceipt, count_records, days_past_retention
+from audit.retention import Purge, PurgeReceipt, days_past_retention, purge_entry
 from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
 from audit.store.compose import Composer, Job, encode_bodies, open_content, open_subject
@@ -40,10 +40,7 @@ Clock = Callable[[], datetime]
 SEARCH_ACTION = "audit:search"
 SHOW_ACTION = "audit:show"
 OPEN_ACTION = "audit:open-content"
-PURGE_ACTION = "audit:purge"
 TARGET_TERM = "target"  # index kind under which accesses to a record are found by its event id
-RETENTION_REASON = "retention.expired"
-_SYSTEM = Subject(actor="system:retention", display="retention")
 
 
 class AuditLog:
@@ -290,26 +287,15 @@ class AuditLog:
 
     def health(self) -> Health:
         """Figures for probes and alarms. Reads the disk; call it from a thread if the loop must not wait."""
-        now = self._clock()
-        due = days_past_retention(self._layout, self._ring, now, self._settings.retention_days)
-        latest = self._integrator.latest
-        state = self._disk_state()
-        return Health(
-            writable=not self._closed
-            and state is not DiskState.REFUSING
-            and self._writer.backlog() < self._settings.max_pending,
-            backlog=self._writer.backlog(),
-            behind=self._integrator.behind(),
+        return measure(
+            self._layout,
+            self._ring,
+            self._disk,
+            self._writer,
+            self._integrator,
             open_tickets=len(self._tickets),
-            checkpoint_size=latest[0].size if latest else 0,
-            checkpoint_age_seconds=(now - latest[1]).total_seconds() if latest else None,
-            disk_free_fraction=self._disk.free_fraction(self._settings.directory),
-            disk_state=state,
-            days_past_retention=len(due),
-            records_past_retention=sum(count_records(self._layout.day_path(day), day) for day in due),
-            write_failures=self._writer.failures,
-            tree_failures=self._integrator.failures,
-            witness_failures=self._integrator.witness_failures,
+            settings=self._settings,
+            now=self._clock(),
         )
 
     def _job(
@@ -379,14 +365,7 @@ class AuditLog:
         return disk_state(free, self._settings.disk_refuse_fraction)
 
     async def _record_purge(self, day: date, records: int) -> RecordRef:
-        entry = Entry(
-            action=PURGE_ACTION,
-            subject=_SYSTEM,
-            tenant=self._settings.tenant,
-            effect="allow",
-            reasons=(RETENTION_REASON,),
-            content={"day": day.isoformat(), "records": records},
-        )
+        entry = purge_entry(day, records, self._settings.tenant)
         return await self._write(Phase.PURGE, entry, about=day.isoformat())
 
     async def _release_day(self, day: date) -> Sequence[Ticket]:

@@ -24,10 +24,14 @@ from pathlib import Path
 from audit.errors import AuditUnavailable
 from audit.keys.destroyed import PurgeStep
 from audit.keys.ring import KeyRing
-from audit.record import RecordRef, Ticket
+from audit.record import Entry, RecordRef, Subject, Ticket
 from audit.store.day_file import DayReader, write_residue
 from audit.store.disk import Disk
 from audit.store.layout import Layout
+
+PURGE_ACTION = "audit:purge"
+RETENTION_REASON = "retention.expired"
+_SYSTEM = Subject(actor="system:retention", display="retention")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,18 @@ def days_past_retention(layout: Layout, ring: KeyRing, now: datetime, retention_
     with_keys = set(ring.days())  # a key file of a finished day was restored from somewhere: it goes again
     overdue = {day for day in [*layout.days(), *with_keys] if day < newest_kept}
     return sorted((overdue - (finished - with_keys)) | set(ring.destroyed.unfinished()))
+
+
+def purge_entry(day: date, records: int, tenant: str) -> Entry:
+    """What the log says about the purge of a day."""
+    return Entry(
+        action=PURGE_ACTION,
+        subject=_SYSTEM,
+        tenant=tenant,
+        effect="allow",
+        reasons=(RETENTION_REASON,),
+        content={"day": day.isoformat(), "records": records},
+    )
 
 
 class Purge:

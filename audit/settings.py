@@ -22,7 +22,10 @@ class AuditSettings(BaseModel):
 
     directory: Path = Field(description="Day files, tree and wrapped keys. One process at a time.")
     kek_path: Path = Field(description="File of 32 random bytes that wraps every day key. Mode 0600. Outside backups.")
-    signing_key_path: Path = Field(description="Ed25519 private key (PKCS #8 PEM, mode 0600) that signs checkpoints.")
+    signing_key_path: Path | None = Field(
+        default=None,
+        description="Ed25519 private key (PKCS #8 PEM, mode 0600) of the checkpoints; a snapshot needs none.",
+    )
     origin: str = Field(pattern=ORIGIN_PATTERN, description="Name of this log in every checkpoint; never reuse one.")
     node: Name = Field(default="node", description="Name of this process in its records.")
     tenant: Name = Field(default="default", description="Tenant of the log's own records (purge).")

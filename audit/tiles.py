@@ -99,7 +99,7 @@ class TileTree:
         hashes += value
         self._dirty[level, index] = hashes
         if len(hashes) == TILE_BYTES:
-            self._push(level + 1, _fold(_split(hashes)))
+            self._push(level + 1, fold(split_hashes(hashes)))
 
     def _edge_tile(self, level: int) -> tuple[int, bytearray]:
         if level not in self._edge:
@@ -115,7 +115,7 @@ class TileTree:
         if width & (width - 1) == 0:
             level = (width.bit_length() - 1) // _LEVEL_BITS
             shift = _LEVEL_BITS * level
-            return _fold(self._hashes(level, low >> shift, width >> shift))
+            return fold(self._hashes(level, low >> shift, width >> shift))
         middle = low + split_point(width)
         return node_hash(self._range(low, middle), self._range(middle, high))
 
@@ -124,7 +124,7 @@ class TileTree:
         index, offset = divmod(first, TILE_WIDTH)
         edge = self._edge.get(level)
         tile = edge[1] if edge and edge[0] == index else self._load(level, index, offset + count)
-        return _split(tile[offset * HASH_BYTES : (offset + count) * HASH_BYTES])
+        return split_hashes(tile[offset * HASH_BYTES : (offset + count) * HASH_BYTES])
 
     def _load(self, level: int, index: int, width: int) -> bytes:
         tile = self._cache.get((level, index))
@@ -145,11 +145,12 @@ class TileTree:
             raise ValueError(f"size out of range: expected at most {self.size}, got {size}")
 
 
-def _split(hashes: bytes | bytearray) -> list[bytes]:
+def split_hashes(hashes: bytes | bytearray) -> list[bytes]:
+    """Single hashes of a tile or a part of one."""
     return [bytes(hashes[at : at + HASH_BYTES]) for at in range(0, len(hashes), HASH_BYTES)]
 
 
-def _fold(row: Sequence[bytes]) -> bytes:
+def fold(row: Sequence[bytes]) -> bytes:
     """Root of a power-of-two row of hashes."""
     row = list(row)
     while len(row) > 1:

@@ -54,18 +54,18 @@ def open_store(
     is_new = not layout.identity.exists()
     if is_new and layout.days():
         raise StoreDamaged(f"{layout.directory} holds day files but no {layout.identity.name}")
-    kek, signer = _keys(settings, disk, is_new=is_new)
+    is_snapshot = not is_new and Identity.read(layout.identity).snapshot_taken_at is not None
+    if is_snapshot != read_snapshot:
+        what = "is a snapshot: going on with it would fork the log" if is_snapshot else "is no snapshot"
+        raise SnapshotRefused(f"{layout.directory} {what}")
+    kek = _kek(settings, disk, is_new=is_new)
+    signer = None if is_snapshot else _signer(settings, disk, is_new=is_new)
     if settings.witness_path is not None:
         settings.witness_path.parent.mkdir(parents=True, exist_ok=True)
-    if is_new:
+    if is_new and signer is not None:
         _create(settings, layout, disk, clock, signer)
     identity = Identity.read(layout.identity)
-    signing: NoteSigner | None = signer
-    if identity.snapshot_taken_at is not None:
-        if not read_snapshot:
-            raise SnapshotRefused(f"{layout.directory} is a snapshot: going on with it would fork the log")
-        signing = None
-    elif identity.origin != settings.origin or identity.verifier_key != signer.verifier_key:
+    if signer is not None and identity.verifier_key != signer.verifier_key:  # the key's name is the origin
         raise KeyRefused(f"{layout.directory} belongs to another origin or signing key than the settings name")
     ring = KeyRing(layout.keys_folder, kek, disk)
     try:
@@ -73,7 +73,7 @@ def open_store(
     except sqlite3.DatabaseError as error:
         raise StoreDamaged(f"{layout.tree.name} cannot be read") from error
     try:
-        return _check(settings, layout, identity, signing, ring, tree)
+        return _check(settings, layout, identity, signer, ring, tree)
     except sqlite3.DatabaseError as error:
         tree.close()
         raise StoreDamaged("a file of the store cannot be read") from error
@@ -82,15 +82,20 @@ def open_store(
         raise
 
 
-def _keys(settings: AuditSettings, disk: Disk, *, is_new: bool) -> tuple[FileKek, NoteSigner]:
-    create = settings.create_keys and is_new  # an existing store without its keys has lost them: never replace those
-    if create and not settings.kek_path.exists():
-        kek = FileKek.create(settings.kek_path, disk)
-    else:
-        kek = FileKek.load(settings.kek_path)
-    if create and not settings.signing_key_path.exists():
-        return kek, create_signer(settings.signing_key_path, settings.origin, disk)
-    return kek, load_signer(settings.signing_key_path, settings.origin)
+def _kek(settings: AuditSettings, disk: Disk, *, is_new: bool) -> FileKek:
+    # Keys are made for a new store only: one that exists and lacks its keys has lost them, and new ones would hide it.
+    if settings.create_keys and is_new and not settings.kek_path.exists():
+        return FileKek.create(settings.kek_path, disk)
+    return FileKek.load(settings.kek_path)
+
+
+def _signer(settings: AuditSettings, disk: Disk, *, is_new: bool) -> NoteSigner:
+    path = settings.signing_key_path
+    if path is None:
+        raise KeyRefused("a log needs signing_key_path: its checkpoints are signed")
+    if settings.create_keys and is_new and not path.exists():
+        return create_signer(path, settings.origin, disk)
+    return load_signer(path, settings.origin)
 
 
 def _create(

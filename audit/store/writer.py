@@ -88,6 +88,11 @@ class Writer:
             self._queue.append(job)
             self._wake.notify()
 
+    @property
+    def is_open(self) -> bool:
+        """False once closing, and while a failed write could not be cleared up."""
+        return not self._closing and not self._in_doubt
+
     def backlog(self) -> int:
         """Records waiting to be written."""
         with self._wake:

@@ -1,0 +1,31 @@
+"""The command ``python -m audit``: verify, look, open, export, purge; without the gateway.
+
+Exit codes: 0 done and in order, 1 verification found something, 2 the command could not be carried out.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from audit.cli import keys, reading, verifying, working
+
+app = typer.Typer(
+    help="The audit log, without the gateway. Reading commands work beside a running gateway; "
+    "commands that write a record need the store for themselves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks print local variables, which may hold keys and content
+    rich_markup_mode=None,
+)
+app.command()(verifying.verify)
+app.command()(reading.status)
+app.command()(reading.show)
+app.command()(reading.proof)
+app.command()(reading.export)
+app.command()(reading.snapshot)
+app.command()(working.search)
+app.command("open")(working.open_content)
+app.command()(working.purge)
+app.add_typer(keys.app, name="keys")
+
+__all__ = ["app"]

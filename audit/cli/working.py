@@ -1,0 +1,163 @@
+"""Commands that write a record of what they do, so they need keys and the store for themselves: search, open, purge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, plain, print_json
+from audit.log import AuditLog
+from audit.query import DEFAULT_LIMIT, Query
+from audit.record import Subject
+from audit.settings import AuditSettings
+from audit.store.layout import Identity, Layout
+
+T = TypeVar("T")
+
+Kek = Annotated[Path, typer.Option(help="File of the key-encryption key.", show_default=False)]
+SigningKey = Annotated[
+    Path | None, typer.Option(help="File of the signing key; a snapshot needs none.", show_default=False)
+]
+Witness = Annotated[Path | None, typer.Option(help="Witness file to append checkpoints to.", show_default=False)]
+Reader = Annotated[str, typer.Option("--reader", help="Who is reading; goes on record.", show_default=False)]
+Tenant = Annotated[str, typer.Option(help="Tenant to look at.")]
+
+
+def search(
+    store: Store,
+    kek: Kek,
+    reader: Reader,
+    signing_key: SigningKey = None,
+    witness: Witness = None,
+    actor: Annotated[str | None, typer.Option(help="Stable id of who acted, exactly.", show_default=False)] = None,
+    action: Annotated[str | None, typer.Option(help="Such as image:generate.", show_default=False)] = None,
+    effect: Annotated[str | None, typer.Option(help="allow, mask, review, deny, ...", show_default=False)] = None,
+    reason: Annotated[str | None, typer.Option(help="A code, or a prefix such as dlp.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="Model name, exactly.", show_default=False)] = None,
+    created_from: Annotated[str | None, typer.Option("--from", help="From this moment on.", show_default=False)] = None,
+    created_to: Annotated[str | None, typer.Option("--to", help="Before this moment.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(help="Rows in a page.")] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, typer.Option(help="Continue a search.", show_default=False)] = None,
+    tenant: Tenant = "default",
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find requests by who, what, outcome, reason or time. The search is on record before it runs.
+
+    Example: python -m audit search /srv/copy --kek audit.kek --reader dana --effect deny --reason dlp.
+    """
+    with errors_as_exit_codes():
+        query = Query(
+            tenant=tenant,
+            actor=actor,
+            action=action,
+            effect=effect,
+            reason=reason,
+            model=model,
+            created_from=moment(created_from) if created_from else None,
+            created_to=moment(created_to) if created_to else None,
+            limit=limit,
+            cursor=cursor,
+        )
+        page = _with_log(
+            store, kek, signing_key, witness, now, lambda log: log.search(query, searched_by=Subject(actor=reader))
+        )
+    if as_json:
+        print_json(page)
+        return
+    for row in page.rows:
+        who = row.subject.display or row.subject.actor if row.subject else "(destroyed)"
+        effect_text = row.effect or "(open)"
+        reasons = " ".join(row.reasons)
+        typer.echo(f"{row.opened_at:%Y-%m-%dT%H:%M:%SZ}  {row.event_id}  {row.action}  {effect_text}  {who}  {reasons}")
+    if page.next_cursor:
+        typer.echo(f"more: --cursor {page.next_cursor}")
+
+
+def open_content(
+    store: Store,
+    event: Annotated[str, typer.Argument(help="Event id.", show_default=False)],
+    kek: Kek,
+    reader: Reader,
+    purpose: Annotated[str, typer.Option(help="Why; goes on record.", show_default=False)],
+    signing_key: SigningKey = None,
+    witness: Witness = None,
+    tenant: Tenant = "default",
+    now: Now = None,
+) -> None:
+    """Open the content of a record. Who and why is on record before anything is decrypted.
+
+    Example: python -m audit open /srv/copy EVENT --kek audit.kek --reader dana --purpose "case 17: reported misuse"
+    """
+    with errors_as_exit_codes():
+        opened = _with_log(
+            store,
+            kek,
+            signing_key,
+            witness,
+            now,
+            lambda log: log.read_content(event, read_by=Subject(actor=reader), purpose=purpose, tenant=tenant),
+        )
+    print_json(opened)
+
+
+def purge(
+    store: Store,
+    kek: Kek,
+    signing_key: Annotated[Path, typer.Option(help="File of the signing key.", show_default=False)],
+    witness: Witness = None,
+    retention_days: Annotated[int, typer.Option(help="Whole days that content stays readable.")] = 30,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Destroy what is past retention: keys first, then space. The gateway does this by itself; safe to repeat.
+
+    Example: python -m audit purge /var/lib/imprimatur/audit --kek audit.kek --signing-key audit-signing.pem
+    """
+    with errors_as_exit_codes():
+        receipts = _with_log(
+            store, kek, signing_key, witness, now, lambda log: log.purge(), retention_days=retention_days
+        )
+    if as_json:
+        print_json([plain(receipt) for receipt in receipts])
+        return
+    for receipt in receipts:
+        freed = "space freed" if receipt.space_freed else "space not freed yet: run it again"
+        typer.echo(f"{receipt.day}: {receipt.keys_destroyed} key(s) destroyed, {receipt.records:,} records, {freed}")
+    typer.echo(f"{len(receipts)} day(s) purged")
+
+
+def _with_log(
+    store: Path,
+    kek: Path,
+    signing_key: Path | None,
+    witness: Path | None,
+    now: str | None,
+    work: Callable[[AuditLog], Awaitable[T]],
+    *,
+    retention_days: int = 30,
+) -> T:
+    identity = Identity.read(Layout(store).identity)
+    is_snapshot = identity.snapshot_taken_at is not None
+    settings = AuditSettings(
+        directory=store,
+        kek_path=kek,
+        signing_key_path=None if is_snapshot else signing_key,
+        origin=identity.origin,
+        witness_path=witness,
+        retention_days=retention_days,
+        node="command",
+    )
+
+    async def run() -> T:
+        log = await AuditLog.open(settings, clock=clock(now), read_snapshot=is_snapshot)
+        try:
+            return await work(log)
+        finally:
+            await log.aclose()
+
+    return asyncio.run(run())
