@@ -115,6 +115,10 @@ class ScreeningSettings(Section):
     timeout_seconds: PositiveFloat = Field(
         0.5, description="Screening that takes longer yields `screening.unavailable`."
     )
+    picture_timeout_seconds: PositiveFloat = Field(
+        5.0, description="Checking a request's pictures that takes longer yields `screening.unavailable`."
+    )
+    reload_seconds: PositiveFloat = Field(1.0, description="How often the rule files are looked at for changes.")
     secret_path: Path = Field(
         Path("state/secrets/screening.key"), description="File with the key of the HMACs that stand for found values."
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.exchange import Finding, Picture, Stage
-from gateway.screening.content.tokens import tokenise
+from gateway.screening.content.tokens import Words
 from gateway.screening.findings import FindingWriter, numbered, unavailable
 from gateway.screening.image.decode import NotAPicture, check_picture
 from gateway.screening.rules.book import OnReload, RuleBook
@@ -133,10 +133,10 @@ class Screening:
         found = [
             self._write.from_hit(rules, hit, field, keyed=keyed) for hit in rules.scanners[field].scan(plain, budget)
         ]
-        tokens = tokenise(plain.text)
+        words = Words(plain.text)
         for lexicon in rules.lexicons[field]:
             budget.spend(0)
-            for mention in lexicon.find(plain.text, tokens):
+            for mention in lexicon.find(plain.text, words):
                 budget.spend()
                 found.append(self._write.from_mention(rules, lexicon, mention, plain, field, keyed=keyed))
         if len(found) > MAX_HITS:

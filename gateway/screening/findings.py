@@ -73,7 +73,7 @@ class FindingWriter:
             field=field,
             start=start,
             end=end,
-            value_hmac=self._hmac(type_, mention.words) if keyed else "",
+            value_hmac=self._hmac(type_, mention.said) if keyed else "",
             maskable=False,
             message=rule.message,
             proposed=lexicon.effect,

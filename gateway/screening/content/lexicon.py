@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Final
 
 from gateway.screening.content.phrases import Phrase
-from gateway.screening.content.tokens import Token
+from gateway.screening.content.tokens import Token, Words
 from gateway.screening.text.normalise import fold
 from gateway.vocabulary import Effect, Severity
 
@@ -28,7 +28,7 @@ class Mention:
 
     start: int
     end: int
-    words: str = field(repr=False)
+    said: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +52,16 @@ class PhraseIndex:
     def __len__(self) -> int:
         return len(self._by_first)
 
-    def find(self, tokens: Sequence[Token]) -> list[tuple[int, int]]:
-        """(first token, last token) of the longest phrase at each token where one begins."""
-        found: list[tuple[int, int]] = []
-        if not self._by_first:
-            return found
-        for i, token in enumerate(tokens):
-            best = -1
-            for form in token.forms:
-                for places in self._by_first.get(form, ()):
-                    last = _follow(tokens, i, places)
-                    best = max(best, last)
-            if best >= 0:
-                found.append((i, best))
-        return found
+    def find(self, words: Words) -> list[tuple[int, int]]:
+        """(first token, last token) of the longest phrase at each token where one begins, in order of place."""
+        longest: dict[int, int] = {}
+        for form in self._by_first.keys() & words.places.keys():
+            for first in words.places[form]:
+                for places in self._by_first[form]:
+                    last = _follow(words.tokens, first, places)
+                    if last > longest.get(first, -1):
+                        longest[first] = last
+        return sorted(longest.items())
 
 
 def _follow(tokens: Sequence[Token], first: int, places: tuple[frozenset[str], ...]) -> int:
@@ -106,12 +102,13 @@ class Lexicon:
     is_enforced: bool = True
     scope: frozenset[str] = frozenset({"prompt"})
 
-    def find(self, text: str, tokens: Sequence[Token]) -> list[Mention]:
+    def find(self, text: str, words: Words) -> list[Mention]:
         """What the category finds in a text, in order of place, each place once."""
-        excused = _Excused([_span(tokens, found) for found in self.exceptions.find(tokens)])
-        spans = [s for s in (_span(tokens, f) for f in self.terms.find(tokens)) if not excused.covers(s)]
+        tokens = words.tokens
+        excused = _Excused([_span(tokens, found) for found in self.exceptions.find(words)])
+        spans = [s for s in (_span(tokens, f) for f in self.terms.find(words)) if not excused.covers(s)]
         for pair in self.together:
-            spans += _pairs(pair, tokens, excused)
+            spans += _pairs(pair, words, excused)
         spans.sort(key=lambda s: (s[0], -s[1]))
         mentions: list[Mention] = []
         end = -1
@@ -139,9 +136,10 @@ class _Excused:
         return before > 0 and self._furthest[before - 1] >= span[1]
 
 
-def _pairs(pair: Together, tokens: Sequence[Token], excused: _Excused) -> list[tuple[int, int]]:
-    these = [f for f in pair.these.find(tokens) if not excused.covers(_span(tokens, f))]
-    those = [f for f in pair.those.find(tokens) if not excused.covers(_span(tokens, f))]
+def _pairs(pair: Together, words: Words, excused: _Excused) -> list[tuple[int, int]]:
+    tokens = words.tokens
+    these = [f for f in pair.these.find(words) if not excused.covers(_span(tokens, f))]
+    those = [f for f in pair.those.find(words) if these and not excused.covers(_span(tokens, f))]
     spans: list[tuple[int, int]] = []
     j = 0
     for first in these:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from gateway.screening.content.lexicon import Lexicon, PhraseIndex, Together
 from gateway.screening.content.phrases import Phrase, PhraseError, parse_phrase
-from gateway.screening.content.tokens import tokenise
+from gateway.screening.content.tokens import Words
 from gateway.screening.rules.document import Document
 from gateway.screening.rules.errors import RuleError
 from gateway.screening.rules.schema import EFFECTS, Action, ContentLexicon, DlpRule, Form, Mode, RuleTests
@@ -111,7 +111,7 @@ def compile_lexicon(document: Document, rule: ContentLexicon) -> Lexicon:
 
 def _mentions(lexicon: Lexicon, text: str) -> bool:
     plain = normalise(text).text
-    return bool(lexicon.find(plain, tokenise(plain)))
+    return bool(lexicon.find(plain, Words(plain)))
 
 
 def _phrases(document: Document, path: tuple[str | int, ...], texts: Iterable[str], language: str) -> list[Phrase]:
