@@ -156,6 +156,12 @@ class AuditSection(Section):
         "imprimatur.local/audit", description="The log's name in its checkpoints (C2SP tlog-checkpoint)."
     )
     retention_days: PositiveInt = Field(30, description="Day after which nobody can read content.")
+    disk_refuse_fraction: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Below this free share of the disk no new request is taken; reads and purge go on.",
+    )
     create_keys: bool = Field(False, description="Make missing keys at start. For a first start only.")
     sweep_seconds: PositiveFloat = Field(30.0, description="How often open tickets of crashed requests are concluded.")
     orphan_seconds: PositiveFloat = Field(600.0, description="A ticket open for longer is taken for crashed.")

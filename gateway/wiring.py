@@ -112,6 +112,7 @@ def audit_settings(settings: Settings) -> AuditSettings:
         origin=section.origin,
         retention_days=section.retention_days,
         create_keys=section.create_keys,
+        disk_refuse_fraction=section.disk_refuse_fraction,
     )
 
 
