@@ -1,4 +1,4 @@
-"""What each part's failure does to a request: the promised code, a record, nothing forwarded after it, nothing charged."""
+"""What each part's failure does to a request: the promised code, a record, nothing forwarded, nothing charged."""
 
 from __future__ import annotations
 
