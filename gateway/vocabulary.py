@@ -95,6 +95,8 @@ class Code(StrEnum):
     SUBJECT_OTHER_PERSON = "subject.other-person"
     POLICY_UNAVAILABLE = "policy.unavailable"
     POLICY_INVALID = "policy.invalid"
+    POLICY_UNDEFINED = "policy.undefined"
+    POLICY_TOO_MANY_FINDINGS = "policy.too-many-findings"
     SCREENING_UNAVAILABLE = "screening.unavailable"
     CREDITS_EMPTY = "credits.empty"
     REQUEST_INVALID = "request.invalid"

@@ -1,0 +1,436 @@
+# METADATA
+# title: May this picture be made?
+# description: One decision document a request and stage; deny wins over review, review over mask, mask over allow.
+# scope: package
+# entrypoint: true
+# custom:
+#   owner: security-team
+package gateway.image.authz
+
+import data.gateway.config.findings as findings_config
+import data.gateway.config.hours
+import data.gateway.config.limits
+import data.gateway.config.models
+
+# METADATA
+# title: The acts that these rules decide
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+image_action if input.action in {"image:generate", "image:edit", "image:vary"}
+
+# METADATA
+# title: The model asked for
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+model := models[input.resource.model]
+
+# METADATA
+# title: The model is one that we know
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+model_known if is_object(model)
+
+# METADATA
+# title: The model is open to a role that grants the act, or to a group
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3(7)
+model_permitted if {
+	some role in data.gateway.access.granting_roles
+	role in model.roles
+}
+
+model_permitted if {
+	some group in input.subject.groups
+	group in model.groups
+}
+
+# METADATA
+# title: The most pictures that one request may ask for
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+default max_images := 0
+
+max_images := min({by_role, model.max_images}) if {
+	by_role := max({images |
+		some role in data.gateway.access.granting_roles
+		images := limits.images_per_request[role]
+	})
+}
+
+# METADATA
+# title: The number of pictures is within the limit
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+count_permitted if {
+	input.resource.n >= 1
+	input.resource.n <= max_images
+}
+
+# METADATA
+# title: The size is one that the model makes
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+size_permitted if input.resource.size in model.sizes
+
+# METADATA
+# title: It is one of the hours in which pictures may be made
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-2(11)
+hours_open if {
+	now := [time.parse_rfc3339_ns(input.time), hours.timezone]
+	[hour, _, _] := time.clock(now)
+	some window in hours.windows
+	time.weekday(now) in window.days
+	hour >= window.from_hour
+	hour < window.to_hour
+}
+
+# METADATA
+# title: Requests are left today
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+day_left if input.usage.user_day < limits.usage.user_day
+
+# METADATA
+# title: Requests are left this month
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+month_left if input.usage.user_month < limits.usage.user_month
+
+# METADATA
+# title: Not too many requests at once
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-5
+slot_left if input.usage.in_flight < limits.usage.in_flight
+
+# METADATA
+# title: What was asked for can be paid with credits
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+priced if input.resource.cost_credits >= 0
+
+# METADATA
+# title: Every control of access holds here too
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+deny contains refusal if some refusal in data.gateway.access.deny
+
+# METADATA
+# title: Findings that are missing or not understood
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+deny contains refusal if some refusal in data.gateway.image.findings.deny
+
+# METADATA
+# title: Sensitive data
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+deny contains refusal if some refusal in data.gateway.image.dlp.deny
+
+# METADATA
+# title: What pictures may not show
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+deny contains refusal if some refusal in data.gateway.image.content.deny
+
+# METADATA
+# title: Screening that did not happen
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-17
+deny contains refusal if some refusal in data.gateway.image.screening.deny
+
+# METADATA
+# title: Refuse other acts
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+deny contains data.gateway.lib.reason(
+	"policy.action-unknown",
+	"This is not something that the rules for pictures know. Tell your administrator.",
+	"high", "gateway.image.authz.image_action", "NIST SP 800-53 AC-3",
+) if {
+	not image_action
+}
+
+# METADATA
+# title: Refuse unknown models
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+deny contains data.gateway.lib.reason(
+	"model.unknown",
+	"There is no model of this name here. Choose one from the list of models.",
+	"low", "gateway.image.authz.model_known", "NIST SP 800-53 AC-3",
+) if {
+	not model_known
+}
+
+# METADATA
+# title: Refuse models that are not open to this person
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3(7)
+deny contains data.gateway.lib.reason(
+	"model.not-permitted",
+	"This model is not open to your roles or groups. Choose another, or ask your administrator for access.",
+	"medium", "gateway.image.authz.model_permitted", "NIST SP 800-53 AC-3(7)",
+) if {
+	model_known
+	not model_permitted
+}
+
+# METADATA
+# title: Refuse too many pictures
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+deny contains data.gateway.lib.reason(
+	"count.not-permitted",
+	sprintf("You can ask for 1 to %d pictures in one request. Ask for fewer.", [max_images]),
+	"low", "gateway.image.authz.count_permitted", "NIST SP 800-53 SC-6",
+) if {
+	model_known
+	not count_permitted
+}
+
+# METADATA
+# title: Refuse sizes that the model does not make
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+deny contains data.gateway.lib.reason(
+	"size.not-permitted",
+	"This model does not make pictures of this size. Choose one of its sizes, or `auto`.",
+	"low", "gateway.image.authz.size_permitted", "NIST SP 800-53 SC-6",
+) if {
+	model_known
+	not size_permitted
+}
+
+# METADATA
+# title: Refuse outside the hours
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-2(11)
+deny contains data.gateway.lib.reason(
+	"hours.closed",
+	"Pictures can't be made at this hour. Try again within the hours that your company has set.",
+	"low", "gateway.image.authz.hours_open", "NIST SP 800-53 AC-2(11)",
+) if {
+	not hours_open
+}
+
+# METADATA
+# title: Refuse beyond the day's limit
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+deny contains data.gateway.lib.reason(
+	"usage.day-limit",
+	"You have reached today's limit of requests. It starts again at midnight UTC.",
+	"low", "gateway.image.authz.day_left", "NIST SP 800-53 SC-6",
+) if {
+	not day_left
+}
+
+# METADATA
+# title: Refuse beyond the month's limit
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+deny contains data.gateway.lib.reason(
+	"usage.month-limit",
+	"You have reached this month's limit of requests. It starts again on the first, at midnight UTC.",
+	"low", "gateway.image.authz.month_left", "NIST SP 800-53 SC-6",
+) if {
+	not month_left
+}
+
+# METADATA
+# title: Refuse too many at once
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-5
+deny contains data.gateway.lib.reason(
+	"usage.in-flight",
+	"Too many of your requests are running. Wait for one to end, then send this again.",
+	"low", "gateway.image.authz.slot_left", "NIST SP 800-53 SC-5",
+) if {
+	not slot_left
+}
+
+# METADATA
+# title: Refuse what has no price
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+deny contains data.gateway.lib.reason(
+	"request.unpriced",
+	"The rules did not learn what this would cost, and that means no. Tell your administrator.",
+	"high", "gateway.image.authz.priced", "NIST SP 800-53 SI-10",
+) if {
+	not priced
+}
+
+# METADATA
+# title: What a person has to look at first
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+review contains reason if some reason in data.gateway.image.dlp.review
+
+review contains reason if some reason in data.gateway.image.content.review
+
+review contains reason if some reason in data.gateway.image.screening.review
+
+# METADATA
+# title: Who looks at it
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+default review_queue := "review"
+
+review_queue := findings_config.review_queue.dlp if {
+	count(data.gateway.image.dlp.review) > 0
+} else := findings_config.review_queue.content if {
+	count(data.gateway.image.content.review) > 0
+} else := findings_config.review_queue.screening
+
+# METADATA
+# title: What was replaced
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+mask contains reason if some reason in data.gateway.image.dlp.mask
+
+mask contains reason if some reason in data.gateway.image.content.mask
+
+# METADATA
+# title: What to replace with what
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+mask_orders contains order if some order in data.gateway.image.dlp.mask_orders
+
+mask_orders contains order if some order in data.gateway.image.content.mask_orders
+
+# METADATA
+# title: Every set of rules is there and answered
+# description: Without this a deleted file would look like a file that found nothing.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-17
+answered if {
+	is_set(data.gateway.access.deny)
+	is_set(data.gateway.image.findings.deny)
+	is_set(data.gateway.image.dlp.deny)
+	is_set(data.gateway.image.dlp.review)
+	is_set(data.gateway.image.dlp.mask)
+	is_set(data.gateway.image.content.deny)
+	is_set(data.gateway.image.content.review)
+	is_set(data.gateway.image.content.mask)
+	is_set(data.gateway.image.screening.deny)
+	is_set(data.gateway.image.screening.review)
+}
+
+# METADATA
+# title: No finding has a rank above allow
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-17
+harmless if {
+	every rank in data.gateway.image.findings.ranks {
+		rank == data.gateway.lib.effect_rank.allow
+	}
+}
+
+# METADATA
+# title: Deny over review over mask over allow
+# description: Undefined, and so denied, when nothing was refused and yet not everything is known to be harmless.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+effect := "deny" if {
+	count(deny) > 0
+} else := "review" if {
+	count(review) > 0
+} else := "mask" if {
+	count(mask) > 0
+} else := "allow" if {
+	harmless
+}
+
+# METADATA
+# title: Why
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+reasons := {"deny": deny, "review": review, "mask": mask, "allow": set()}
+
+# METADATA
+# title: What else must be done, by effect
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+default step_up := {}
+
+step_up := {"step_up": data.gateway.access.step_up(deny)}
+
+# METADATA
+# title: Obligations that go with each effect
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+obligations := {
+	"deny": step_up,
+	"review": {"review": {"queue": review_queue}},
+	"mask": {"mask": [order | some order in mask_orders], "max_n": max_images},
+	"allow": {"max_n": max_images},
+}
+
+# METADATA
+# title: No answer is a denial
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-17
+default decision := {
+	"effect": "deny",
+	"reasons": [{
+		"code": "policy.undefined",
+		"message": "The rules in force gave no answer, and that means no. Tell your administrator.",
+		"severity": "high",
+		"rule": "gateway.image.authz.decision",
+		"control": "NIST SP 800-53 SI-17",
+	}],
+	"obligations": {},
+}
+
+# METADATA
+# title: The decision
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+decision := {
+	"effect": effect,
+	"reasons": [reason | some reason in reasons[effect]],
+	"obligations": object.union({"retention_days": limits.retention_days}, obligations[effect]),
+} if {
+	answered
+}

@@ -1,0 +1,195 @@
+# METADATA
+# title: What a finding comes to
+# description: A detector proposes; the floors, overrides and exceptions of gateway/config/findings decide.
+# scope: package
+# custom:
+#   owner: security-team
+package gateway.image.findings
+
+import data.gateway.config.findings as config
+
+# METADATA
+# title: The families of findings that these rules know
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+families := {"dlp", "content", "screening"}
+
+# METADATA
+# title: The first half of a finding's type
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+family(finding) := split(finding.type, ".")[0]
+
+# METADATA
+# title: What is proposed, and at least the floor of the severity
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+proposed_rank(finding) := max({
+	data.gateway.lib.effect_rank[finding.proposed],
+	data.gateway.lib.effect_rank[config.severity_floor[finding.severity]],
+})
+
+# METADATA
+# title: Exceptions in force for this person, today
+# description: An exception without groups or date is for nobody.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3(10)
+exceptions contains exception if {
+	some exception in config.exceptions
+	some group in exception.groups
+	group in input.subject.groups
+	time.parse_rfc3339_ns(input.time) < time.parse_rfc3339_ns(exception.until)
+}
+
+# METADATA
+# title: The ranks that exceptions give to a finding; never to a critical one
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3(10)
+excepted_ranks(finding) := {data.gateway.lib.effect_rank[exception.effect] |
+	some exception in exceptions
+	exception.type == finding.type
+	finding.severity != "critical"
+}
+
+# METADATA
+# title: The finding's score is below the threshold of its type
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-4
+below_threshold(finding) if finding.score < config.min_score[finding.type]
+
+# METADATA
+# title: The rank before asking whether a mask is possible
+# description: An override that names no known effect leaves the rank undefined, which is a denial.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+wanted_rank(finding) := data.gateway.lib.effect_rank.allow if {
+	below_threshold(finding)
+} else := max(ranks_by_exception) if {
+	ranks_by_exception := excepted_ranks(finding)
+	count(ranks_by_exception) > 0
+} else := proposed_rank(finding) if {
+	not config.types[finding.type]
+} else := data.gateway.lib.effect_rank[config.types[finding.type]]
+
+# METADATA
+# title: A span of the prompt can be replaced one for one
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+maskable(finding) if {
+	finding.maskable == true
+	finding.replacement != ""
+	finding.stage == "prompt"
+	finding.field == "prompt"
+}
+
+# METADATA
+# title: The rank of a finding: 0 allow, 1 mask, 2 review, 3 deny
+# description: Undefined for a finding that these rules don't understand, which is a denial.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+rank(finding) := settled(finding, wanted_rank(finding))
+
+# METADATA
+# title: A mask where a mask is possible, else what stands in for it
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+settled(_, wanted) := wanted if {
+	wanted != data.gateway.lib.effect_rank.mask
+}
+
+settled(finding, wanted) := wanted if {
+	wanted == data.gateway.lib.effect_rank.mask
+	maskable(finding)
+}
+
+settled(finding, wanted) := data.gateway.lib.effect_rank[config.unmaskable] if {
+	wanted == data.gateway.lib.effect_rank.mask
+	not maskable(finding)
+}
+
+# METADATA
+# title: The findings arrived as a list
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+listed if is_array(input.findings)
+
+# METADATA
+# title: The findings of this request and stage
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+default reported := []
+
+reported := input.findings if listed
+
+# METADATA
+# title: The rank of each finding, by its place in the list
+# description: A finding of an unknown family, or without what a reason needs, has none.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+ranks[place] := rank(finding) if {
+	some place, finding in reported
+	family(finding) in families
+	is_string(finding.id)
+	is_string(finding.severity)
+	is_string(finding.detector)
+}
+
+# METADATA
+# title: Refuse without a list of findings
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+deny contains data.gateway.lib.reason(
+	"policy.findings-missing",
+	"The rules did not learn what screening found, and that means no. Tell your administrator.",
+	"high", "gateway.image.findings.listed", "NIST SP 800-53 SI-10",
+) if {
+	not listed
+}
+
+# METADATA
+# title: Refuse findings that these rules don't understand
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+deny contains data.gateway.lib.reason(
+	"policy.finding-unknown",
+	"Screening found something that the rules in force don't know, and that means no. Tell your administrator.",
+	"high", "gateway.image.findings.ranks", "NIST SP 800-53 SI-10",
+) if {
+	some place, _ in reported
+	not is_number(ranks[place])
+}
+
+# METADATA
+# title: A finding as a reason
+# description: The coaching text is the rule file's own where it has one.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+reason(finding, fallback, control) := object.union(
+	data.gateway.lib.reason(finding.type, message(finding, fallback), finding.severity, finding.detector, control),
+	{"finding": finding.id},
+)
+
+# METADATA
+# title: The rule file's message, or the family's
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+message(finding, fallback) := finding.message if {
+	finding.message != ""
+} else := fallback
