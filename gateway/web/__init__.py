@@ -11,10 +11,10 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from gateway.web import front, keys, records, studio
+from gateway.web.pages import problem_page
 from gateway.web.static_files import PREFIX, static_tree
-from gateway.web.templates import render
 
-__all__ = ["mount_static", "render", "router"]
+__all__ = ["mount_static", "problem_page", "router"]
 
 
 def router() -> APIRouter:

@@ -35,7 +35,14 @@ async def welcome(request: Request) -> Response:
     return _welcome(request, actor)
 
 
-def _welcome(request: Request, actor: Actor | None) -> Response:
+@router.get("/signed-out")
+async def signed_out(request: Request) -> Response:
+    """Where signing out ends. Says so only to somebody who really is out."""
+    actor = await current(request)
+    return RedirectResponse("/", 303) if actor is not None else _welcome(request, None, notice="You are signed out")
+
+
+def _welcome(request: Request, actor: Actor | None, notice: str = "") -> Response:
     services = services_of(request)
     return_to = request.query_params.get("return_to", "")
     back = {"return_to": return_to} if return_to else {}
@@ -43,5 +50,5 @@ def _welcome(request: Request, actor: Actor | None) -> Response:
         {"label": label, "href": "/auth/sign-in?" + urlencode({"provider": name, **back})}
         for name, label in services.identity.providers.items()
     ]
-    context = {"doors": doors, "retention_days": services.settings.audit.retention_days}
+    context = {"doors": doors, "notice": notice, "retention_days": services.settings.audit.retention_days}
     return page(request, actor, "welcome.html", context)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from gateway.exchange import Actor
 from gateway.web.templates import render
@@ -20,6 +20,13 @@ def page(
     visitor = None if actor is None else visitor_of(request, actor)
     html = render(name, request, {**context, "visitor": visitor})
     return HTMLResponse(html, status, headers={"cache-control": "no-store", "vary": "accept, cookie"})
+
+
+def problem_page(request: Request, status: int, context: Mapping[str, Any]) -> Response:
+    """The page of a refusal or a failure (`gateway/problems.py` says what goes into `context`)."""
+    visitor = getattr(request.state, "visitor", None)
+    html = render("problem.html", request, {**context, "visitor": visitor})
+    return HTMLResponse(html, status, headers={"cache-control": "no-store"})
 
 
 def wants_json(request: Request) -> bool:

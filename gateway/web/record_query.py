@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,6 +14,7 @@ from gateway.vocabulary import Event
 
 PAGE_ROWS: Final = 50
 LONGEST_FIELD: Final = 512
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 USUAL_ACTION: Final = Event.IMAGE_GENERATE
 
 
@@ -22,6 +24,7 @@ class SearchForm:
     `until` included; a request id typed where a person is expected finds that request."""
 
     who: str = ""
+    event_id: str = ""
     action: str = ""
     effect: str = ""
     reason: str = ""
@@ -42,7 +45,7 @@ class SearchForm:
         """The address of this search with some fields changed; always from its first page."""
         changed = replace(self, **{"cursor": "", **changes})
         values = {f.name: getattr(changed, f.name) for f in fields(changed)}
-        return "/audit/records?" + urlencode({k: v for k, v in values.items() if v or k == "action"})
+        return "/audit?" + urlencode({k: v for k, v in values.items() if v or k == "action"})
 
     def query(self) -> Query:
         """What the log is asked. Raises QueryInvalid with a sentence for the person who typed it."""
@@ -51,11 +54,13 @@ class SearchForm:
         reason = reason.removesuffix("*")
         if reason and "." not in reason:
             reason += "."
+        is_request = _UUID.fullmatch(self.who) is not None
         since, until = _day(self.since, "From"), _day(self.until, "To")
         if since and until and until < since:
             raise QueryInvalid("“To” lies before “From”")
         return Query(
-            actor=self.who or None,
+            actor=self.who if self.who and not is_request else None,
+            event_id=self.event_id or (self.who.lower() if is_request else None),
             action=self.action or None,
             effect=self.effect or None,
             reason=reason or None,

@@ -84,6 +84,7 @@ def row_json(row: RequestRow) -> dict[str, Any]:
     return {
         "event_id": row.event_id,
         "action": row.action,
+        "who": row.subject.display or row.subject.actor if row.subject else "",
         "subject": subject_json(row.subject),
         "opened_at": iso(row.opened_at),
         "concluded_at": iso(row.concluded_at) if row.concluded_at else None,
@@ -105,18 +106,24 @@ def record_json(view: RecordView, halves: Sequence[ProvenHalf], retention_days: 
         "records": [_envelope_json(envelope) for envelope in view.envelopes],
         "content_destroyed": view.content_destroyed,
         "unreadable_from": unreadable_from(view.envelopes[0].day, retention_days).isoformat(),
-        "proofs": [
-            {
-                "phase": half.phase,
-                "seq": half.seq,
-                "tree_size": half.tree_size,
-                "included": half.is_included,
-                "signed": half.is_signed,
-                "leaf_hash": half.leaf_hash,
-                "root_hash": half.root_hash,
-            }
-            for half in halves
-        ],
+        "proof": {
+            "verified": all(half.holds for half in halves),
+            "seq": halves[-1].seq,
+            "tree_size": halves[-1].tree_size,
+            "halves": [_half_json(half) for half in halves],
+        },
+    }
+
+
+def _half_json(half: ProvenHalf) -> dict[str, Any]:
+    return {
+        "phase": half.phase,
+        "seq": half.seq,
+        "tree_size": half.tree_size,
+        "included": half.is_included,
+        "signed": half.is_signed,
+        "leaf_hash": half.leaf_hash,
+        "root_hash": half.root_hash,
     }
 
 

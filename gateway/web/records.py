@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from audit import AuditLog, Page, QueryInvalid, RecordNotFound, RecordView
 from audit import AuditUnavailable as LogUnavailable
@@ -18,7 +18,7 @@ from gateway.api.access import require
 from gateway.errors import AuditUnavailable, NotFound
 from gateway.recording import subject_of
 from gateway.services import services_of
-from gateway.vocabulary import Effect, Event, Permission
+from gateway.vocabulary import Event, Permission
 from gateway.web.pages import page, wants_json
 from gateway.web.record_query import SearchForm
 from gateway.web.record_views import by_day, prove, record_json, row_json, unreadable_from
@@ -28,15 +28,9 @@ router = APIRouter(include_in_schema=False)
 
 EFFECTS_OFFERED: Final = tuple(code for code in EFFECTS if code)
 ACTIONS_OFFERED: Final = tuple(dict.fromkeys([*(e.value for e in Event), *ACTIONS]))
-assert set(Effect) <= set(EFFECTS_OFFERED)
 
 
 @router.get("/audit")
-async def console() -> Response:
-    return RedirectResponse("/audit/records", 308)
-
-
-@router.get("/audit/records")
 async def search(request: Request) -> Response:
     """The search form and a page of what it finds. A search that can't be read is a 400 that keeps what was typed."""
     actor = await require(request, Permission.AUDIT_SEARCH)
@@ -54,7 +48,7 @@ async def search(request: Request) -> Response:
     if wants_json(request):
         if found is None:
             return JSONResponse({"error": {"message": trouble, "code": "invalid_value"}}, status)
-        body = {"data": [row_json(row) for row in found.rows], "next": next_page, "access_id": found.access.event_id}
+        body = {"rows": [row_json(row) for row in found.rows], "next": next_page, "access_id": found.access.event_id}
         return JSONResponse(body)
     context = {
         "form": form,

@@ -50,7 +50,5 @@ _ENVIRONMENT: Final = _environment()
 
 
 def render(name: str, request: Request, context: Mapping[str, Any]) -> str:
-    """The page `name`. `context` may name the `visitor`; without one the page is drawn for somebody unknown, unless an
-    earlier step of this request already found out who it is (`request.state.visitor`)."""
-    visitor = getattr(request.state, "visitor", None)
-    return _ENVIRONMENT.get_template(name).render({"visitor": visitor, "here": request.url.path, **context})
+    """The page `name`. `context` names the `visitor` it is drawn for: None is somebody we don't know."""
+    return _ENVIRONMENT.get_template(name).render({"here": request.url.path, **context})

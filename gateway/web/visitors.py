@@ -14,10 +14,13 @@ from gateway.vocabulary import Role
 
 PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/studio", "Studio", frozenset({Role.EMPLOYEE})),
-    ("/audit/records", "Records", frozenset({Role.AUDITOR})),
+    ("/audit", "Records", frozenset({Role.AUDITOR})),
 )
 """(address, label, roles it is drawn for). Only what the bar shows: each door asks policy itself, so a role that
 policy grants more to can still walk in by address, and one that it denies is turned away there."""
+
+OWN_PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (("/keys", "API keys", frozenset({Role.EMPLOYEE})),)
+"""The same for what is under a person's own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Visitor:
     department: str
     roles: tuple[str, ...]
     places: tuple[Place, ...]
+    own_places: tuple[Place, ...]
     csrf_token: str
 
 
@@ -47,8 +51,13 @@ def visitor_of(request: Request, actor: Actor) -> Visitor:
         email=actor.email,
         department=actor.department,
         roles=tuple(sorted(role.value for role in actor.roles)),
-        places=tuple(Place(href=href, label=label) for href, label, roles in PLACES if roles & actor.roles),
+        places=_places(PLACES, actor),
+        own_places=_places(OWN_PLACES, actor),
         csrf_token=services_of(request).identity.csrf_token(credentials_of(request)),
     )
     request.state.visitor = visitor
     return visitor
+
+
+def _places(known: tuple[tuple[str, str, frozenset[Role]], ...], actor: Actor) -> tuple[Place, ...]:
+    return tuple(Place(href=href, label=label) for href, label, roles in known if roles & actor.roles)

@@ -99,7 +99,7 @@ def action_words(action: str) -> str:
 
 
 def reason_words(code: str) -> str:
-    """`payment card number` for `dlp.payment-card`; a code from a rule file that we don't know reads as its own words."""
+    """`payment card number` for `dlp.payment-card`; an unknown code of a rule file reads as its own words."""
     known = REASONS.get(code)
     if known is not None:
         return known
