@@ -8,8 +8,9 @@ from datetime import datetime
 
 from PIL.Image import Image
 
-from model_server.engine import Cancelled, Engine, Event, Failed, Finished, Previewed, Snapshot
+from model_server.engine import Engine
 from model_server.errors import Internal, RequestCancelled, ServiceError
+from model_server.events import Cancelled, Event, Failed, Finished, Previewed, Snapshot
 from model_server.intake import Order
 from model_server.pictures import encode
 from model_server.pipelines.port import Capabilities
@@ -51,7 +52,7 @@ class Listener:
 
 
 class Answer:
-    """One request's way from the engine to the caller. Whatever ends it early cancels the work."""
+    """One request's way from the engine to the caller. Whoever holds it calls `abandon` in the end, however it ends."""
 
     def __init__(
         self, engine: Engine, work_id: str, order: Order, clock: Callable[[], datetime], listener: Listener
@@ -63,19 +64,16 @@ class Answer:
         self._listener = listener
 
     async def whole(self) -> GenerationResponse:
-        """All pictures at once. Raises ServiceError when there are none; cancels the work when itself cancelled."""
-        try:
-            while True:
-                event = await self._listener.next()
-                if isinstance(event, Finished):
-                    pictures = [await self._encode(picture) for picture in event.pictures]
-                    return self._response(pictures)
-                if isinstance(event, Failed):
-                    raise event.error
-                if isinstance(event, Cancelled):
-                    raise RequestCancelled
-        finally:
-            self._engine.cancel(self._id)
+        """All pictures at once. Raises ServiceError when there are none."""
+        while True:
+            event = await self._listener.next()
+            if isinstance(event, Finished):
+                pictures = [await self._encode(picture) for picture in event.pictures]
+                return self._response(pictures)
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Cancelled):
+                raise RequestCancelled
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Server-sent events: progress, partial pictures, then one `completed` a picture, or one `error`."""
@@ -102,8 +100,10 @@ class Answer:
         except Exception:  # the stream has begun: its status can't change any more, only its last event
             yield _sse("error", Internal().envelope)
             raise
-        finally:
-            self._engine.cancel(self._id)
+
+    def abandon(self) -> None:
+        """Nobody waits any more: stop the work, unless it has ended."""
+        self._engine.cancel(self._id)
 
     async def _encode(self, picture: Image) -> str:
         order, job = self._order, self._order.job

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_server.answers import Answer, Listener, rendered_size
 from model_server.auth import TokenCheck
-from model_server.engine import Engine, Snapshot
+from model_server.engine import Engine
 from model_server.errors import (
     Internal,
     InvalidRequest,
@@ -30,6 +30,7 @@ from model_server.errors import (
     Unavailable,
     WrongMedia,
 )
+from model_server.events import Snapshot
 from model_server.intake import OUTPUT_FORMATS, parse_request, resolve
 from model_server.observe import Metrics, log
 from model_server.pipelines.port import Limits
@@ -96,9 +97,7 @@ def create_app(
         answer = Answer(engine, work_id, order, clock, listener)
         headers = {REQUEST_ID_HEADER: work_id}
         if order.stream:
-            return StreamingResponse(
-                answer.stream(), media_type="text/event-stream", headers={**headers, **_STREAM_HEADERS}
-            )
+            return _EventStream(answer, {**headers, **_STREAM_HEADERS})
         return _json(await _unless_gone(request, answer), headers)
 
     @app.post("/v1/images/{work_id}/cancel")
@@ -146,6 +145,20 @@ def create_app(
     return app
 
 
+class _EventStream(StreamingResponse):
+    """A stream that stops its work however it ends: even when the caller left before the first byte."""
+
+    def __init__(self, answer: Answer, headers: dict[str, str]) -> None:
+        super().__init__(answer.stream(), media_type="text/event-stream", headers=headers)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._answer.abandon()
+
+
 def model_info(engine: Engine) -> ModelInfo:
     """The model's entry in the list, as it was loaded."""
     model = engine.model.capabilities
@@ -188,6 +201,7 @@ async def _unless_gone(request: Request, answer: Answer) -> WireModel:
             raise RequestCancelled
         return making.result()
     finally:
+        answer.abandon()
         for task in (making, leaving):
             task.cancel()
         with suppress(asyncio.CancelledError):

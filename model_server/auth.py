@@ -49,9 +49,10 @@ class TokenCheck:
             claims = jwt.decode(token.strip(), self._key, algorithms=[JWT_ALGORITHM]).claims
             self._claims.validate(claims)
             # A token that lives for a year is as good as the secret itself: whoever finds it may call for a year.
-            if claims["exp"] > self._now() + JWT_LIFETIME_SECONDS + _CLOCK_SKEW_SECONDS:
+            ends = claims["exp"]
+            if not isinstance(ends, int) or ends > self._now() + JWT_LIFETIME_SECONDS + _CLOCK_SKEW_SECONDS:
                 raise Unauthorized
-        except (JoseError, ValueError, TypeError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise Unauthorized from error
 
     def _now(self) -> int:

@@ -18,7 +18,8 @@ from typing import Any
 
 from PIL.Image import Image
 
-from model_server.errors import Conflict, Internal, QueueFull, ServiceError, Unavailable
+from model_server.errors import Conflict, Internal, QueueFull, Unavailable
+from model_server.events import Cancelled, Event, Failed, Finished, Previewed, Publish, Snapshot
 from model_server.observe import Metrics, log
 from model_server.pace import Pace
 from model_server.pipelines.port import CallModel, Job, StepModel
@@ -35,47 +36,6 @@ _UNKNOWN_WAIT_SECONDS = 5
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Where a request is."""
-
-    id: str
-    state: JobState
-    step: int
-    steps: int
-    queue_position: int
-    eta_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Previewed:
-    """Unfinished pictures of a request, one for each of its n."""
-
-    index: int
-    pictures: list[Image]
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """All pictures of a request, as the model made them."""
-
-    pictures: list[Image]
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The request ended without pictures."""
-
-    error: ServiceError
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """The request ended because someone asked for it."""
-
-
-Event = Snapshot | Previewed | Finished | Failed | Cancelled
-Publish = Callable[[Event], None]
 AnyModel = StepModel[Any] | CallModel  # Any: a model knows its own slots, the engine only hands them back
 
 
@@ -289,6 +249,8 @@ class Engine:
                 self._ended.popitem(last=False)
         self._metrics.queue_depth.set(len(self._room))
         self._metrics.requests.labels(state).inc()
+        seconds = round(self._clock() - work.accepted_at, 3)
+        log(logger, logging.INFO, "request.ended", id=work.id, outcome=state, pictures=work.job.count, seconds=seconds)
         work.publish(event)
 
     def _tell_places(self) -> None:

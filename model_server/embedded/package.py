@@ -46,6 +46,7 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     halves = {key: value.detach().to(torch.float16).contiguous() for key, value in weights.items()}
     save_file(halves, folder / _WEIGHTS)
+    (folder / _WEIGHTS).chmod(0o644)  # safetensors writes 0600; the package is for every user of the machine
     (folder / _VOCABULARY).write_text(json.dumps(pieces), encoding="utf-8")
     config = {"format": _FORMAT, "name": name, "shape": shape.as_json(), "trained": trained}
     (folder / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")

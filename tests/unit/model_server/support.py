@@ -1,0 +1,168 @@
+"""Real parts for the model server's tests: a tiny embedded model on disk, a paced model, a server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import uvicorn
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from PIL import Image
+
+from model_server.app import create_app
+from model_server.auth import TokenCheck
+from model_server.engine import AnyModel, Engine
+from model_server.observe import Metrics
+from model_server.pipelines.port import Capabilities, Job, Limits
+from model_server.wire import JWT_AUDIENCE, JWT_ISSUER
+
+SECRET = b"a secret of this test run, forty bytes.."
+PIECES = ("[PAD]", "red", "apple", "fox", "blue", "app", "##le", "a", "##b")
+PATIENCE_SECONDS = 20.0
+
+
+def token(secret: bytes = SECRET, /, *, algorithm: str = "HS256", **changes: object) -> str:
+    """A service token as a gateway makes it; `changes` replace claims, None removes one."""
+    now = int(time.time())
+    claims: dict[str, object] = {
+        "iss": JWT_ISSUER,
+        "aud": JWT_AUDIENCE,
+        "iat": now,
+        "exp": now + 50,
+        "jti": "test-call-1",
+    }
+    claims |= changes
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode({"alg": algorithm}, claims, OctKey.import_key(secret), algorithms=[algorithm])
+
+
+def bearer(value: str | None = None) -> dict[str, str]:
+    """The header of a caller who may call."""
+    return {"authorization": f"Bearer {value or token()}"}
+
+
+@dataclass(slots=True)
+class PacedSlot:
+    seed: int
+    steps: int
+    done: int = 0
+
+
+class PacedModel:
+    """A step model that takes each step only when the test allows it. Warm-up runs free.
+
+    Its pictures are one flat colour made of seed and steps done, so that a test can tell them apart.
+    """
+
+    def __init__(self) -> None:
+        self._permits = threading.Semaphore(0)
+        self._free = True
+        self.steps_taken = 0
+        self.fails_at_step: int | None = None
+        self.capabilities = Capabilities(
+            name="paced",
+            digest="sha256:" + "0" * 64,
+            owner="tests",
+            description="Waits for the test.",
+            scheduler="none",
+            sizes=((32, 32), (64, 64)),
+            rendered=(16, 16),
+            steps=Limits(4, 1, 1000),
+            guidance=Limits(1.0, 1.0, 10.0),
+            output_tokens=4,
+        )
+
+    def hold(self) -> None:
+        """From now on steps wait."""
+        self._free = False
+        self.steps_taken = 0
+
+    def allow(self, steps: int) -> None:
+        """Let that many steps happen."""
+        for _ in range(steps):
+            self._permits.release()
+
+    def release(self) -> None:
+        """Let everything run."""
+        self._free = True
+        self.allow(10_000)
+
+    def count_tokens(self, prompt: str) -> int:
+        return len(prompt.split())
+
+    def begin(self, job: Job) -> list[PacedSlot]:
+        return [PacedSlot(job.seed + index, job.steps) for index in range(job.count)]
+
+    def step(self, slots: Sequence[PacedSlot]) -> None:
+        if not self._free and not self._permits.acquire(timeout=PATIENCE_SECONDS):
+            raise TimeoutError("the test never allowed this step")
+        self.steps_taken += 1
+        if self.fails_at_step == self.steps_taken:
+            raise RuntimeError("the prompt was: SECRET-PROMPT")
+        for slot in slots:
+            slot.done += 1
+
+    def preview(self, slot: PacedSlot) -> Image.Image:
+        return Image.new("RGB", (16, 16), (slot.seed % 256, slot.done % 256, 100))
+
+    def finish(self, slot: PacedSlot) -> Image.Image:
+        return Image.new("RGB", (16, 16), (slot.seed % 256, slot.done % 256, 200))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread does; fails after PATIENCE_SECONDS."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen in time")
+        time.sleep(0.005)
+
+
+@dataclass(slots=True)
+class Running:
+    """A server on loopback with its engine, and a client that may call."""
+
+    url: str
+    engine: Engine
+    metrics: Metrics
+    client: httpx.Client
+
+
+@contextmanager
+def serving(
+    model: AnyModel, *, queue_limit: int = 4, secret: bytes | None = SECRET, max_body_bytes: int = 200_000
+) -> Iterator[Running]:
+    """The real application under the real HTTP server, on a free port, ready to work."""
+    metrics = Metrics()
+    engine = Engine(model, queue_limit=queue_limit, metrics=metrics)
+    app = create_app(
+        engine,
+        check=TokenCheck(secret, lambda: datetime.now(UTC)),
+        metrics=metrics,
+        clock=lambda: datetime.now(UTC),
+        max_body_bytes=max_body_bytes,
+        drain_seconds=5.0,
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            until(lambda: server.started and engine.is_ready)
+            with httpx.Client(base_url=url, headers=bearer(), timeout=PATIENCE_SECONDS) as client:
+                yield Running(url, engine, metrics, client)
+        finally:
+            if isinstance(model, PacedModel):
+                model.release()
+            server.should_exit = True
+            thread.join(PATIENCE_SECONDS)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import base64
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from model_server.auth import TokenCheck
+from model_server.errors import Unauthorized
+from tests.unit.model_server.support import SECRET, token
+
+
+def check(now: float | None = None) -> TokenCheck:
+    return TokenCheck(SECRET, lambda: datetime.fromtimestamp(time.time() if now is None else now, UTC))
+
+
+def unsigned(claims: dict[str, object], header: dict[str, object]) -> str:
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (header, claims)]
+    return ".".join([*parts, ""])
+
+
+def test_a_token_of_the_gateway_is_accepted() -> None:
+    check().require("Bearer " + token())
+    check().require("bearer " + token())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "another-service"},
+        {"aud": None},
+        {"iss": "someone-else"},
+        {"iss": None},
+        {"exp": int(time.time()) - 10},
+        {"exp": None},
+        {"exp": int(time.time()) + 86_400},
+        {"exp": "tomorrow"},
+        {"exp": float("nan")},
+        {"exp": 1e308},
+        {"iat": None},
+        {"iat": int(time.time()) + 3_600},
+        {"jti": None},
+        {"jti": ""},
+        {"jti": 5},
+        {"nbf": int(time.time()) + 3_600},
+    ],
+    ids=str,
+)
+def test_a_token_with_a_wrong_claim_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(Unauthorized):
+        check().require("Bearer " + token(SECRET, **changes))
+
+
+def test_a_token_of_another_secret_is_refused() -> None:
+    with pytest.raises(Unauthorized):
+        check().require("Bearer " + token(b"another secret, forty bytes and more...."))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_is_refused_even_with_the_right_secret(algorithm: str) -> None:
+    with pytest.raises(Unauthorized):
+        check().require("Bearer " + token(SECRET, algorithm=algorithm))
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", ""])
+def test_an_unsigned_token_is_refused(algorithm: str) -> None:
+    now = int(time.time())
+    claims = {"iss": "imprimatur-gateway", "aud": "imprimatur-model-server", "iat": now, "exp": now + 50, "jti": "x"}
+    with pytest.raises(Unauthorized):
+        check().require("Bearer " + unsigned(claims, {"alg": algorithm}))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic dTpw",
+        "Bearer a.b.c",
+        "Bearer \x00",
+        "Bearer " + "a" * 9_000,
+        "Bearer ....",
+        token(),
+    ],
+)
+def test_a_header_that_holds_no_token_is_refused(header: str | None) -> None:
+    with pytest.raises(Unauthorized):
+        check().require(header)
+
+
+def test_a_header_nested_a_thousand_deep_is_refused_like_any_other() -> None:
+    deep = base64.urlsafe_b64encode(b'{"a":' * 900).decode().rstrip("=")
+    with pytest.raises(Unauthorized):
+        check().require(f"Bearer {deep}.e30.e30")
+
+
+def test_a_token_ends_with_its_minute() -> None:
+    value = token()
+    check(time.time() + 40).require("Bearer " + value)
+    with pytest.raises(Unauthorized):
+        check(time.time() + 60).require("Bearer " + value)
+
+
+def test_every_refusal_reads_the_same() -> None:
+    messages = set()
+    for value in (None, "Bearer x", "Bearer " + token(aud="other"), "Bearer " + token(exp=1)):
+        with pytest.raises(Unauthorized) as caught:
+            check().require(value)
+        messages.add(caught.value.envelope.model_dump_json())
+    assert len(messages) == 1
+
+
+def test_without_a_secret_everyone_may_call() -> None:
+    TokenCheck(None, lambda: datetime.now(UTC)).require(None)
