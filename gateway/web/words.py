@@ -38,26 +38,56 @@ ACTIONS: Final[Mapping[str, str]] = {
 REASONS: Final[Mapping[str, str]] = {
     "policy.unavailable": "policy engine down",
     "policy.invalid": "policy gave no valid answer",
-    "screening.unavailable": "screening down",
-    "credits.empty": "no credits left",
-    "request.invalid": "malformed request",
+    "policy.undefined": "policy gave no answer",
+    "policy.too-many-findings": "too many findings",
+    "policy.input-version": "rules for another version",
+    "policy.finding-unknown": "a finding no rule knows",
+    "policy.findings-missing": "not screened",
+    "policy.action-unknown": "an act no rule knows",
+    "role.not-permitted": "no role allows it",
+    "subject.inactive": "account suspended",
+    "subject.suspended": "account suspended",
+    "subject.scope-missing": "credential is not for this",
+    "subject.sign-in-invalid": "sign-in did not hold",
+    "subject.sign-in-refused": "provider said no",
+    "subject.other-person": "somebody else came back",
+    "mfa.missing": "no second factor",
+    "mfa.stale": "second factor too old",
+    "hours.closed": "outside hours",
+    "network.not-permitted": "outside our networks",
+    "network.country-not-permitted": "country not allowed",
+    "model.not-permitted": "model not allowed",
+    "model.unknown": "no such model",
     "model.unavailable": "model down",
     "model.overloaded": "model overloaded",
     "model.broken-answer": "model answered with something else",
+    "size.not-permitted": "size not allowed",
+    "count.not-permitted": "too many pictures at once",
+    "usage.day-limit": "daily limit reached",
+    "usage.month-limit": "monthly limit reached",
+    "usage.in-flight": "too many requests at once",
+    "screening.unavailable": "screening down",
+    "credits.empty": "no credits left",
+    "request.invalid": "malformed request",
+    "request.unpriced": "request without a price",
     "client.gone": "client went away",
     "internal.error": "internal error",
     "internal.crashed": "the gateway stopped in the middle",
     "retention.expired": "retention is over",
-    "mfa.stale": "second factor too old",
-    "mfa.missing": "no second factor",
     "dlp.payment-card": "payment card number",
     "dlp.iban": "bank account number",
     "dlp.us-ssn": "social security number",
-    "dlp.email": "e-mail address",
-    "dlp.phone": "phone number",
-    "dlp.private-key": "private key",
+    "dlp.email-address": "e-mail address",
     "dlp.jwt": "access token",
+    "dlp.aws-access-key": "AWS key",
+    "dlp.aws-secret-key": "AWS secret",
+    "dlp.github-token": "GitHub token",
+    "dlp.google-api-key": "Google key",
+    "dlp.slack-token": "Slack token",
 }
+
+FAMILIES_THAT_SPEAK: Final = frozenset({"dlp", "content"})
+"""Their codes are named after what was found, by whoever wrote the rule: `content.self-harm` is "self harm"."""
 
 
 def moment(at: datetime) -> str:
@@ -104,4 +134,7 @@ def reason_words(code: str) -> str:
     if known is not None:
         return known
     family, _, rest = code.partition(".")
-    return f"{rest.replace('-', ' ')} ({family})" if rest else code
+    if not rest:
+        return code
+    said = rest.replace("-", " ")
+    return said if family in FAMILIES_THAT_SPEAK else f"{said} ({family})"

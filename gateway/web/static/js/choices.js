@@ -43,6 +43,7 @@ export function sizeChoices(sizes) {
 }
 
 function shape(size) {
+  if (size === "auto") return "auto";
   const [width, height] = size.split("x").map(Number);
   return width === height ? "square" : width > height ? "wide" : "tall";
 }

@@ -13,7 +13,7 @@ export class Refused extends Error {
 }
 
 /**
- * Ask for pictures. `heard` gets {accepted(id), progress(data), partial(data), completed(data)} as they come.
+ * Ask for pictures. `heard` gets {accepted(data), progress(data), partial(data), completed(data)} as they come.
  * Throws Refused for an answer that explains itself, AbortError when `signal` fires, anything else when the line breaks.
  */
 export async function generate(request, heard, signal) {
@@ -25,12 +25,12 @@ export async function generate(request, heard, signal) {
   if (!response.ok) throw new Refused(await refusal(response));
   const id = response.headers.get("x-request-id") ?? "";
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new Error("not a stream");
-  heard.accepted(id);
   let finished = 0;
   for await (const { event, data } of events(response.body)) {
     if (data === "[DONE]") break;
     const told = JSON.parse(data);
     if (event === "error") throw new Refused({ ...describe(told.error ?? {}), id: told.error?.decision_id ?? id });
+    if (event === `${PREFIX}accepted`) heard.accepted({ request_id: id, ...told });
     if (event === `${PREFIX}progress`) heard.progress(told);
     if (event === `${PREFIX}partial_image`) heard.partial(told);
     if (event === `${PREFIX}completed`) {

@@ -22,6 +22,15 @@ export class Run {
     this.figures = Array.from({ length: request.n }, (_, index) => this.#figure(index));
   }
 
+  /** Everything said yes, and this is what the model will see. */
+  accepted({ request_id: id, revised_prompt: revised }) {
+    this.id = id;
+    this.revised = revised;
+    if (!revised) return;
+    this.slots.revised.textContent = revised;
+    this.slots.rewritten.hidden = false;
+  }
+
   progress({ step, steps, queue_position: position, eta_seconds: eta }) {
     if (position > 0) {
       this.slots.state.textContent = say("state.queue", { position });
@@ -42,7 +51,7 @@ export class Run {
   }
 
   completed(told) {
-    const { b64_json: data, index = this.finished, output_format: format = "png", size, revised_prompt: revised } = told;
+    const { b64_json: data, index = this.finished, output_format: format = "png", size, seed } = told;
     const figure = this.figures[index];
     if (!figure) return;
     const { n, prompt, model } = this.request;
@@ -50,7 +59,7 @@ export class Run {
     this.#show(figure, address);
     figure.element.classList.remove("working", "sharper");
     figure.slots.image.alt = say("picture.alt", { prompt, index: index + 1, n });
-    const words = revised || prompt;
+    const words = told.revised_prompt || this.revised || prompt;
     const name = fileName(words, told.request_id ?? this.id, index, format);
     const { download, open } = figure.slots;
     download.href = address;
@@ -58,13 +67,9 @@ export class Run {
     download.hidden = false;
     open.disabled = false;
     open.setAttribute("aria-label", say("picture.open", { index: index + 1, n }));
-    const picture = { address, name, prompt, words, model, size, format, id: told.request_id ?? this.id, made: new Date() };
+    const picture = { address, name, prompt, model: told.model || model, size, format, seed, id: told.request_id ?? this.id, made: new Date() };
     open.addEventListener("click", () => this.look(picture));
     this.finished++;
-    if (revised) {
-      this.slots.revised.textContent = revised;
-      this.slots.rewritten.hidden = false;
-    }
     this.last = told;
   }
 

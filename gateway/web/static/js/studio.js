@@ -38,7 +38,7 @@ function showAct() {
 function showModel() {
   const model = known.find((m) => m.id === chosen().model) ?? known[0];
   if (!model) return;
-  offer(byId("sizes"), "size", sizeChoices(model.sizes ?? []), model.default_size);
+  offer(byId("sizes"), "size", sizeChoices(model.sizes?.length ? model.sizes : ["auto"]), model.default_size);
   offer(byId("counts"), "n", countChoices(model.max_n ?? 4), usualCount(model.max_n ?? 4));
   showAct();
 }
@@ -79,7 +79,7 @@ async function start() {
   if (matchMedia("(max-width: 860px)").matches) run.element.scrollIntoView({ block: "start" });
   try {
     await generate(request, {
-      accepted: (id) => { run.id = id; told.textContent = say("told.making"); },
+      accepted: (data) => { run.accepted(data); creditsAre(data.credits_remaining); told.textContent = say("told.making"); },
       progress: (data) => run.progress(data),
       partial: (data) => run.partial(data),
       completed: (data) => { run.completed(data); creditsAre(data.credits_remaining); },

@@ -25,10 +25,11 @@ export function viewer(again) {
     byId("viewer-facts").replaceChildren(...[
       ["model", picture.model],
       ["size", picture.size?.replace("x", " × ")],
+      ["seed", picture.seed],
       ["format", picture.format?.toUpperCase()],
       ["made", picture.made.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" })],
       ["request", picture.id],
-    ].filter(([, value]) => value).flatMap(([name, value]) => {
+    ].filter(([, value]) => value !== undefined && value !== null && value !== "").flatMap(([name, value]) => {
       const dt = document.createElement("dt");
       dt.textContent = say(`fact.${name}`);
       const dd = document.createElement("dd");
