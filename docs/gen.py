@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-import click
 import typer
 import yaml
 from pydantic import BaseModel
@@ -116,7 +116,7 @@ def _default(field: FieldInfo) -> str:
 
 def errors_page() -> str:
     """The tree of refusals and failures, with code, status and whether trying again can help."""
-    tree = (errors.__doc__ or "").strip()
+    tree = textwrap.dedent((errors.__doc__ or "").partition("\n")[2]).strip()
     lines = [
         MADE,
         "# Errors",
@@ -137,14 +137,14 @@ def errors_page() -> str:
         lines.append(f"| `{error.code}` | {error.status} | `{error.type}` | {again} | {_cell(meaning)} |")
     lines += [
         "",
-        "Some errors say more exactly what was wrong with a field:",
+        "Some errors say more exactly what was wrong:",
         "",
         *(f"- `{code}`: {meaning}" for code, meaning in sorted(_finer_codes().items())),
         "",
         "## The tree",
         "",
         "```text",
-        *tree.splitlines()[2:],
+        *tree.splitlines(),
         "```",
     ]
     return "\n".join(lines) + "\n"
@@ -171,12 +171,14 @@ FINER: Final = {
     "missing_required_parameter": "a field that must be there is not",
     "unknown_parameter": "a field that nobody knows",
     "unsupported_value": "a value that the API knows and this model can't do; the message lists what it can",
+    "missing_credentials": "no credential was sent at all",
+    "csrf_refused": "the browser sent it from a page that is not ours",
     "model_not_found": "no such model, or none that you may use",
 }
 
 
 def _finer_codes() -> dict[str, str]:
-    """Codes given where an error is raised. A new one without words here raises KeyError, and the page isn't made."""
+    """Codes given where an error is raised. Raises LookupError for a new one that `FINER` has no words for."""
     pattern = re.compile(r'\bcode="([a-z_]+)"')
     known = {error.code for error in _tree(errors.ImprimaturError)}
     found = {
@@ -185,13 +187,17 @@ def _finer_codes() -> dict[str, str]:
         for code in pattern.findall(path.read_text("utf-8"))
         if code not in known
     }
+    if found - FINER.keys():
+        raise LookupError(
+            f"docs/gen.py: say in FINER what these error codes mean: {', '.join(sorted(found - FINER.keys()))}"
+        )
     return {code: FINER[code] for code in found}
 
 
 def _tree(error: type[errors.ImprimaturError]) -> Iterator[type[errors.ImprimaturError]]:
     yield error
     for child in error.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith("gateway."):
             yield from _tree(child)
 
 
@@ -246,8 +252,8 @@ def commands_page() -> str:
     lines = [MADE, "# Commands", "", "## make", "", "| target | what it does |", "|---|---|"]
     lines += [f"| `make {name}` | {_cell(about)} |" for name, about in make_targets().items()]
     for program, app in (("imprimatur", imprimatur_command), ("python -m audit", audit_command)):
-        lines += ["", f"## {program}", ""]
-        lines += list(_command(program, typer.main.get_command(app)))
+        command = typer.main.get_command(app)
+        lines += ["", f"## {program}", "", _plain(command.help), "", *_command(program, command)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -258,19 +264,18 @@ def make_targets() -> dict[str, str]:
     return dict(pattern.findall(makefile.read_text("utf-8")))
 
 
-def _command(name: str, command: click.Command) -> Iterator[str]:
-    if isinstance(command, click.Group):
-        yield from (_plain(command.help), "")
+def _command(name: str, command: Any) -> Iterator[str]:
+    # By shape, not by class: typer brings a click of its own, whose classes are not the ones that `click` exports.
+    if hasattr(command, "commands"):
         for sub in sorted(command.commands):
             yield from _command(f"{name} {sub}", command.commands[sub])
         return
-    arguments = " ".join(
-        p.make_metavar(click.Context(command)) for p in command.params if p.param_type_name == "argument"
-    )
-    yield from (f"### `{f'{name} {arguments}'.strip()}`", "", _plain(command.help), "")
-    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden and p.name != "help"]
+    arguments = [(p.metavar or p.name).strip("{}").upper() for p in command.params if p.param_type_name == "argument"]
+    yield from (f"### `{' '.join((name, *arguments))}`", "", _plain(command.help), "")
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden and p.name != "help"]
     for option in options:
-        yield f"- `{', '.join((*option.opts, *option.secondary_opts))}`: {_plain(option.help)}"
+        needed = " (needed)" if option.required else ""
+        yield f"- `{', '.join((*option.opts, *option.secondary_opts))}`: {_plain(option.help)}{needed}"
     if options:
         yield ""
 

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -57,15 +56,16 @@ def test_every_setting_is_documented_with_what_it_does() -> None:
     assert missing == []
 
 
+def _all_errors(error: type[errors.ImprimaturError]) -> Iterator[type[errors.ImprimaturError]]:
+    yield error
+    for child in error.__subclasses__():
+        if child.__module__.startswith("gateway."):  # a test elsewhere may have made one of its own
+            yield from _all_errors(child)
+
+
 def test_every_error_is_documented_with_its_status() -> None:
     page = TEXT[gen.PAGES / "errors.md"]
-
-    def tree(error: type[errors.ImprimaturError]) -> Iterator[type[errors.ImprimaturError]]:
-        yield error
-        for child in error.__subclasses__():
-            yield from tree(child)
-
-    missing = [e.code for e in tree(errors.ImprimaturError) if f"| `{e.code}` | {e.status} |" not in page]
+    missing = [e.code for e in _all_errors(errors.ImprimaturError) if f"| `{e.code}` | {e.status} |" not in page]
     assert missing == []
 
 
@@ -76,8 +76,8 @@ def test_every_word_of_the_vocabulary_is_documented() -> None:
     assert [word for word in words if f"`{word}`" not in page] == []
 
 
-def _commands(name: str, command: click.Command) -> Iterator[str]:
-    if isinstance(command, click.Group):
+def _commands(name: str, command: Any) -> Iterator[str]:
+    if hasattr(command, "commands"):
         for sub, inner in command.commands.items():
             yield from _commands(f"{name} {sub}", inner)
     else:
@@ -228,12 +228,6 @@ def test_every_failure_is_in_the_table_that_says_which_way_it_falls() -> None:
     assert {(str(e.status), e.code) for kind in kinds for e in kind} <= told
     every = {(str(e.status), e.code) for e in _all_errors(errors.ImprimaturError)}
     assert told <= every
-
-
-def _all_errors(error: type[errors.ImprimaturError]) -> Iterator[type[errors.ImprimaturError]]:
-    yield error
-    for child in error.__subclasses__():
-        yield from _all_errors(child)
 
 
 DECISIONS = sorted(DOCS.glob("decisions/[0-9]*.md"))
