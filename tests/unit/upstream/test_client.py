@@ -43,10 +43,8 @@ def request(**changes) -> ImageRequest:
 
 
 async def ask(client, asked=None):
-    seen = []
     async with aclosing(client.generate(asked or request(), {"prompt": "a fox"}, RequestId("r1"))) as answers:
-        seen = [answer async for answer in answers]
-    return seen
+        return [answer async for answer in answers]
 
 
 async def test_it_sends_the_masked_text_and_not_the_requests_own(client, server):
