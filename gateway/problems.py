@@ -15,11 +15,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import ContentBlocked, ImprimaturError, InvalidRequest, NotFound, StepUpRequired, Unauthenticated
 from gateway.exchange import Reason
 
 log = logging.getLogger(__name__)
+
+CRASHED: Final = "Something went wrong on our side. Your operators can find it by the request id."
 
 Page = Callable[[Request, int, Mapping[str, Any]], Response]
 """Draws the page of a problem: (request, status, context). The web room's; handed in so that it stays above us."""
@@ -94,14 +97,34 @@ def install(app: FastAPI, page: Page) -> None:
             return answer
         return _answer(request, page, InvalidRequest(str(error.detail)))
 
-    @app.exception_handler(Exception)
-    async def _crash(request: Request, error: Exception) -> Response:
-        log.error("request.crashed", exc_info=error)
-        return _answer(
-            request,
-            page,
-            ImprimaturError("Something went wrong on our side. Your operators can find it by the request id."),
-        )
+    app.add_middleware(_CrashGuard, page=page)
+
+
+class _CrashGuard:
+    """The last net, inside the edge: Starlette's own stands outside of it, where answers get no id and no headers."""
+
+    def __init__(self, app: ASGIApp, page: Page) -> None:
+        self._app = app
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            log.exception("request.crashed")
+            if started:
+                raise  # too late for words: breaking off is the only honest end
+            problem = error if isinstance(error, ImprimaturError) else ImprimaturError(CRASHED)
+            await _answer(Request(scope), self._page, problem)(scope, receive, send)
 
 
 def _answer(request: Request, page: Page, error: ImprimaturError) -> Response:
