@@ -372,5 +372,6 @@ class AuditLog:
         gone = self._tickets.drop_day(day)
         if gone:
             await asyncio.to_thread(self._integrator.drop_tickets, gone)
+        await asyncio.to_thread(self._writer.release, day)
         await self._reader.run(lambda reader: reader.forget(day))
         return gone

@@ -70,6 +70,7 @@ class Writer:
         self._queue: deque[Job] = deque()  # guarded by _wake
         self._wake = threading.Condition()
         self._closing = False  # guarded by _wake
+        self._releases: list[tuple[date, threading.Event]] = []  # guarded by _wake
         self._files: dict[date, DayFile] = {}  # owned by the thread
         self._in_doubt: set[date] = set()  # days whose files must be read again; owned by the thread
         self.failures = 0
@@ -98,6 +99,16 @@ class Writer:
         with self._wake:
             return len(self._queue)
 
+    def release(self, day: date) -> None:
+        """Close a day's file if it is open, because it is about to be replaced. Blocks until done."""
+        done = threading.Event()
+        with self._wake:
+            if self._closing:
+                return  # every file is being closed
+            self._releases.append((day, done))
+            self._wake.notify()
+        done.wait()
+
     def close(self) -> None:
         """Write what is queued, then stop. Blocks."""
         with self._wake:
@@ -119,10 +130,21 @@ class Writer:
 
     def _next_batch(self) -> list[Job]:
         with self._wake:
-            while not self._queue and not self._closing:
+            while True:
+                self._close_released()
+                if self._queue or self._closing:
+                    break
                 self._wake.wait()
             count = min(len(self._queue), self._max_batch)
             return [self._queue.popleft() for _ in range(count)]
+
+    def _close_released(self) -> None:
+        while self._releases:
+            day, done = self._releases.pop()
+            file = self._files.pop(day, None)
+            if file is not None:
+                file.close()
+            done.set()
 
     def _write(self, batch: list[Job]) -> None:
         by_day: dict[date, list[Job]] = {}
