@@ -1,6 +1,6 @@
 """The life of one image request, top to bottom.
 
- 1. authenticate         who is asking                            Unauthenticated; no record, but counted
+ 1. authenticate         who is asking                            Unauthenticated, RateLimited; not recorded
  2. intend               the intent is durable                    AuditUnavailable: nothing below runs
  3. authorise            policy on who, what, where, how often    Denied, StepUpRequired, PolicyUnavailable
  4. screen the prompt    findings -> policy -> allow or mask      ContentBlocked, ReviewPending
@@ -24,12 +24,12 @@ from datetime import datetime
 
 from gateway.credits.ledger import Ledger
 from gateway.credits.prices import price
+from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
-from gateway.errors import ModelBroken, Unauthenticated
-from gateway.exchange import Accepted, Actor, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result
+from gateway.errors import ModelBroken
+from gateway.exchange import Accepted, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result
 from gateway.identity import Identity
 from gateway.obedience import find, mask, obey
-from gateway.observe.metrics import Metrics
 from gateway.policy import Policy, build_input
 from gateway.recording import Call, OpenRecord, Recorder
 from gateway.screening.facade import Screening
@@ -48,8 +48,8 @@ class Pipeline:
     screening: Screening
     ledger: Ledger
     usage: UsageCounts
+    rate: RateLimit
     server: ImageServer
-    metrics: Metrics
     clock: Callable[[], datetime]
 
     async def run(self, call: Call) -> AsyncGenerator[Accepted | Progress | Partial | Result, None]:
@@ -57,7 +57,8 @@ class Pipeline:
         tree at any point. Close the iterator (`aclosing`) when the client is gone."""
         stage = call.timings.stage
         with stage("authn"):
-            actor = await self._authenticate(call)  # 1
+            actor = await self.identity.authenticate(call.credentials, call.origin)  # 1
+        call.headers.update(self.rate.take(actor.id))
         async with self.recorder.open(actor, call) as (record, request):  # 2
             await self._decide(record, request, "request")  # 3
             texts = await self._screen(record, request)  # 4
@@ -93,13 +94,6 @@ class Pipeline:
                 credits_remaining=left,
                 created=self.clock(),
             )
-
-    async def _authenticate(self, call: Call) -> Actor:
-        try:
-            return await self.identity.authenticate(call.credentials, call.origin)
-        except Unauthenticated:
-            self.metrics.anonymous_refusals.inc()
-            raise
 
     async def _decide(
         self, record: OpenRecord, request: ImageRequest, stage: str, findings: Sequence[Finding] = ()

@@ -79,6 +79,8 @@ class Call:
     name: Callable[[RequestId], None] = field(default=lambda _: None, repr=False)
     """Told the request's id once the log has given it: from then on every answer carries it."""
     timings: Timings = field(default_factory=Timings)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    """What the answer shall carry besides, good or bad; filled as it becomes known."""
 
 
 class OpenRecord:

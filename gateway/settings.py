@@ -174,6 +174,7 @@ class ServerSettings(Section):
         "http://127.0.0.1:8100", description="The address people type; redirects and Origin checks use it."
     )
     max_body_bytes: PositiveInt = Field(1 << 20, description="Largest JSON body; images have their own limit.")
+    requests_per_minute: PositiveInt = Field(60, description="Image requests one person may send in a minute.")
     max_in_flight: PositiveInt = Field(256, description="Requests being worked on at once; more get 429.")
     trusted_proxies: tuple[str, ...] = Field(
         (), description="Networks whose X-Forwarded-For we believe. None by default."

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from audit import AuditLog, AuditSettings
 from gateway.credits import Ledger
+from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
 from gateway.identity import Identity
 from gateway.observe.metrics import Metrics
@@ -75,8 +76,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             screening=screening,
             ledger=ledger,
             usage=usage,
+            rate=RateLimit(settings.server.requests_per_minute),
             server=server,
-            metrics=metrics,
             clock=clock,
         )
         sweeper = Sweeper(audit, ledger, metrics, settings.audit)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import ImprimaturError, InvalidRequest, PayloadTooLarge, RateLimited
 from gateway.observe.metrics import Metrics
+from gateway.observe.timing import Timings
 from gateway.problems import envelope
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,9 @@ class Edge:
         # Provisional: a request that gets a record answers under the record's id.
         state = scope.setdefault("state", {})
         state["request_id"] = str(uuid.uuid4())
+        state["timings"] = timings = Timings()
+        own: dict[str, str] = {}
+        state["headers"] = own
         started = time.perf_counter()
         status = 500
 
@@ -68,6 +72,9 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = state["request_id"]
                 headers["openai-processing-ms"] = str(int((time.perf_counter() - started) * 1e3))
+                if timings.stages:
+                    headers["server-timing"] = timings.header()
+                headers.update(own)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")

@@ -15,7 +15,6 @@ from gateway.api.access import credentials_of, name_request, origin_of, request_
 from gateway.api.connection import while_connected
 from gateway.errors import ImprimaturError
 from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result
-from gateway.observe.timing import Timings
 from gateway.problems import envelope
 from gateway.recording import Call
 from gateway.services import Services, services_of
@@ -48,7 +47,8 @@ async def generate(request: Request) -> Response:
         origin=origin_of(request),
         read=read,
         name=lambda request_id: name_request(request, request_id),
-        timings=Timings(),
+        timings=request.scope["state"]["timings"],
+        headers=request.scope["state"]["headers"],
     )
     # The page asks with its cookie and draws progress; SDKs come with a bearer and know the API's own events only.
     shows_progress = call.credentials.authorization is None
@@ -128,7 +128,6 @@ class _Answer(Response):
 
     def _own_headers(self, credits_remaining: int) -> dict[str, str]:
         return {
-            "server-timing": self._call.timings.header(),
             "x-credits-remaining": str(credits_remaining),
             "x-should-retry": "false",
         }

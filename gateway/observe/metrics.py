@@ -41,9 +41,6 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = Gauge("imprimatur_in_flight", "HTTP requests being worked on.", registry=self.registry)
-        self.anonymous_refusals = Counter(
-            "imprimatur_unauthenticated", "Requests whose credentials were not good.", registry=self.registry
-        )
         self.swept = Counter(
             "imprimatur_swept_tickets", "Tickets of crashed requests concluded as unknown.", registry=self.registry
         )
