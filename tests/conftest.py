@@ -11,6 +11,9 @@ import pytest
 
 from demo.stack import Stack
 
+UNHURRIED = {"server": {"requests_per_minute": 100_000}}
+"""Tests ask faster than people do."""
+
 _connect = socket.socket.connect
 
 
@@ -40,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The real provider, model server and gateway, started once."""
-    with Stack(tmp_path_factory.mktemp("stack"), say=lambda _: None) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), say=lambda _: None, settings=UNHURRIED) as running:
         yield running
 
 

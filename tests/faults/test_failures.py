@@ -16,13 +16,14 @@ from tests.support import image_server as double
 from tests.support.image_server import BROKEN, ImageServerDouble
 from tests.support.person import PersonAt
 
+UNHURRIED = {"server": {"requests_per_minute": 100_000}}
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("faults")]
 
 
 @pytest.fixture(scope="module")
 def crew(tmp_path_factory):
     """The real provider and gateway; the image server's place is left to a double."""
-    with Stack(tmp_path_factory.mktemp("faults"), say=lambda _: None, with_model=False) as running:
+    with Stack(tmp_path_factory.mktemp("faults"), say=lambda _: None, with_model=False, settings=UNHURRIED) as running:
         yield running
 
 
