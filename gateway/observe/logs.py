@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 _PLAIN = (str, int, float, bool, type(None))
+_USUAL = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
+"""What every record has; anything else was given as `extra`."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -22,9 +24,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
-        fields = getattr(record, "fields", None)
-        if isinstance(fields, dict):
-            line |= {key: value for key, value in fields.items() if isinstance(value, _PLAIN)}
+        given = {key: value for key, value in record.__dict__.items() if key not in _USUAL}
+        fields = given.pop("fields", {})
+        line |= {key: value for key, value in (given | fields).items() if isinstance(value, _PLAIN)}
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__qualname__
             trace = record.exc_info[2]
