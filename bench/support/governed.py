@@ -47,7 +47,7 @@ def settings_file(folder: Path, port: int, upstream_port: int) -> Path:
         },
         "policy": {"directory": str(policies)},
         "screening": {"secret_path": str(secrets / "screening.key")},
-        "credits": {"first_month": PLENTY},
+        "credits": {"first_month": PLENTY, "requests_per_minute": PLENTY},
         "upstream": {"url": f"http://127.0.0.1:{upstream_port}", "secret_path": str(secrets / "model-server.key")},
         "audit": {
             "directory": str(folder / "audit"),
