@@ -80,7 +80,7 @@ class Minting:
         days = min(self._settings.key_default_days, self._settings.key_max_days) if days is None else days
         if not 1 <= days <= self._settings.key_max_days:
             raise InvalidRequest(
-                f"A key lives 1 to {self._settings.key_max_days} days; you asked for {days}.", param="expires_in_days"
+                f"A key lives 1 to {self._settings.key_max_days} days; you asked for {days}.", param="days"
             )
         return timedelta(days=days)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.identity import tokens
 from gateway.identity.jwks import KeyCache
 from gateway.identity.tokens import Fault, TokenRefused, TokenVerifier, Use, VerifiedToken
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.support import forge
 
 VECTORS: list[dict[str, Any]] = json.loads(
