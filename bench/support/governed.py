@@ -37,7 +37,12 @@ def settings_file(folder: Path, port: int, upstream_port: int) -> Path:
     secrets = folder / "secrets"
     settings: dict[str, Any] = {
         "database_url": f"sqlite+aiosqlite:///{folder / 'gateway.sqlite'}",
-        "server": {"port": port, "public_url": f"http://127.0.0.1:{port}", "drain_seconds": 5},
+        "server": {
+            "port": port,
+            "public_url": f"http://127.0.0.1:{port}",
+            "drain_seconds": 5,
+            "requests_per_minute": PLENTY,
+        },
         "identity": {
             "secret_path": str(secrets / "identity.key"),
             "cookie_secure": False,
@@ -47,7 +52,7 @@ def settings_file(folder: Path, port: int, upstream_port: int) -> Path:
         },
         "policy": {"directory": str(policies)},
         "screening": {"secret_path": str(secrets / "screening.key")},
-        "credits": {"first_month": PLENTY, "requests_per_minute": PLENTY},
+        "credits": {"first_month": PLENTY},
         "upstream": {"url": f"http://127.0.0.1:{upstream_port}", "secret_path": str(secrets / "model-server.key")},
         "audit": {
             "directory": str(folder / "audit"),
