@@ -1,0 +1,96 @@
+"""One Rego interpreter, typed and tamed. The only module that touches `regorus`.
+
+Facts that shape what stands around it, all seen with 0.13.0:
+
+* an object lives and dies on the thread that made it; touched from another it panics, and the panic is a
+  BaseException that would end the event loop (`owner.Owner`);
+* it keeps the GIL while it runs and nothing can interrupt it, text of a few dozen characters can keep its parser busy
+  for years, and a long chain of functions overflows its stack, which ends the process (`trial`: a child goes first);
+* most mistakes (unsafe variables, unknown functions, recursion) are found at the first question, not at loading;
+* a function of a package that was read through an import alias in the same rule loses its own imports and is silently
+  undefined (`lint` refuses imports of packages);
+* its bytecode machine is faster and silently wrong: only the interpreter is used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import regorus
+
+from gateway.policy.bundle import Problem
+from gateway.policy.engine import UNDEFINED
+
+_PLACE: Final = re.compile(r"-->\s*(?P<path>[^\s:]+):(?P<line>\d+):(?P<column>\d+)")
+_ERROR: Final = re.compile(r"^error: (?P<message>.*)$", re.MULTILINE)
+_UNDEFINED_JSON: Final = '"<undefined>"'
+ENGINE_NAME: Final = "embedded/regorus-0.13.0"
+
+
+class RegoError(Exception):
+    """The interpreter stumbled. `problem` says where; its message can quote values, `place` never does."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"stumbled at {problem.path or '?'}:{problem.line}:{problem.column}")
+        self.problem = problem
+
+    @property
+    def place(self) -> str:
+        return str(self)
+
+
+class Rego:
+    """Rules and data, loaded. Use it on the thread that made it, and let go of it there."""
+
+    def __init__(self, modules: Mapping[str, str], data_json: str = "{}") -> None:
+        """Raises RegoError for what can't be parsed."""
+        self._engine = regorus.Engine()
+        for path, text in sorted(modules.items()):
+            self.add_module(path, text)
+        try:
+            self._engine.add_data_json(data_json)
+        except Exception as error:
+            raise _translated(error) from None
+
+    def add_module(self, path: str, text: str) -> None:
+        """Load one more file. Raises RegoError."""
+        try:
+            self._engine.add_policy(path, text)
+        except Exception as error:
+            raise _translated(error, path) from None
+
+    def ask(self, path: str, document_json: str) -> object:
+        """The JSON value of `data.<path>`, or UNDEFINED. Raises RegoError."""
+        try:
+            self._engine.set_input_json(document_json)
+            answer = self._engine.eval_rule_as_json(f"data.{path}")
+        except Exception as error:
+            raise _translated(error) from None
+        return UNDEFINED if answer == _UNDEFINED_JSON else json.loads(answer)
+
+    def syntax(self) -> list[dict[str, Any]]:
+        """The syntax tree of every module: `{"source": {"file", "contents"}, "ast": …}`. Spans are byte offsets."""
+        tree: list[dict[str, Any]] = json.loads(self._engine.get_ast_as_json())
+        return tree
+
+    def watch_coverage(self) -> None:
+        """From here on, note which lines were run."""
+        self._engine.set_enable_coverage(True)
+        self._engine.clear_coverage_data()
+
+    def coverage(self) -> dict[str, tuple[frozenset[int], frozenset[int]]]:
+        """Path -> (lines that were run, lines that were not). Lines without an expression are in neither."""
+        report = json.loads(self._engine.get_coverage_report_as_json())
+        return {f["path"]: (frozenset(f["covered"]), frozenset(f["not_covered"])) for f in report["files"]}
+
+
+def _translated(error: Exception, path: str = "") -> RegoError:
+    text = str(error)
+    place, message = _PLACE.search(text), _ERROR.search(text)
+    words = message["message"] if message else text.strip().partition("\n")[0]
+    if place is None:
+        return RegoError(Problem(path, 0, 0, words[:300]))
+    return RegoError(Problem(place["path"], int(place["line"]), int(place["column"]), words[:300]))
