@@ -15,6 +15,7 @@ from demo.process import Program, free_port
 from gateway.storage.migrate import upgrade
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+ORIGIN: Final = "demo.imprimatur.example/audit"
 GATEWAY_PORT, MODEL_PORT, IDP_PORT = 8100, 8101, 8102
 
 
@@ -35,7 +36,8 @@ class Stack:
         self._say = say
         self._with_model = with_model
         self._with_idp = with_idp
-        ports = (GATEWAY_PORT, MODEL_PORT, IDP_PORT) if fixed_ports else (0, 0, 0)
+        ports = (ORIGIN: Final = "demo.imprimatur.example/audit"
+GATEWAY_PORT, MODEL_PORT, IDP_PORT) if fixed_ports else (0, 0, 0)
         self.gateway_port, self.model_port, idp_port = (free_port(port) for port in ports)
         self.url = f"http://127.0.0.1:{self.gateway_port}"
         self.model_url = f"http://127.0.0.1:{self.model_port}"
@@ -143,7 +145,7 @@ class Stack:
                 "kek_path": str(secret / "audit-kek.key"),
                 "signing_key_path": str(secret / "audit-signing.key"),
                 "witness_path": str(self.state / "witness" / "checkpoints.txt"),
-                "origin": "demo.imprimatur.example/audit",
+                "origin": ORIGIN,
                 "create_keys": True,
             },
         }

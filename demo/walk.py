@@ -10,7 +10,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +22,7 @@ import httpx
 import openai
 
 from demo.idp.browserless import SignInStopped, sign_in
-from demo.stack import Stack
+from demo.stack import ORIGIN, Stack
 
 PROMPT: Final = "a fox on a blue background"
 CARD_PROMPT: Final = "a poster for the order paid with 4111 1111 1111 1111"
@@ -177,30 +179,37 @@ class Walk:
         return f"record {proof['seq']} is in the tree of {proof['tree_size']} records whose head the log signed"
 
     async def tamper(self) -> str:
-        copy = self._snapshot("tampered")
-        good = _audit("verify", str(copy), "--vkey", self._vkey(), "--witness", str(self._witness()))
+        copy = self.stack.state / "copies" / "tampered"
+        shutil.rmtree(copy, ignore_errors=True)
+        made = _audit("snapshot", str(self.stack.audit_directory), str(copy))
+        _expect(made.returncode == 0, f"snapshot:\n{made.stdout}{made.stderr}")
+        good = self._verify(copy)
         _expect(good.returncode == 0, f"the untouched copy does not verify:\n{good.stdout}{good.stderr}")
-        day = max(copy.glob("*.sqlite"), key=lambda path: path.stat().st_size if path.stem[:2] == "20" else -1)
-        with sqlite3.connect(day) as database:
-            changed = _flip_a_byte(database, self.picture_id)
-        bad = _audit("verify", str(copy), "--vkey", self._vkey(), "--witness", str(self._witness()))
+        _flip_a_byte(copy, self.picture_id)
+        bad = self._verify(copy)
         _expect(bad.returncode == 1, f"expected exit 1, got {bad.returncode}:\n{bad.stdout}{bad.stderr}")
-        _expect(self.picture_id in bad.stdout + bad.stderr, f"the record is not named:\n{bad.stdout}{bad.stderr}")
-        named = next(line for line in (bad.stdout + bad.stderr).splitlines() if self.picture_id in line)
-        return f"changed {changed}; python -m audit verify: exit 1\n{named.strip()}"
+        said = [line.strip() for line in (bad.stdout + bad.stderr).splitlines() if self.picture_id in line]
+        _expect(bool(said), f"the record is not named:\n{bad.stdout}{bad.stderr}")
+        return "one byte of one sealed prompt, by plain SQL; then python -m audit verify: exit 1\n" + said[0]
 
     async def after_thirty_days(self) -> str:
-        copy = self._snapshot("later")
+        # The log has one writer at a time, so the gateway rests for the second that copying takes.
+        copy = self.stack.state / "copies" / "later"
+        shutil.rmtree(copy, ignore_errors=True)
+        self.stack.gateway.stop()
+        shutil.copytree(self.stack.audit_directory, copy)
+        self.stack.restart_gateway()
         later = (datetime.now(UTC) + timedelta(days=32)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        kek = str(self.stack.state / "secrets" / "audit-kek.key")
-        reading = ("--kek", kek, "--reader", "demo", "--purpose", "showing day 30")
+        secret = self.stack.state / "secrets"
+        keys = ("--kek", str(secret / "audit-kek.key"), "--signing-key", str(secret / "audit-signing.key"))
+        reading = (*keys, "--reader", "demo", "--purpose", "showing day 30")
         before = _audit("open", str(copy), self.picture_id, *reading)
         _expect(before.returncode == 0 and PROMPT in before.stdout, f"not readable today:\n{before.stderr}")
-        purge = _audit("purge", str(copy), "--kek", kek, "--now", later)
+        purge = _audit("purge", str(copy), *keys, "--now", later)
         _expect(purge.returncode == 0, f"purge:\n{purge.stdout}{purge.stderr}")
         after = _audit("open", str(copy), self.picture_id, *reading, "--now", later)
         _expect(after.returncode != 0 and PROMPT not in after.stdout, "still readable")
-        proofs = _audit("verify", str(copy), "--vkey", self._vkey(), "--witness", str(self._witness()))
+        proofs = self._verify(copy)
         _expect(proofs.returncode == 0, f"the proofs broke:\n{proofs.stdout}{proofs.stderr}")
         refusal = after.stderr.strip().splitlines()[-1]
         return f"today: readable (and the reading is recorded)\n{later[:10]}: {refusal}\nverify: every proof holds"
@@ -213,16 +222,11 @@ class Walk:
         async with httpx.AsyncClient(base_url=self.stack.url, trust_env=False) as client:
             return int((await client.get("/v1/credits", headers=headers)).raise_for_status().json()["remaining"])
 
-    def _snapshot(self, name: str) -> Path:
-        """A consistent copy of the running log, for whoever wants to break or age it."""
-        copy = self.stack.state / "copies" / name
-        shutil.rmtree(copy, ignore_errors=True)
-        made = _audit("snapshot", str(self.stack.audit_directory), str(copy))
-        _expect(made.returncode == 0, f"snapshot:\n{made.stdout}{made.stderr}")
-        return copy
-
-    def _vkey(self) -> str:
-        return (self.stack.state / "secrets" / "audit-signing.key.vkey").read_text().strip()
+    def _verify(self, store: Path) -> subprocess.CompletedProcess[str]:
+        """Offline, with the public key and what the witness saw."""
+        signing_key = str(self.stack.state / "secrets" / "audit-signing.key")
+        vkey = _audit("keys", "public", "--signing-key", signing_key, "--origin", ORIGIN).stdout.strip()
+        return _audit("verify", str(store), "--vkey", vkey, "--witness", str(self._witness()))
 
     def _witness(self) -> Path:
         return self.stack.state / "witness" / "checkpoints.txt"
@@ -239,9 +243,23 @@ def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "audit", *arguments], capture_output=True, text=True, check=False)
 
 
-def _flip_a_byte(database: sqlite3.Connection, event_id: str) -> str:
-    """What a dishonest administrator could do with plain SQL: one byte of one sealed body."""
-    raise NotImplementedError
+def _flip_a_byte(store: Path, event_id: str) -> None:
+    """What a dishonest administrator could do with plain SQL: one byte of one sealed prompt."""
+    ident = uuid.UUID(event_id).bytes
+    for path in store.rglob("*.sqlite"):
+        with closing(sqlite3.connect(path)) as database, database:
+            if not database.execute("select 1 from sqlite_master where name = 'sealed'").fetchone():
+                continue
+            found = database.execute(
+                "select s.seq, s.content from sealed s join record r using (seq) where r.event_id = ? order by seq",
+                [ident],
+            ).fetchone()
+            if found is not None:
+                seq, content = found[0], bytearray(found[1])
+                content[len(content) // 2] ^= 1
+                database.execute("update sealed set content = ? where seq = ?", [bytes(content), seq])
+                return
+    raise StepFailed("the copy does not hold the record")
 
 
 def _told(answer: httpx.Response) -> str:
