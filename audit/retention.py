@@ -140,7 +140,7 @@ def leave_wal_mode(path: Path) -> None:
 
 def count_records(path: Path, day: date) -> int:
     """Records in a day file; 0 if there is none."""
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
         return 0
     reader = DayReader(path, day)
     try:

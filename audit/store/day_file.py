@@ -19,7 +19,7 @@ from pathlib import Path
 from audit.errors import StoreDamaged
 from audit.row import COLUMNS, Row
 from audit.store.disk import Disk
-from audit.store.sqlite import connect_reader, connect_writer
+from audit.store.sqlite import connect_fresh, connect_reader, connect_writer
 
 DAY_FORMAT = 1
 _RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
@@ -82,16 +82,10 @@ class DayFile:
     def __init__(self, path: Path, day: date, disk: Disk) -> None:
         self.day = day
         self._disk = disk
-        is_new = not path.exists() or path.stat().st_size == 0
+        if not path.exists():
+            _create(path, day, disk)
         self._connection = connect_writer(path)
         try:
-            if is_new:
-                self._connection.executescript(f"begin;{SCHEMA_SQL}")
-                self._connection.executemany(
-                    "insert into meta values (?, ?)", [("format", str(DAY_FORMAT)), ("day", day.isoformat())]
-                )
-                disk.commit(self._connection)
-                disk.sync_folder(path.parent)  # the file itself must survive, not only what is in it
             check_meta(self._connection, path, day)
         except BaseException:
             self._connection.close()
@@ -128,6 +122,21 @@ class DayFile:
         with suppress(sqlite3.Error):
             self._connection.execute("pragma wal_checkpoint(truncate)")
         self._connection.close()
+
+
+def _create(path: Path, day: date, disk: Disk) -> None:
+    """Make an empty day file, whole or not at all: a crash or a full disk leaves nothing that looks like one."""
+    fresh = path.with_name(path.name + ".new")
+    connection = connect_fresh(fresh)
+    try:
+        connection.executescript(f"begin;{SCHEMA_SQL}")
+        connection.executemany(
+            "insert into meta values (?, ?)", [("format", str(DAY_FORMAT)), ("day", day.isoformat())]
+        )
+        disk.commit(connection)
+    finally:
+        connection.close()
+    disk.replace(fresh, path)
 
 
 def _term_entries(rows: Sequence[Row]) -> list[tuple[bytes, int]]:
@@ -210,12 +219,8 @@ def write_residue(path: Path, fresh: Path, day: date, at: datetime) -> int:
     Kept: envelopes with their salt, digests of the ciphertexts, index commitments, leaves: all that proofs need.
     Left behind: ciphertexts, blind tokens, index salts, authenticators.
     """
-    for stale in (fresh, fresh.with_name(fresh.name + "-journal")):
-        stale.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
-    connection = sqlite3.connect(fresh, isolation_level=None)
+    connection = connect_fresh(fresh)
     try:
-        connection.execute("pragma synchronous=full")
         connection.executescript(SCHEMA_SQL)
         connection.execute("attach ? as old", (str(path),))
         kept = ", ".join(

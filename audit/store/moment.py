@@ -61,8 +61,6 @@ class Moment:
     def _open_days(self) -> None:
         for day in self.layout.days():
             path = self.layout.day_path(day)
-            if path.stat().st_size == 0:
-                continue  # made a moment ago, or by a crash: nothing in it was ever acknowledged
             try:
                 reader = DayReader(path, day)
                 reader.begin()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from pathlib import Path
 from typing import TypeVar
 
 from audit.errors import AuditUnavailable
@@ -42,7 +41,7 @@ class Reader:
         """The day's file, or ``None`` if there is none."""
         if day not in self._open:
             path = self._layout.day_path(day)
-            if not _has_content(path):
+            if not path.exists():
                 return None
             reader = DayReader(path, day)
             reader.connection.set_progress_handler(lambda: time.monotonic() > self._deadline, _PROGRESS_STEPS)
@@ -72,7 +71,3 @@ class Reader:
             if time.monotonic() > self._deadline:
                 raise AuditUnavailable(f"the search took longer than {self._timeout_seconds} s; narrow it") from error
             raise AuditUnavailable("the audit log cannot be read") from error
-
-
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0

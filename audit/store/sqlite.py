@@ -28,6 +28,16 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_fresh(path: Path) -> sqlite3.Connection:
+    """A new file, mode 0600, without a WAL, to be filled and put in place; what a crash left there is removed."""
+    for stale in (path, path.with_name(path.name + "-journal")):
+        stale.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("pragma synchronous=full")
+    return connection
+
+
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection that sees a consistent state beside a live writer.
 

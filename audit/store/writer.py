@@ -229,10 +229,7 @@ class Writer:
         if day not in self._files:
             while len(self._files) >= _OPEN_FILES:
                 self._files.pop(min(self._files)).close()
-            path = self._layout.day_path(day)
-            if path.exists() and path.stat().st_size == 0:
-                path.unlink()  # made by a crash or a full disk before it held anything
-            self._files[day] = DayFile(path, day, self._disk)
+            self._files[day] = DayFile(self._layout.day_path(day), day, self._disk)
         return self._files[day]
 
     def _refuse(self, jobs: Iterable[Job], error: AuditError) -> None:

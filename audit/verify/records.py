@@ -89,29 +89,37 @@ class RecordChecker:
         sealed_ok: bool,
     ) -> None:
         seq = row.seq
-        # Its own copy of the leaf, or its fields under another number, may tell where a moved record was.
-        place = self._leaves.place(row.leaf)
-        if place is None:
-            place = self._place_under_other_number(row)
-        if place is not None and place != seq:
+        place = self._place(row)
+        if following is not None and expected is not None and following.leaf == expected:
+            self._shifted = True
+            self._report.add(
+                Attack.ROW_INSERTED,
+                f"a record that the tree never had there stands at {seq}",
+                seq=seq,
+                event_id=event_id,
+            )
+        elif place is not None and place != seq:
             if self._shifted:
                 return  # later records after one that was cut out or put in: the first said it
-            self._shifted = True
-            if place == seq + 1:
-                self._report.add(Attack.ROW_MISSING, f"record {seq} is gone and later ones moved up", seq=seq)
+            if place > seq and (following is None or self._place(following) == place + 1):
+                self._shifted = True
+                gone = f"{seq} is" if place == seq + 1 else f"{seq} to {place - 1} are"
+                self._report.add(
+                    Attack.ROW_MISSING, f"record {gone} gone and later ones moved up", seq=seq, through=place - 1
+                )
             else:
                 self._report.add(
                     Attack.ORDER_CHANGED, f"record {place} stands in place {seq}", seq=seq, event_id=event_id
                 )
-        elif following is not None and expected is not None and following.leaf == expected:
-            self._shifted = True
-            self._report.add(
-                Attack.ROW_INSERTED, f"a record that the tree never had stands at {seq}", seq=seq, event_id=event_id
-            )
         elif sealed_ok:
             self._report.add(
                 Attack.ENVELOPE_CHANGED, "its fields do not give the leaf that the tree has", seq=seq, event_id=event_id
             )
+
+    def _place(self, row: Row) -> int | None:
+        """Where a record was, told by its own copy of the leaf or by its fields under a neighbouring number."""
+        place = self._leaves.place(row.leaf)
+        return self._place_under_other_number(row) if place is None else place
 
     def _place_under_other_number(self, row: Row) -> int | None:
         for other in (row.seq - 1, row.seq + 1):

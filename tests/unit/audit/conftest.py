@@ -127,7 +127,9 @@ def outcome(actor: str = "alice", effect: str = "allow", **fields: Any) -> Entry
     return Entry(**{**values, **fields})
 
 
-async def request(log: AuditLog, actor: str = "alice", effect: str = "allow", prompt: str = "a fox", **fields: Any) -> Ticket:
+async def request(
+    log: AuditLog, actor: str = "alice", effect: str = "allow", prompt: str = "a fox", **fields: Any
+) -> Ticket:
     """One whole request."""
     ticket = await log.intend(intent(actor, prompt))
     await log.conclude(ticket, outcome(actor, effect, **fields))
@@ -157,5 +159,3 @@ def make() -> type[Makers]:
 @pytest.fixture
 def vectors() -> Path:
     return Path(__file__).parents[2] / "vectors" / "audit"
-
-

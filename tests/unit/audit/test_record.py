@@ -53,7 +53,9 @@ def test_an_actor_is_needed() -> None:
 
 def test_the_envelope_has_no_field_for_a_person_or_content() -> None:
     fields = set(Envelope.__dataclass_fields__)
-    assert fields.isdisjoint({"subject", "actor", "display", "department", "groups", "content", "prompt", "ip", "index"})
+    assert fields.isdisjoint(
+        {"subject", "actor", "display", "department", "groups", "content", "prompt", "ip", "index"}
+    )
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 1, 1), timezones=st.just(UTC)))

@@ -102,7 +102,12 @@ def test_a_signing_key_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_day_keys_come_back_after_a_restart_and_differ_by_scope(tmp_path: Path, ring: KeyRing) -> None:
-    scopes = [(DAY, "default", "standard"), (DAY, "default", "abuse"), (DAY, "other", "standard"), (NEXT, "default", "standard")]
+    scopes = [
+        (DAY, "default", "standard"),
+        (DAY, "default", "abuse"),
+        (DAY, "other", "standard"),
+        (NEXT, "default", "standard"),
+    ]
     made = [bytes(ring.get_or_create(*scope).dek) for scope in scopes]
     assert len(set(made)) == 4
     assert [bytes(again(tmp_path).get(*scope).dek) for scope in scopes] == made
@@ -224,7 +229,9 @@ def test_the_list_survives_a_torn_append(tmp_path: Path) -> None:
     assert days.unfinished() == [DAY, NEXT]
 
 
-@pytest.mark.parametrize("line", ["nonsense\n", '{"day": "2026-11-22", "event": "revived"}\n', '{"event": "destroyed"}\n', "[]\n"])
+@pytest.mark.parametrize(
+    "line", ["nonsense\n", '{"day": "2026-11-22", "event": "revived"}\n', '{"event": "destroyed"}\n', "[]\n"]
+)
 def test_an_unreadable_list_refuses_everything(tmp_path: Path, line: str) -> None:
     """Or emptying it with garbage would make destroyed days readable again."""
     path = tmp_path / "destroyed-days"
