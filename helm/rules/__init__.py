@@ -10,6 +10,7 @@ from helm.rules.network import only_named_edges_are_open
 from helm.rules.pods import (
     containers_are_restricted,
     disruption_is_bounded,
+    everything_says_where_it_lives,
     images_are_pinned,
     migration_comes_first,
     pods_answer_probes_and_stop_gently,
@@ -27,6 +28,7 @@ Rule = Callable[[Rendered], Iterator[str]]
 RULES: Final[tuple[Rule, ...]] = (
     pods_are_restricted,
     containers_are_restricted,
+    everything_says_where_it_lives,
     images_are_pinned,
     pods_answer_probes_and_stop_gently,
     the_log_has_one_writer,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from helm.charts import HTTP_PORTS, Rendered, containers, selects
+from helm.charts import HTTP_PORTS, NAMESPACE, Rendered, containers, selects
 
 SAFE_VOLUMES: Final = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 """Volume types that the restricted profile allows and we use: no hostPath, which is the node's own disk."""
@@ -59,6 +59,13 @@ def containers_are_restricted(chart: Rendered) -> Iterator[str]:
             for variable in container.get("env", ()):
                 if "secretKeyRef" in variable.get("valueFrom", {}):
                     yield f"{where}: secret in the environment ({variable['name']}), expected a file"
+
+
+def everything_says_where_it_lives(chart: Rendered) -> Iterator[str]:
+    """Rendered documents are also applied by hand, or by a tool that adds no namespace of its own."""
+    for document in chart.documents:
+        if document["metadata"].get("namespace") != NAMESPACE:
+            yield f"{document['kind']} {document['metadata']['name']}: no namespace"
 
 
 def images_are_pinned(chart: Rendered) -> Iterator[str]:
