@@ -1,0 +1,332 @@
+package gateway.image.authz_test
+
+config := {
+	"roles": {
+		"grants": {
+			"employee": {"permissions": ["image:generate", "audit:search"], "mfa_max_age_seconds": 43200},
+			"service": {"permissions": ["image:generate"], "mfa_max_age_seconds": 900},
+			"guest": {"permissions": ["image:generate"], "mfa_max_age_seconds": 900},
+		},
+		"permission_mfa_max_age_seconds": {},
+		"api_key_permissions": ["image:generate"],
+		"api_key_max_age_seconds": 86400,
+	},
+	"networks": {"allowed_cidrs": ["10.0.0.0/8"], "allowed_countries": ["*"]},
+	"models": {
+		"small": {"roles": ["employee", "service"], "groups": ["beta"], "sizes": ["auto", "512x512"], "max_images": 10},
+		"single": {"roles": ["employee"], "groups": [], "sizes": ["auto"], "max_images": 1},
+	},
+	"limits": {
+		"images_per_request": {"employee": 4, "service": 12, "guest": 2},
+		"usage": {"user_day": 100, "user_month": 1000, "in_flight": 3},
+		"retention_days": 30,
+	},
+	"hours": {"timezone": "Europe/Berlin", "windows": [{"days": ["Friday"], "from_hour": 8, "to_hour": 18}]},
+	"findings": {
+		"severity_floor": {"low": "allow", "medium": "allow", "high": "allow", "critical": "review"},
+		"types": {},
+		"min_score": {},
+		"unmaskable": "deny",
+		"screening_unavailable": "review",
+		"exceptions": [],
+		"review_queue": {"dlp": "data-protection", "content": "studio-lead", "screening": "on-call"},
+	},
+}
+
+# A Friday, 11:00 in Berlin.
+good := {
+	"version": 1,
+	"time": "2026-11-20T10:00:00.000Z",
+	"stage": "prompt",
+	"action": "image:generate",
+	"subject": {
+		"id": "idp|alice",
+		"status": "active",
+		"roles": ["employee"],
+		"groups": ["design"],
+		"method": "session",
+		"scopes": null,
+		"mfa_age_seconds": 60,
+	},
+	"resource": {"model": "small", "n": 1, "size": "512x512", "cost_credits": 1},
+	"context": {"ip": "10.1.2.3", "country": ""},
+	"usage": {"user_day": 0, "user_month": 0, "in_flight": 0, "refused_last_hour": 0},
+	"findings": [],
+}
+
+finding := {
+	"id": "f1",
+	"stage": "prompt",
+	"detector": "rule@1",
+	"type": "dlp.email",
+	"severity": "medium",
+	"score": 1,
+	"field": "prompt",
+	"maskable": true,
+	"replacement": "someone@example.com",
+	"message": "m",
+	"proposed": "mask",
+}
+
+decide(difference) := decide_with(difference, config)
+
+decide_with(difference, configuration) := decision if {
+	decision := data.gateway.image.authz.decision with input as object.union(good, difference)
+		with data.gateway.config as configuration
+}
+
+codes(difference) := {reason.code | some reason in decide(difference).reasons}
+
+is_denied_for(difference, reasons) if {
+	decide(difference).effect == "deny"
+	codes(difference) == reasons
+}
+
+found(differences) := {"findings": [object.union(finding, difference) | some difference in differences]}
+
+test_a_good_request_is_allowed if {
+	decide({}) == {"effect": "allow", "reasons": [], "obligations": {"max_n": 4, "retention_days": 30}}
+}
+
+test_an_empty_question_is_denied_for_everything if {
+	decision := data.gateway.image.authz.decision with input as {} with data.gateway.config as config
+	decision.effect == "deny"
+	{reason.code | some reason in decision.reasons} == {
+		"policy.input-version", "subject.inactive", "role.not-permitted", "subject.scope-missing", "mfa.missing",
+		"network.not-permitted", "policy.findings-missing", "policy.action-unknown", "model.unknown", "hours.closed",
+		"usage.day-limit", "usage.month-limit", "usage.in-flight", "request.unpriced",
+	}
+}
+
+test_who_may_not_come_in_may_not_make_pictures if is_denied_for({"subject": {"status": "suspended"}}, {"subject.inactive"})
+
+test_stale_mfa_is_denied_with_an_offer_to_renew_it if {
+	is_denied_for({"subject": {"mfa_age_seconds": 43201}}, {"mfa.stale"})
+	decide({"subject": {"mfa_age_seconds": 43201}}).obligations.step_up == {"max_age_seconds": 43200}
+}
+
+test_there_is_no_offer_when_fresh_mfa_would_not_help if {
+	decision := decide({"subject": {"mfa_age_seconds": 43201}, "resource": {"model": "other"}})
+	decision.effect == "deny"
+	decision.obligations == {"retention_days": 30}
+}
+
+test_other_acts_are_denied_even_if_a_role_grants_them if is_denied_for({"action": "audit:search"}, {"policy.action-unknown"})
+
+test_editing_and_varying_are_acts_too if {
+	every act in ["image:edit", "image:vary"] {
+		codes({"action": act}) == {"role.not-permitted", "model.not-permitted", "count.not-permitted", "mfa.stale"}
+	}
+}
+
+test_unknown_models_are_denied if is_denied_for({"resource": {"model": "other"}}, {"model.unknown"})
+
+test_a_model_is_open_to_its_roles_only if {
+	"model.not-permitted" in codes({"subject": {"roles": ["guest"]}})
+	decide({"subject": {"roles": ["guest"]}}).effect == "deny"
+}
+
+test_a_model_is_open_to_its_groups if {
+	decide({"subject": {"roles": ["guest"], "groups": ["beta"]}}).effect == "allow"
+}
+
+test_the_model_limits_the_number_of_pictures if {
+	decide({"resource": {"model": "single", "size": "auto", "n": 1}}).obligations.max_n == 1
+	is_denied_for({"resource": {"model": "single", "size": "auto", "n": 2}}, {"count.not-permitted"})
+}
+
+test_the_role_limits_the_number_of_pictures if {
+	decide({"resource": {"n": 4}}).effect == "allow"
+	is_denied_for({"resource": {"n": 5}}, {"count.not-permitted"})
+}
+
+test_the_best_of_several_roles_counts if {
+	decide({"subject": {"roles": ["employee", "service"]}, "resource": {"n": 10}}).effect == "allow"
+	is_denied_for({"subject": {"roles": ["employee", "service"]}, "resource": {"n": 11}}, {"count.not-permitted"})
+}
+
+test_no_pictures_at_all_are_denied if is_denied_for({"resource": {"n": 0}}, {"count.not-permitted"})
+
+test_a_refused_number_says_what_is_possible if {
+	[reason.message | some reason in decide({"resource": {"n": 5}}).reasons] == ["You can ask for 1 to 4 pictures in one request. Ask for fewer."]
+}
+
+test_sizes_that_the_model_does_not_make_are_denied if {
+	is_denied_for({"resource": {"size": "1024x1024"}}, {"size.not-permitted"})
+	decide({"resource": {"size": "auto"}}).effect == "allow"
+}
+
+test_the_hours_are_those_of_the_company_s_clock if {
+	is_denied_for({"time": "2026-11-20T06:59:59.999Z"}, {"hours.closed"})
+	decide({"time": "2026-11-20T07:00:00.000Z"}).effect == "allow"
+	decide({"time": "2026-11-20T16:59:59.999Z"}).effect == "allow"
+	is_denied_for({"time": "2026-11-20T17:00:00.000Z"}, {"hours.closed"})
+}
+
+test_other_days_are_closed if is_denied_for({"time": "2026-11-21T10:00:00.000Z"}, {"hours.closed"})
+
+test_the_day_s_limit_holds if {
+	decide({"usage": {"user_day": 99}}).effect == "allow"
+	is_denied_for({"usage": {"user_day": 100}}, {"usage.day-limit"})
+}
+
+test_the_month_s_limit_holds if {
+	decide({"usage": {"user_month": 999}}).effect == "allow"
+	is_denied_for({"usage": {"user_month": 1000}}, {"usage.month-limit"})
+}
+
+test_the_limit_of_requests_at_once_holds if {
+	decide({"usage": {"in_flight": 2}}).effect == "allow"
+	is_denied_for({"usage": {"in_flight": 3}}, {"usage.in-flight"})
+}
+
+test_a_request_without_a_price_is_denied if {
+	is_denied_for({"resource": {"cost_credits": -1}}, {"request.unpriced"})
+	decide({"resource": {"cost_credits": 0}}).effect == "allow"
+}
+
+test_findings_to_mask_are_masked if {
+	decide(found([{}])) == {
+		"effect": "mask",
+		"reasons": [{
+			"code": "dlp.email", "message": "m", "severity": "medium", "rule": "rule@1",
+			"control": "NIST SP 800-53 SC-7(10)", "finding": "f1",
+		}],
+		"obligations": {
+			"mask": [{"finding": "f1", "with": "someone@example.com"}],
+			"max_n": 4,
+			"retention_days": 30,
+		},
+	}
+}
+
+test_every_finding_to_mask_gets_an_order if {
+	orders := decide(found([{"id": "f1"}, {"id": "f2"}, {"id": "f3", "type": "content.word"}])).obligations.mask
+	{order.finding | some order in orders} == {"f1", "f2", "f3"}
+}
+
+test_content_findings_to_mask_are_masked if {
+	decision := decide(found([{"type": "content.word"}]))
+	decision.effect == "mask"
+	[reason.code | some reason in decision.reasons] == ["content.word"]
+}
+
+test_sensitive_data_is_denied if is_denied_for(found([{"type": "dlp.payment-card", "proposed": "deny"}]), {"dlp.payment-card"})
+
+test_forbidden_content_is_denied if is_denied_for(found([{"type": "content.gore", "proposed": "deny"}]), {"content.gore"})
+
+test_unknown_findings_are_denied if is_denied_for(found([{"type": "mystery.box"}]), {"policy.finding-unknown"})
+
+test_harmless_findings_are_allowed_without_a_word if {
+	decision := decide(found([{"proposed": "allow"}]))
+	decision.effect == "allow"
+	decision.reasons == []
+}
+
+test_a_sensitive_finding_for_review_goes_to_its_queue if {
+	decision := decide(found([{"proposed": "review"}]))
+	decision.effect == "review"
+	[reason.code | some reason in decision.reasons] == ["dlp.email"]
+	decision.obligations == {"retention_days": 30, "review": {"queue": "data-protection"}}
+}
+
+test_a_content_finding_for_review_goes_to_its_queue if {
+	decision := decide(found([{"type": "content.gore", "proposed": "review"}]))
+	decision.effect == "review"
+	[reason.code | some reason in decision.reasons] == ["content.gore"]
+	decision.obligations == {"retention_days": 30, "review": {"queue": "studio-lead"}}
+}
+
+test_missing_screening_goes_to_its_queue_where_policy_says_review if {
+	decision := decide(found([{"type": "screening.unavailable"}]))
+	decision.effect == "review"
+	[reason.code | some reason in decision.reasons] == ["screening.unavailable"]
+	decision.obligations.review == {"queue": "on-call"}
+}
+
+test_missing_screening_is_denied_where_policy_says_deny if {
+	stricter := object.union(config, {"findings": {"screening_unavailable": "deny"}})
+	decision := decide_with(found([{"type": "screening.unavailable"}]), stricter)
+	decision.effect == "deny"
+	[reason.code | some reason in decision.reasons] == ["screening.unavailable"]
+}
+
+test_sensitive_data_decides_the_queue_when_content_is_for_review_too if {
+	differences := [{"id": "f1", "type": "content.gore", "proposed": "review"}, {"id": "f2", "proposed": "review"}]
+	decide(found(differences)).obligations.review == {"queue": "data-protection"}
+}
+
+test_a_queue_that_nobody_named_is_the_common_one if {
+	unnamed := object.union(object.remove(config, ["findings"]), {"findings": object.remove(config.findings, ["review_queue"])})
+	decide_with(found([{"proposed": "review"}]), unnamed).obligations.review == {"queue": "review"}
+}
+
+test_deny_wins_over_review_and_mask if {
+	differences := [
+		{"id": "f1", "type": "dlp.payment-card", "proposed": "deny"},
+		{"id": "f2", "type": "content.gore", "proposed": "review"},
+		{"id": "f3"},
+	]
+	is_denied_for(found(differences), {"dlp.payment-card"})
+	not decide(found(differences)).obligations.mask
+}
+
+test_review_wins_over_mask if {
+	decision := decide(found([{"id": "f1", "type": "content.gore", "proposed": "review"}, {"id": "f2"}]))
+	decision.effect == "review"
+	not decision.obligations.mask
+}
+
+test_an_allowed_finding_does_not_hide_a_denied_one if {
+	is_denied_for(found([{"proposed": "allow"}, {"id": "f2", "type": "dlp.secret", "proposed": "deny"}]), {"dlp.secret"})
+}
+
+# Without its rules, no family of controls may look as if it had found nothing.
+test_missing_access_rules_are_a_denial if {
+	is_undecided_in(data.gateway.image.authz.decision) with input as good
+		with data.gateway.config as config
+		with data.gateway.access as {}
+}
+
+test_missing_findings_rules_are_a_denial if {
+	is_undecided_in(data.gateway.image.authz.decision) with input as good
+		with data.gateway.config as config
+		with data.gateway.image.findings as {}
+}
+
+test_missing_dlp_rules_are_a_denial if {
+	is_undecided_in(data.gateway.image.authz.decision) with input as good
+		with data.gateway.config as config
+		with data.gateway.image.dlp as {}
+}
+
+test_missing_content_rules_are_a_denial if {
+	is_undecided_in(data.gateway.image.authz.decision) with input as good
+		with data.gateway.config as config
+		with data.gateway.image.content as {}
+}
+
+test_missing_screening_rules_are_a_denial if {
+	is_undecided_in(data.gateway.image.authz.decision) with input as good
+		with data.gateway.config as config
+		with data.gateway.image.screening as {}
+}
+
+test_missing_retention_is_a_denial if {
+	without := object.union(config, {"limits": {"retention_days": null}})
+	is_undecided(decide_with({}, object.union(object.remove(without, ["limits"]), {"limits": object.remove(config.limits, ["retention_days"])})))
+}
+
+test_a_finding_that_no_rule_took_up_is_not_allowed if {
+	decision := data.gateway.image.authz.decision with input as object.union(good, found([{"proposed": "deny"}]))
+		with data.gateway.config as config
+		with data.gateway.image.dlp.deny as set()
+	is_undecided(decision)
+}
+
+is_undecided(decision) if {
+	decision.effect == "deny"
+	[reason.code | some reason in decision.reasons] == ["policy.undefined"]
+}
+
+is_undecided_in(decision) if is_undecided(decision)
