@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from audit.verify import verify_store
 from bench.support import governed, load, results
 from bench.support.load import Load
 from bench.support.results import Figure
@@ -30,6 +31,9 @@ IN_FLIGHT: Final = (1, 16)
 WARM_UP_SECONDS: Final = 1.0
 CPU_GOAL_MS: Final = 1.2
 """Milliseconds of CPU for a governed request at 16 in flight: the goal for later; today's figure is the baseline."""
+
+RECORDS_A_REQUEST: Final = 2
+"""Intent and outcome."""
 
 GATEWAY, PASSTHROUGH, NGINX = "gateway", "FastAPI + httpx", "nginx"
 
@@ -67,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"load by {by}; one picture a request, {len(PICTURES):,} bytes of JSON")
     with tempfile.TemporaryDirectory(prefix="imprimatur-bench-") as name, ExitStack() as stack:
         programs, keys = _start(stack, Path(name))
-        table = _measure(programs, keys, options.rounds, options.seconds, Path(name))
+        table, governed_answers = _measure(programs, keys, options.rounds, options.seconds, Path(name))
+        _check_the_log(Path(name), governed_answers)
     print()
     _print(table)
     print(f"written: bench/results/{results.write('gateway', figures(table)).name}")
@@ -144,15 +149,30 @@ def _nginx_conf(folder: Path, port: int, upstream_port: int, key: str) -> Path:
     return path
 
 
-def _measure(programs: Sequence[Server], keys: Sequence[str], rounds: int, seconds: float, folder: Path) -> Table:
+def _check_the_log(folder: Path, governed_answers: int) -> None:
+    """Figures of a gateway that did not record what it let through would be worth nothing."""
+    report = verify_store(folder / "audit", None, folder / "witness" / "checkpoints.txt")
+    if not report.ok or report.records < RECORDS_A_REQUEST * governed_answers:
+        raise WrongAnswers(f"{governed_answers} governed answers, but the log holds {report.records} records")
+    print(f"{governed_answers:,} governed answers, {report.records:,} durable records; the log verifies")
+
+
+def _measure(
+    programs: Sequence[Server], keys: Sequence[str], rounds: int, seconds: float, folder: Path
+) -> tuple[Table, int]:
     table = {(program.name, in_flight): Row() for in_flight in IN_FLIGHT for program in programs}
 
+    governed_answers = 0
+
     def put(program: Server, in_flight: int, seconds: float) -> Load:
+        nonlocal governed_answers
         # The two peers compare one key; the gateway looks each up, and no two in flight are of one person.
         mine = keys if program.name == GATEWAY else keys[:1]
         taken = load.run(program.port, mine, SIZE, in_flight, seconds, folder)
         if taken.errors or not taken.answered:
             raise WrongAnswers(f"{program.name}: {taken.errors} of {taken.answered} answers were not pictures")
+        if program.name == GATEWAY:
+            governed_answers += taken.answered
         return taken
 
     for program in programs:
@@ -165,7 +185,7 @@ def _measure(programs: Sequence[Server], keys: Sequence[str], rounds: int, secon
                 before = program.cpu_seconds()
                 taken = put(program, in_flight, seconds)
                 table[program.name, in_flight].add(program.cpu_seconds() - before, taken)
-    return table
+    return table, governed_answers
 
 
 def _print(table: Table) -> None:
