@@ -24,6 +24,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import canaille  # type: ignore[import-not-found]
 from asgiref.wsgi import WsgiToAsgi  # type: ignore[import-not-found]
@@ -70,7 +71,8 @@ def _configuration(given: dict[str, Any], signing_key: dict[str, Any]) -> dict[s
                 "DEFAULT": {"PERMISSIONS": ["use_oidc", "edit_self"], "READ": ["user_name", "groups"], "WRITE": []}
             },
         },
-        "CANAILLE_OIDC": {"ACTIVE_JWKS": [signing_key], "TRUSTED_DOMAINS": ["127.0.0.1", "localhost", "::1"]},
+        # The gateway belongs to the company: nobody is asked whether they consent to it.
+        "CANAILLE_OIDC": {"ACTIVE_JWKS": [signing_key], "TRUSTED_DOMAINS": [urlsplit(given["public_url"]).hostname]},
     }
 
 

@@ -1,4 +1,6 @@
-"""A person's own API keys. Only a browser session may ask; policy decides whether this person may have keys at all."""
+"""A person's own API keys. Only a browser session may ask. Policy decides who may make one, and asks for a fresh second
+factor; seeing and ending one's own keys needs neither, because closing a door is never made hard.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.access import origin_of, require
+from gateway.api.access import credentials_of, origin_of, require
 from gateway.exchange import Actor
 from gateway.identity.api_keys import KeyInfo
 from gateway.services import services_of
@@ -30,14 +32,14 @@ class MintBody(BaseModel):
 @router.get("/v1/keys")
 async def keys(request: Request) -> dict[str, Any]:
     """The caller's keys, the newest first. Never their secrets: those are not here any more."""
-    actor = await _manager(request)
+    actor = await _owner(request)
     return {"object": "list", "data": [_entry(info) for info in await services_of(request).identity.keys.list(actor)]}
 
 
 @router.post("/v1/keys", status_code=201)
 async def mint(request: Request, body: MintBody) -> dict[str, Any]:
     """A new key, shown this once. Recorded before it works: a key that the log does not know can't exist."""
-    actor = await _manager(request)
+    actor = await require(request, Permission.KEY_MANAGE)
     services = services_of(request)
     key = await services.identity.keys.prepare(actor, name=body.name, scopes=body.scopes, days=body.days)
     content = {
@@ -54,17 +56,15 @@ async def mint(request: Request, body: MintBody) -> dict[str, Any]:
 @router.delete("/v1/keys/{key_id}")
 async def revoke(request: Request, key_id: str) -> dict[str, Any]:
     """End a key at once. Ended before it is recorded: a log that can't be written must not keep a key alive."""
-    actor = await _manager(request)
+    actor = await _owner(request)
     services = services_of(request)
     await services.identity.keys.revoke(actor, key_id)
     await services.record(Event.KEY_REVOKE, actor, origin_of(request), content={"key": key_id})
     return {"id": key_id, "object": "api_key", "deleted": True}
 
 
-async def _manager(request: Request) -> Actor:
-    actor = await require(request, Permission.KEY_MANAGE)
-    services_of(request).identity.keys.check_present(actor)
-    return actor
+async def _owner(request: Request) -> Actor:
+    return await services_of(request).identity.authenticate(credentials_of(request), origin_of(request))
 
 
 def _entry(info: KeyInfo) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Minting:
     async def prepare(self, actor: Actor, *, name: str, scopes: Sequence[str], days: int | None) -> NewKey:
         """A key that is not stored yet, so that its record can come first. Raises Denied, StepUpRequired,
         InvalidRequest."""
-        self.check_present(actor)
+        self._check_present(actor)
         if not actor.roles:
             raise Denied("You have no role here yet, so a key would open nothing. Ask for access first.")
         if not is_fresh(actor.mfa, self._settings.key_mint_mfa_seconds, self._clock()):
@@ -59,19 +59,19 @@ class Minting:
 
     async def list(self, actor: Actor) -> Sequence[KeyInfo]:
         """The actor's own keys."""
-        self.check_present(actor)
+        self._check_present(actor)
         async with answering():
             return await self._api_keys.of(actor.id)
 
     async def revoke(self, actor: Actor, id: str) -> None:
         """End one of the actor's own keys at once. Needs no fresh second factor: closing a door is never made hard.
         Raises NotFound, also for keys of others."""
-        self.check_present(actor)
+        self._check_present(actor)
         async with answering():
             if not await self._api_keys.revoke(id, actor.id):
                 raise NotFound("You have no such key. Your keys are listed under /v1/keys.")
 
-    def check_present(self, actor: Actor) -> None:
+    def _check_present(self, actor: Actor) -> None:
         """Raises Denied unless a browser session asks: a leaked key must not be able to make its own successor."""
         if actor.method != "session":
             raise Denied("Keys are managed by a person, not by a program. Sign in in the browser and do it there.")

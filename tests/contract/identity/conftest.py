@@ -1,0 +1,86 @@
+"""A whole gateway in this process, in front of a real identity provider in another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from audit import Query, RequestRow, Subject
+from demo.idp import ROLE_MAPPING, DemoIdp
+from gateway.app import create_app
+from gateway.services import Services
+from gateway.settings import Settings
+from gateway.storage.database import Database
+from gateway.storage.schema import metadata
+from tests.support.idp import PUBLIC_URL, demo_idp
+
+__all__ = ["demo_idp"]
+
+
+@dataclass(frozen=True)
+class House:
+    """The gateway under test and its provider."""
+
+    app: FastAPI
+    idp: DemoIdp
+
+    @property
+    def services(self) -> Services:
+        services: Services = self.app.state.services
+        return services
+
+    def browser(self) -> httpx.AsyncClient:
+        """A fresh browser: asks the gateway in this process, the provider over the network."""
+        return httpx.AsyncClient(
+            base_url=PUBLIC_URL, timeout=20, trust_env=False, mounts={PUBLIC_URL: httpx.ASGITransport(self.app)}
+        )
+
+    async def records(self, action: str) -> tuple[RequestRow, ...]:
+        """What the audit log holds of one kind of event, the newest first."""
+        page = await self.services.audit.search(Query(action=action), searched_by=Subject(actor="-", display="a test"))
+        return page.rows
+
+    async def content_of(self, row: RequestRow) -> dict[str, Any]:
+        """The sealed content of one event, opened."""
+        reader = Subject(actor="-", display="a test")
+        opened = await self.services.audit.read_content(row.event_id, read_by=reader, purpose="a test")
+        return dict(opened.contents[0])
+
+
+@pytest.fixture
+async def house(demo_idp: DemoIdp, tmp_path: Path) -> AsyncIterator[House]:
+    secrets = {}
+    for name in ("identity", "screening", "model-server"):
+        secrets[name] = tmp_path / f"{name}.key"
+        secrets[name].write_bytes(name.encode() * 8)
+    settings = Settings(
+        database_url=f"sqlite+aiosqlite:///{tmp_path / 'gateway.sqlite'}",
+        server={"public_url": PUBLIC_URL},
+        identity={
+            "providers": [demo_idp.provider()],
+            "roles": ROLE_MAPPING,
+            "secret_path": secrets["identity"],
+        },
+        screening={"secret_path": secrets["screening"]},
+        upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
+        audit={
+            "directory": tmp_path / "audit",
+            "kek_path": tmp_path / "kek.key",
+            "signing_key_path": tmp_path / "signing.key",
+            "witness_path": tmp_path / "witness.txt",
+            "create_keys": True,
+        },
+    )
+    database = Database(settings.database_url)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    await database.aclose()
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield House(app, demo_idp)
