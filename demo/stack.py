@@ -36,8 +36,7 @@ class Stack:
         self._say = say
         self._with_model = with_model
         self._with_idp = with_idp
-        ports = (ORIGIN: Final = "demo.imprimatur.example/audit"
-GATEWAY_PORT, MODEL_PORT, IDP_PORT) if fixed_ports else (0, 0, 0)
+        ports = (GATEWAY_PORT, MODEL_PORT, IDP_PORT) if fixed_ports else (0, 0, 0)
         self.gateway_port, self.model_port, idp_port = (free_port(port) for port in ports)
         self.url = f"http://127.0.0.1:{self.gateway_port}"
         self.model_url = f"http://127.0.0.1:{self.model_port}"

@@ -158,7 +158,7 @@ class Recorder:
             "roles": sorted(actor.roles),
         }
         entry = Entry(
-            action=call.action,
+            action=call.action.value,
             subject=subject_of(actor),
             content=content,
             index=_index(actor, call.origin, ()),
@@ -184,10 +184,10 @@ class Recorder:
             "error": error,
         }
         entry = Entry(
-            action=record.call.action,
+            action=record.call.action.value,
             subject=subject_of(record.actor),
-            effect=effect,
-            reasons=tuple(reasons) or tuple(dict.fromkeys(r.code for r in decision.reasons)),
+            effect=str(effect),
+            reasons=tuple(map(str, reasons)) or tuple(dict.fromkeys(str(r.code) for r in decision.reasons)),
             bundle_revision=decision.revision,
             model=record.making.model,
             model_digest=record.making.model_digest,
@@ -263,7 +263,7 @@ def _json(value: Any) -> Any:
         return [_json(v) for v in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    return value
+    return str(value) if isinstance(value, str) else value  # an enum member becomes its plain word
 
 
 def _no_record() -> AuditUnavailable:

@@ -59,10 +59,10 @@ class Services:
         """An event of the log that is no image request; durable when it returns. Raises AuditUnavailable: the caller
         must then not do what it was about to do."""
         entry = Entry(
-            action=event,
+            action=event.value,
             subject=NOBODY if actor is None else subject_of(actor),
-            effect=effect,
-            reasons=tuple(reasons),
+            effect=str(effect),
+            reasons=tuple(map(str, reasons)),
             content={"ip": origin.ip, "user_agent": origin.user_agent, **(content or {})},
             index={"network": (origin.ip,)},
         )

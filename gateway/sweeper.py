@@ -42,10 +42,10 @@ class Sweeper:
         swept = 0
         for opened in await self._audit.open_tickets(older_than):
             entry = Entry(
-                action=opened.action,
+                action=opened.ticket.action,
                 subject=opened.subject,
-                effect=Conclusion.UNKNOWN,
-                reasons=(Code.CRASHED,),
+                effect=Conclusion.UNKNOWN.value,
+                reasons=(Code.CRASHED.value,),
                 content={"error": "the gateway stopped before the request ended"},
             )
             try:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-from audit import AuditLog, AuditSettings
+from audit import AuditLog, AuditSettings, Entry, Subject
 from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
@@ -19,6 +19,9 @@ from gateway.identity import Identity
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
+from gateway.policy.embedded import EmbeddedEngine
+from gateway.policy.engine import PolicyEngine
+from gateway.policy.reload import OnReload, Reload
 from gateway.recording import Recorder
 from gateway.screening.facade import Screening
 from gateway.services import Services
@@ -28,6 +31,7 @@ from gateway.sweeper import Sweeper
 from gateway.upstream import ImageServer
 from gateway.upstream.badge import Badge
 from gateway.upstream.catalogue import Catalogue
+from gateway.vocabulary import Effect, Event
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +55,9 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         stack.push_async_callback(audit.aclose)
         identity = Identity(settings.identity, settings.server.public_url, database, clock)
         stack.push_async_callback(identity.aclose)
-        policy = await Policy.open(
-            settings.policy, on_reload=lambda ok: metrics.policy_reloads.labels("loaded" if ok else "refused").inc()
-        )
+        policy = Policy(_policy_engine(settings, clock, _on_reload(audit, metrics)))
         stack.push_async_callback(policy.aclose)
+        await policy.start()
         screening = Screening(
             directory=settings.policy.directory,
             secret=settings.screening.secret_path.read_bytes().strip(),
@@ -100,6 +103,36 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             pipeline=pipeline,
             metrics=metrics,
         )
+
+
+def _policy_engine(settings: Settings, clock: Callable[[], datetime], on_reload: OnReload) -> PolicyEngine:
+    """Rego in process, or an OPA server: one setting decides."""
+    section = settings.policy
+    return EmbeddedEngine(
+        section.directory,
+        clock=clock,
+        decision_seconds=section.decision_timeout_seconds,
+        reload_seconds=section.reload_seconds,
+        on_reload=on_reload,
+    )
+
+
+def _on_reload(audit: AuditLog, metrics: Metrics) -> OnReload:
+    """Changed rules are an event of the log, also when they were refused. Raises what the log raises: rules whose
+    change can't be recorded do not come into force."""
+
+    async def tell(reload: Reload) -> None:
+        metrics.policy_reloads.labels("loaded" if reload.ok else "refused").inc()
+        entry = Entry(
+            action=(Event.POLICY_RELOAD if reload.ok else Event.POLICY_RELOAD_REFUSED).value,
+            subject=Subject(actor="system:policy", display="policy reload"),
+            effect=(Effect.ALLOW if reload.ok else Effect.DENY).value,
+            bundle_revision=reload.revision,
+            content={"problems": [str(problem) for problem in reload.problems]},
+        )
+        await audit.note(entry)
+
+    return tell
 
 
 def audit_settings(settings: Settings) -> AuditSettings:
