@@ -108,6 +108,54 @@ def references(node: Node) -> Iterator[Reference]:
             yield from references(value)
 
 
+def negated_operands(node: Node) -> Iterator[tuple[Node, Span]]:
+    """What stands inside each `not` below `node` as argument of a call or operand of an operator. A bare reference, and
+    the two sides of `==` and `!=`, are not operands in this sense: every engine reads those alike."""
+    if isinstance(node, list):
+        for member in node:
+            yield from negated_operands(member)
+    elif isinstance(node, dict):
+        for kind, value in node.items():
+            if kind == "NotExpr":
+                yield _operands(value["expr"]), span(value["span"])
+            yield from negated_operands(value)
+
+
+def can_be_undefined(node: Node, names: set[str]) -> bool:
+    """Whether `node` holds a path, a call, or one of `names`: anything that may have no value."""
+    if isinstance(node, list):
+        return any(can_be_undefined(member, names) for member in node)
+    if not isinstance(node, dict):
+        return False
+    for kind, value in node.items():
+        if kind in ("RefDot", "RefBrack", "Call") or (kind == "Var" and value["value"] in names):
+            return True
+        if can_be_undefined(value, names):
+            return True
+    return False
+
+
+def _operands(expression: Node) -> Node:
+    ((kind, value),) = expression.items()
+    if kind == "Call":
+        return value["params"]
+    if kind in ("RefDot", "RefBrack", "Var"):
+        return _nested(expression)
+    if kind == "BoolExpr" and value["op"] in ("Eq", "Ne"):
+        return [_nested(value["lhs"]), _nested(value["rhs"])]
+    return [member for name, member in value.items() if name != "span"]
+
+
+def _nested(side: Node) -> Node:
+    """What a side of a comparison holds below a plain path."""
+    ((kind, value),) = side.items()
+    if kind == "RefDot":
+        return _nested(value["refr"])
+    if kind == "RefBrack":
+        return [_nested(value["refr"]), _operands(value["index"])]
+    return [] if kind == "Var" else side
+
+
 def _rule(node: Node) -> Rule:
     ((kind, value),) = node.items()
     if kind == "Default":

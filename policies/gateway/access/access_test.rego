@@ -182,4 +182,6 @@ test_fresh_mfa_is_not_offered_when_it_would_not_help if {
 
 test_fresh_mfa_is_not_offered_when_nothing_is_refused if not step_up({}, set())
 
-test_fresh_mfa_is_not_offered_to_keys if not step_up(key, {{"code": "mfa.stale"}})
+test_fresh_mfa_is_not_offered_to_keys if not key_is_offered_step_up
+
+key_is_offered_step_up if step_up(key, {{"code": "mfa.stale"}})

@@ -268,13 +268,13 @@ test_deny_wins_over_review_and_mask if {
 		{"id": "f3"},
 	]
 	is_denied_for(found(differences), {"dlp.payment-card"})
-	not decide(found(differences)).obligations.mask
+	decide(found(differences)).obligations == {"retention_days": 30}
 }
 
 test_review_wins_over_mask if {
 	decision := decide(found([{"id": "f1", "type": "content.gore", "proposed": "review"}, {"id": "f2"}]))
 	decision.effect == "review"
-	not decision.obligations.mask
+	decision.obligations == {"retention_days": 30, "review": {"queue": "studio-lead"}}
 }
 
 test_an_allowed_finding_does_not_hide_a_denied_one if {

@@ -148,6 +148,13 @@ ranks[place] := rank(finding) if {
 }
 
 # METADATA
+# title: The finding at this place has a rank
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+ranked(place) if is_number(ranks[place])
+
+# METADATA
 # title: Refuse without a list of findings
 # custom:
 #   owner: security-team
@@ -171,7 +178,7 @@ deny contains data.gateway.lib.reason(
 	"high", "gateway.image.findings.ranks", "NIST SP 800-53 SI-10",
 ) if {
 	some place, _ in reported
-	not is_number(ranks[place])
+	not ranked(place)
 }
 
 # METADATA
