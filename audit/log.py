@@ -64,6 +64,7 @@ class AuditLog:
             signer=store.signer,
             witness=FileWitness(settings.witness_path, disk) if settings.witness_path else None,
             latest=store.latest,
+            is_witnessed=store.is_witnessed,
             clock=clock,
             interval_seconds=settings.checkpoint_interval_seconds,
         )
@@ -280,6 +281,7 @@ class AuditLog:
                 ring=self._ring,
                 disk=self._disk,
                 record=self._record_purge,
+                take_in=self._integrator.take_in,
                 release_day=self._release_day,
                 run=asyncio.to_thread,
             )

@@ -76,6 +76,7 @@ class Purge:
         ring: KeyRing,
         disk: Disk,
         record: Callable[[date, int], Awaitable[RecordRef]],
+        take_in: Callable[[int], None],
         release_day: Callable[[date], Awaitable[Sequence[Ticket]]],
         run: Callable[[Callable[[], int]], Awaitable[int]],
     ) -> None:
@@ -83,11 +84,13 @@ class Purge:
         self._ring = ring
         self._disk = disk
         self._record = record
+        self._take_in = take_in
         self._release_day = release_day
         self._run = run
 
     async def day(self, day: date, now: datetime) -> PurgeReceipt:
-        """Do what is left to do for a day. Raises ``OSError`` if its keys cannot be destroyed."""
+        """Do what is left to do for a day. Raises ``OSError`` or ``sqlite3.Error`` if its keys are not destroyed."""
+        await self._run(lambda: self._take_in_day(day))
         destroyed = await self._run(lambda: self._ring.destroy(day, now))
         await self._release_day(day)
         path = self._layout.day_path(day)
@@ -97,6 +100,12 @@ class Purge:
         if reference is None and PurgeStep.RECORDED not in self._ring.destroyed.steps(day):
             reference = await self._try_record(day, records, now)  # the disk was full; now it may not be
         return PurgeReceipt(day=day, keys_destroyed=destroyed, records=records, space_freed=freed, record=reference)
+
+    def _take_in_day(self, day: date) -> int:
+        """Records that are not in the tree yet are checked with the day's keys at the next start: not without them."""
+        newest = newest_seq(self._layout.day_path(day), day)
+        self._take_in(newest)
+        return newest
 
     async def _try_record(self, day: date, records: int, now: datetime) -> RecordRef | None:
         if PurgeStep.RECORDED in self._ring.destroyed.steps(day):
@@ -145,6 +154,17 @@ def count_records(path: Path, day: date) -> int:
     reader = DayReader(path, day)
     try:
         return reader.count()
+    finally:
+        reader.close()
+
+
+def newest_seq(path: Path, day: date) -> int:
+    """Newest record in a day file; -1 if there is none."""
+    if not path.exists():
+        return -1
+    reader = DayReader(path, day)
+    try:
+        return reader.newest_seq()
     finally:
         reader.close()
 

@@ -43,6 +43,7 @@ class Integrator:
         signer: NoteSigner | None,  # None for a snapshot, which is read but never signed
         witness: FileWitness | None,
         latest: tuple[Checkpoint, datetime] | None,
+        is_witnessed: bool,
         clock: Callable[[], datetime],
         interval_seconds: float,
     ) -> None:
@@ -59,8 +60,9 @@ class Integrator:
         self._pending_lock = threading.Lock()
         self._pending: list[tuple[bytes, Ticket | None, int | None]] = []  # leaf, opened ticket, concluded intent
         self._stop = threading.Event()
-        self._unpublished: str | None = None  # newest note that is not in the checkpoint file yet
-        self._unwitnessed: str | None = None
+        note = latest[0].note(signer.verifier_key) if signer is not None and latest is not None else None
+        self._unpublished = note  # newest note that is not in the checkpoint file yet
+        self._unwitnessed = None if is_witnessed else note
         self.failures = 0
         self.witness_failures = 0
         self._thread = threading.Thread(target=self._run, name="audit-integrator", daemon=True)
@@ -110,10 +112,11 @@ class Integrator:
             checkpoint = self._latest[0]
             return checkpoint, [self._tree.inclusion_path(seq, checkpoint.size) for seq in seqs]
 
-    def root(self, size: int) -> bytes:
-        """Root of the first ``size`` leaves of the stored tree."""
+    def take_in(self, seq: int) -> None:
+        """Return only when record ``seq`` is in the stored tree. Raises ``sqlite3.Error`` or ``OSError``."""
         with self._lock:
-            return self._tree.root(size)
+            if seq >= self._tree.size:
+                self._integrate()
 
     def thin_checkpoints(self, first_seq: int, end_seq: int) -> None:
         with self._lock:

@@ -37,6 +37,7 @@ class OpenedStore:
     ring: KeyRing
     tree: TreeFile
     latest: tuple[Checkpoint, datetime] | None
+    is_witnessed: bool  # does the witness hold the newest checkpoint? A crash may have come between
     tickets: OpenTickets
     new_rows: list[Row]  # durable, but not in the tree yet
     next_seq: int
@@ -133,6 +134,7 @@ def _check(
         _fits(latest[0], tiles, identity.verifier_key)
     elif size:
         raise StoreDamaged("the tree holds records but no checkpoint")
+    witnessed = None
     if signer is not None:
         witnessed = _witnessed(settings, identity.verifier_key)
         if witnessed is not None and (witnessed.size > size or not _root_matches(witnessed, tiles)):
@@ -156,6 +158,7 @@ def _check(
         ring=ring,
         tree=tree,
         latest=latest,
+        is_witnessed=latest is not None and witnessed == latest[0],
         tickets=_open_tickets(tree, rows),
         new_rows=rows,
         next_seq=size + len(rows),
