@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.access import require
+from gateway.api.access import credentials_of, origin_of, require
 from gateway.api.bodies import MAX_PROMPT_CHARS
 from gateway.services import services_of
 from gateway.vocabulary import Permission
@@ -19,6 +19,24 @@ class HintsBody(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     text: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
+
+
+@router.get("/v1/session")
+async def session(request: Request) -> dict[str, Any]:
+    """Who the caller is here, how fresh their second factor is, and the token that a page sends back with each unsafe
+    request (empty for keys and access tokens)."""
+    services = services_of(request)
+    credentials = credentials_of(request)
+    actor = await services.identity.authenticate(credentials, origin_of(request))
+    return {
+        "object": "session",
+        "actor": actor.id,
+        "name": actor.display_name,
+        "department": actor.department,
+        "roles": sorted(actor.roles),
+        "mfa_age_seconds": actor.mfa.age_seconds(services.clock()),
+        "csrf_token": services.identity.csrf_token(credentials),
+    }
 
 
 @router.get("/v1/credits")

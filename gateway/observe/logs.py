@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = (str, int, float, bool, list, type(None))
 _USUAL = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 """What every record has; anything else was given as `extra`."""
 
@@ -34,7 +34,7 @@ class JsonFormatter(logging.Formatter):
                 trace = trace.tb_next
             if trace is not None:
                 line["where"] = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
-        return json.dumps(line, ensure_ascii=True)  # ASCII: no bidi or ANSI trick reaches a terminal
+        return json.dumps(line, ensure_ascii=True, default=lambda _: "?")  # ASCII: no bidi or ANSI trick reaches a terminal
 
 
 def set_up(level: str = "INFO") -> None:
