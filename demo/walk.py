@@ -119,7 +119,7 @@ class Walk:
 
     async def card(self) -> str:
         before = await self._credits()
-        answer = await _generate(self.alice, CARD_PROMPT, key=self.key)
+        answer = await self._with_key(CARD_PROMPT)
         self.requests["card"] = answer.headers["x-request-id"]
         error = answer.json().get("error", {})
         _expect(answer.status_code == 400, f"expected 400, got {answer.status_code}")
@@ -133,7 +133,7 @@ class Walk:
         )
 
     async def mail(self) -> str:
-        answer = await _generate(self.alice, MAIL_PROMPT, key=self.key)
+        answer = await self._with_key(MAIL_PROMPT)
         self.requests["mail"] = answer.headers["x-request-id"]
         _expect(answer.is_success, f"{answer.status_code} {_told(answer)}")
         revised = answer.json()["data"][0].get("revised_prompt", "")
@@ -145,7 +145,7 @@ class Walk:
         async with httpx.AsyncClient(base_url=self.stack.url, timeout=30, trust_env=False) as client:
             await sign_in(client, self.stack.url, self.stack.people["dave"])
             csrf = (await client.get("/v1/session")).raise_for_status().json()["csrf_token"]
-            answer = await _generate(client, PROMPT, csrf=csrf, site=self.stack.url)
+            answer = await _generate(client, PROMPT, csrf=csrf)
         self.requests["no role"] = answer.headers["x-request-id"]
         _expect(answer.status_code == 403, f"expected 403, got {answer.status_code}")
         return _told(answer)
@@ -165,6 +165,7 @@ class Walk:
         return "\n".join(lines)
 
     async def proof(self) -> str:
+        _expect(bool(self.picture_id), "there is no picture to prove")
         async with self._bob() as bob:
             await sign_in(bob, self.stack.url, self.stack.people["bob"])
             deadline = time.monotonic() + 10
@@ -179,6 +180,7 @@ class Walk:
         return f"record {proof['seq']} is in the tree of {proof['tree_size']} records whose head the log signed"
 
     async def tamper(self) -> str:
+        _expect(bool(self.picture_id), "there is no record to tamper with")
         copy = self.stack.state / "copies" / "tampered"
         shutil.rmtree(copy, ignore_errors=True)
         made = _audit("snapshot", str(self.stack.audit_directory), str(copy))
@@ -193,6 +195,7 @@ class Walk:
         return "one byte of one sealed prompt, by plain SQL; then python -m audit verify: exit 1\n" + said[0]
 
     async def after_thirty_days(self) -> str:
+        _expect(bool(self.picture_id), "there is no record to wait for")
         # The log has one writer at a time, so the gateway rests for the second that copying takes.
         copy = self.stack.state / "copies" / "later"
         shutil.rmtree(copy, ignore_errors=True)
@@ -214,6 +217,12 @@ class Walk:
         refusal = after.stderr.strip().splitlines()[-1]
         return f"today: readable (and the reading is recorded)\n{later[:10]}: {refusal}\nverify: every proof holds"
 
+    async def _with_key(self, prompt: str) -> httpx.Response:
+        """As a program would: one credential, the key."""
+        headers = {"authorization": f"Bearer {self.key}"}
+        async with httpx.AsyncClient(base_url=self.stack.url, timeout=60, trust_env=False, headers=headers) as client:
+            return await client.post("/v1/images/generations", json={"prompt": prompt})
+
     def _bob(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.stack.url, timeout=30, trust_env=False)
 
@@ -232,10 +241,8 @@ class Walk:
         return self.stack.state / "witness" / "checkpoints.txt"
 
 
-async def _generate(
-    client: httpx.AsyncClient, prompt: str, *, key: str = "", csrf: str = "", site: str = ""
-) -> httpx.Response:
-    headers = {"authorization": f"Bearer {key}"} if key else {"x-csrf-token": csrf, "origin": site}
+async def _generate(client: httpx.AsyncClient, prompt: str, *, csrf: str = "") -> httpx.Response:
+    headers = {"x-csrf-token": csrf, "origin": str(client.base_url).rstrip("/")}
     return await client.post("/v1/images/generations", json={"prompt": prompt}, headers=headers)
 
 
