@@ -89,7 +89,7 @@ def load_pipeline(
     silence_libraries()
     try:
         pipe = AutoPipelineForText2Image.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, torch_dtype=_DTYPES[dtype]
+            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, dtype=_DTYPES[dtype]
         )
     except (OSError, ValueError, ImportError) as error:
         raise ModelRefused(

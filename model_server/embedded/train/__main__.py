@@ -1,8 +1,9 @@
-"""`python -m model_server.embedded.train`: fetch, compose, train, and (with `--export`) write the package data."""
+"""`python -m model_server.embedded.train`: fetch, compose, train; `--publish` measures and packs."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from model_server.embedded.text import Tokenizer
 from model_server.embedded.train.compose import Batch, Composer
 from model_server.embedded.train.data import load_sprites
 from model_server.embedded.train.loop import Plan, Progress, Training, is_learning
+from model_server.embedded.train.publish import Publication, publish
 from model_server.embedded.train.table import load_table
 
 _TABLE_WIDTH = 128
@@ -30,6 +32,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="two minutes, afresh; fails if the loss does not fall")
+    parser.add_argument("--publish", action="store_true", help="do not train: measure the run and write the package")
+    parser.add_argument("--hardware", default="two CPU cores, no GPU", help="what the card says it was trained on")
     return parser.parse_args(argv)
 
 
@@ -51,6 +55,11 @@ def main(argv: list[str] | None = None) -> int:
 
     sprites = load_sprites(work)
     table = load_table(work, _TABLE_WIDTH)
+    plan = Plan(minutes, decay, batch=args.batch, seed=args.seed, report_steps=10 if args.smoke else 50)
+    if args.publish:
+        measured = publish(out, work, sprites, table, plan, args.hardware, Publication())
+        print(json.dumps(measured.as_json(), indent=1))
+        return 0
     training = Training(NetShape(vocabulary=len(table.pieces)), table.vectors, out, args.seed)
     if not args.smoke and training.resume():
         print(f"resumed at step {training.step}, {training.seconds / 60:.1f} min", flush=True)
@@ -65,7 +74,6 @@ def main(argv: list[str] | None = None) -> int:
             flush=True,
         )
 
-    plan = Plan(minutes, decay, batch=args.batch, seed=args.seed, report_steps=10 if args.smoke else 50)
     training.run(_batches(composer, args.batch), plan, report)
     if args.smoke and not is_learning(losses):
         print("the loss did not fall", file=sys.stderr)

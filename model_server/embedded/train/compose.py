@@ -20,7 +20,9 @@ from model_server.embedded.train.data import STYLES, Sprites
 _SINGLE_SIZES = (52, 55, 58)
 _PAIR_SIZES = (29, 31)
 _SHIFT = 2
-_FLIP, _PAIR, _WHITE, _MASKED = 0.25, 0.04, 0.3, 0.12
+_FLIP, _PAIR, _WHITE = 0.25, 0.04, 0.3
+MASKED_SHARE = 0.12
+"""Share of the scenes that are shown as edits: with pixels known and a mask of what to paint."""
 _COLOUR_NOISE = 5.0
 """Standard deviation, in 8-bit levels, of a background around its named colour."""
 
@@ -48,16 +50,24 @@ class Batch:
 
 
 class Composer:
-    """Draws scenes at random. `concepts` are rows of the sprite array; default all, by their weights."""
+    """Draws scenes at random. `rows` are concepts to draw (default all, by weight); `pairs` allows two in one."""
 
     def __init__(
-        self, sprites: Sprites, tokenizer: Tokenizer, seed: int, *, size: int = 64, rows: Sequence[int] | None = None
+        self,
+        sprites: Sprites,
+        tokenizer: Tokenizer,
+        seed: int,
+        *,
+        size: int = 64,
+        rows: Sequence[int] | None = None,
+        pairs: bool = True,
     ) -> None:
         self._rng = random.Random(seed)
         self._noise = np.random.default_rng(seed)
         self._tokenizer = tokenizer
         self._tags = sprites.tags
         self._size = size
+        self._pairs = pairs
         self._rows = list(range(len(CONCEPTS))) if rows is None else list(rows)
         self._weights = [CONCEPTS[row].weight for row in self._rows]
         self._scaled = {
@@ -83,7 +93,7 @@ class Composer:
         canvas = np.empty((self._size, self._size, 3), np.float32)
         canvas[:] = np.clip(colour, 0, 255) / 255
         name = name_of(CONCEPTS[row], self._tags[row], rng)
-        if rng.random() < _PAIR:
+        if rng.random() < _PAIR and self._pairs:
             other = rng.choices(self._rows, self._weights)[0]
             self._paste(canvas, row, style, rng.choice(_PAIR_SIZES), centre=0.25)
             self._paste(canvas, other, style, rng.choice(_PAIR_SIZES), centre=0.75)
@@ -112,7 +122,7 @@ class Composer:
     def _mask(self) -> npt.NDArray[np.float32]:
         """All ones (paint everything), or for a share of the scenes the shape of an edit: a half, a box, a brush."""
         rng, size = self._rng, self._size
-        if rng.random() >= _MASKED:
+        if rng.random() >= MASKED_SHARE:
             return np.ones((size, size), np.float32)
         mask = np.zeros((size, size), np.float32)
         kind = rng.choice(("half", "box", "brush"))

@@ -14,6 +14,12 @@ from model_server.pipelines.embedded import EmbeddedStepModel
 from tests.unit.model_server.support import PIECES, PacedModel, Running, serving
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """These nets are so small that a second thread only waits."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model package as training writes it: 16 pixels, random weights that depend on every input."""
