@@ -55,9 +55,12 @@ class PhraseIndex:
     def find(self, words: Words) -> list[tuple[int, int]]:
         """(first token, last token) of the longest phrase at each token where one begins, in order of place."""
         longest: dict[int, int] = {}
-        for form in self._by_first.keys() & words.places.keys():
-            for first in words.places[form]:
-                for places in self._by_first[form]:
+        said = words.places.keys()
+        for form in self._by_first.keys() & said:
+            # A phrase of which some word stands nowhere is left out before its first word's places are walked.
+            phrases = [p for p in self._by_first[form] if not any(said.isdisjoint(place) for place in p[1:])]
+            for first in words.places[form] if phrases else ():
+                for places in phrases:
                     last = _follow(words.tokens, first, places)
                     if last > longest.get(first, -1):
                         longest[first] = last

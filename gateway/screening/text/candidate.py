@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Surroundings(NamedTuple):
+    """What the words around a candidate say."""
+
+    cued: bool = False
+    """A word of the rule's `context.cues` is near, and no word of `context.against` is nearer."""
+    countered: bool = False
+    """A word of `context.against` is near, and no cue is nearer."""
+
+
+def _nothing_around() -> Surroundings:
+    return Surroundings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +27,8 @@ class Candidate:
     text: str = field(repr=False)
     start: int
     end: int
-    cued: bool = False
-    """A word of the rule's `context.cues` is near, and no word of `context.against` is nearer."""
-    countered: bool = False
-    """A word of `context.against` is near, and no cue is nearer."""
+    look: Callable[[], Surroundings] = field(repr=False, default=_nothing_around)
+    """Looks around. Costs more than most checks: for last."""
 
     @property
     def value(self) -> str:
@@ -41,4 +53,4 @@ class Accepted:
 
 
 Validator = Callable[[Candidate], Sequence[Accepted]]
-"""The values found in a candidate: none refuses it. Never raises for any text; linear in the candidate's length."""
+"""The values found in a candidate: none refuses it. Never raises for any normalised text; linear in the candidate's length."""

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+from gateway.screening.text.candidate import Surroundings
 from gateway.screening.text.normalise import fold
 from gateway.screening.text.patterns import compile_pattern
 
+BEHIND_CHARS: Final = 8
+"""A cue behind a value counts as so much further away than one before it."""
+
 
 class Cues:
-    """Cue words of one rule; `window` characters are looked at before a candidate, half of that after it."""
+    """Cue words of one rule.
+
+    A cue is looked for in `window` characters before a candidate and half of that after it. A word against it counts
+    only before it and with no other number between ("order no. 123", not "order 7 of 123"; not "123, seed 42").
+    """
 
     def __init__(self, cues: Sequence[str], against: Sequence[str], window: int) -> None:
         self._for = _alternatives(cues)
         self._against = _alternatives(against)
         self._window = window
 
-    def judge(self, text: str, start: int, end: int) -> tuple[bool, bool]:
-        """Whether the candidate at `text[start:end]` is (cued, countered); the nearest word wins."""
-        if self._for is None and self._against is None:
-            return False, False
+    def judge(self, text: str, start: int, end: int) -> Surroundings:
+        """What the words around `text[start:end]` say; the nearer word wins."""
         before = fold(text[max(0, start - self._window) : start])
-        after = fold(text[end : end + self._window // 2])
-        near_for = _nearest(self._for, before, after)
-        near_against = _nearest(self._against, before, after)
+        near_for = self._distance(self._for, before)
+        behind = self._for.search(fold(text[end : end + self._window // 2])) if self._for and near_for is None else None
+        if behind is not None:
+            near_for = behind.start(1) + BEHIND_CHARS
+        near_against = self._distance(self._against, before)
+        if near_against is not None and any(c.isdigit() for c in before[len(before) - near_against :]):
+            near_against = None
         if near_for is None:
-            return False, near_against is not None
+            return Surroundings(countered=near_against is not None)
         if near_against is None or near_for <= near_against:
-            return True, False
-        return False, True
+            return Surroundings(cued=True)
+        return Surroundings(countered=True)
+
+    @staticmethod
+    def _distance(pattern: Any | None, before: str) -> int | None:
+        """Characters between the candidate and the last word before it."""
+        last = None
+        if pattern is not None:
+            for match in pattern.finditer(before):
+                last = len(before) - match.end(1)
+        return last
 
 
 def _alternatives(words: Sequence[str]) -> Any | None:
@@ -43,17 +62,3 @@ def _escape(word: str) -> str:
     """`word` literally; a blank stands for any short gap."""
     literal = "".join(c if c.isalnum() or c == " " else "\\" + c for c in word)
     return literal.replace(" ", r"[\s_.:-]{1,3}")
-
-
-def _nearest(pattern: Any | None, before: str, after: str) -> int | None:
-    """Characters between the candidate and the nearest word, or None. A word behind counts as further away."""
-    if pattern is None:
-        return None
-    best: int | None = None
-    for match in pattern.finditer(before):
-        best = len(before) - match.end(1)
-    match = pattern.search(after)
-    if match is not None:
-        behind = match.start(1) + 8
-        best = behind if best is None else min(best, behind)
-    return best

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.screening.text.candidate import Accepted, Candidate, Validator
+from gateway.screening.text.candidate import Accepted, Candidate, Surroundings, Validator
 from gateway.screening.text.cues import Cues
 from gateway.screening.text.normalise import Normalised, normalise
 from gateway.screening.text.patterns import PatternSet
@@ -135,15 +135,17 @@ def _keep(hits: list[Hit], hit: Hit) -> None:
 
 
 def _validate(detector: Detector, text: str, start: int, end: int) -> Sequence[Accepted]:
-    cued, countered = (False, False) if detector.cues is None else detector.cues.judge(text, start, end)
-    if detector.cue_required and not cued:
+    cues = detector.cues
+
+    def look() -> Surroundings:
+        return Surroundings() if cues is None else cues.judge(text, start, end)
+
+    if detector.cue_required and not look().cued:
         return ()
     found: Sequence[Accepted] = (Accepted(start, end, text[start:end]),)
     for validator in detector.validators:
         found = [
-            accepted
-            for earlier in found
-            for accepted in validator(Candidate(text, earlier.start, earlier.end, cued, countered))
+            accepted for earlier in found for accepted in validator(Candidate(text, earlier.start, earlier.end, look))
         ]
     return found
 

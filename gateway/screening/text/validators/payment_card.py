@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from gateway.screening.text.candidate import Accepted, Candidate
+from gateway.screening.text.candidate import Accepted, Candidate, Surroundings
 
 _RANGES: Final[tuple[tuple[int, int, frozenset[int]], ...]] = (
     # first prefix, last prefix (same number of digits), lengths
@@ -36,79 +36,93 @@ _RANGES: Final[tuple[tuple[int, int, frozenset[int]], ...]] = (
     (639, 639, frozenset(range(12, 20))),
     (67, 67, frozenset(range(12, 20))),
 )
-_BY_FIRST: Final[dict[str, tuple[tuple[str, str, frozenset[int]], ...]]] = {
-    digit: tuple((str(lo), str(hi), lengths) for lo, hi, lengths in _RANGES if str(lo)[0] <= digit <= str(hi)[0])
+_BY_FIRST: Final[dict[str, tuple[tuple[str, str, tuple[int, ...]], ...]]] = {
+    digit: tuple(
+        (str(lo), str(hi), tuple(sorted(lengths, reverse=True)))
+        for lo, hi, lengths in _RANGES
+        if str(lo)[0] <= digit <= str(hi)[0]
+    )
     for digit in "0123456789"
 }
-MIN_DIGITS: Final = 12
-MAX_DIGITS: Final = 19
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _SCHEME_GROUPS: Final = frozenset({(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (6, 13), (4, 4, 4, 4, 3)})
 
 
-def _issuer_lengths(digits: str, start: int) -> frozenset[int]:
+def _issuer_lengths(digits: str, start: int) -> tuple[int, ...]:
     for low, high, lengths in _BY_FIRST[digits[start]]:
         if low <= digits[start : start + len(low)] <= high:
             return lengths
-    return frozenset()
+    return ()
 
 
 class _Run:
     """Digits of a candidate with their places, the groups they stand in, and Luhn sums that answer in O(1)."""
 
     def __init__(self, candidate: Candidate) -> None:
-        self.places = [candidate.start + i for i, c in enumerate(candidate.value) if c in "0123456789"]
-        self.digits = "".join(candidate.text[p] for p in self.places)
-        self.bounds = [0] + [i for i in range(1, len(self.places)) if self.places[i] != self.places[i - 1] + 1]
-        self.bounds.append(len(self.places))
+        text = candidate.text
+        self.places = [i for i in range(candidate.start, candidate.end) if text[i] in "0123456789"]
+        self.digits = "".join([text[place] for place in self.places])
+        self.breaks = {0: 0}
+        """Where groups begin (and the last one ends), as digit index -> number of the group."""
+        self.signs = [""]
+        """What stands before each group."""
+        for i in range(1, len(self.places)):
+            if self.places[i] != self.places[i - 1] + 1:
+                self.breaks[i] = len(self.signs)
+                self.signs.append(text[self.places[i - 1] + 1 : self.places[i]])
+        self.bounds = [*self.breaks, len(self.places)]
+        self.breaks[len(self.places)] = len(self.signs)
+        self.signs.append("")
         values = [ord(c) - 48 for c in self.digits]
-        even = [_DOUBLED[v] if i % 2 == 0 else v for i, v in enumerate(values)]
-        odd = [v if i % 2 == 0 else _DOUBLED[v] for i, v in enumerate(values)]
-        self._sums = ([0, *accumulate(even)], [0, *accumulate(odd)])
+        self._sums = (
+            [0, *accumulate(_DOUBLED[v] if i % 2 == 0 else v for i, v in enumerate(values))],
+            [0, *accumulate(v if i % 2 == 0 else _DOUBLED[v] for i, v in enumerate(values))],
+        )
 
     def is_luhn(self, start: int, end: int) -> bool:
         """ISO/IEC 7812-1 annex B over `digits[start:end]`: every second digit from the right doubled."""
         sums = self._sums[end % 2]  # the digit before the last is at end - 2, of the same parity as end
         return (sums[end] - sums[start]) % 10 == 0
 
-    def windows(self) -> Iterator[tuple[int, int]]:
-        """(first group, one past the last group) of every stretch of 12 to 19 digits: values end where groups end."""
-        groups = len(self.bounds) - 1
-        for first in range(groups):
-            for last in range(first + 1, groups + 1):
-                count = self.bounds[last] - self.bounds[first]
-                if count > MAX_DIGITS:
-                    break
-                if count >= MIN_DIGITS:
-                    yield first, last
+    def numbers(self) -> Iterator[tuple[int, int]]:
+        """(first digit, one past the last) of each stretch that an issuer could have given: whole groups only."""
+        for start in self.bounds[:-1]:
+            for length in _issuer_lengths(self.digits, start):
+                if start + length in self.breaks and self.is_luhn(start, start + length):
+                    yield start, start + length
 
-
-def _is_grouped_like_a_card(run: _Run, first: int, last: int, *, cued: bool) -> bool:
-    sizes = tuple(run.bounds[i + 1] - run.bounds[i] for i in range(first, last))
-    if len(sizes) == 1 or sizes in _SCHEME_GROUPS:
-        return True
-    if first > 0 or last < len(run.bounds) - 1:
-        # A part of a longer row in another grouping: any long row of numbers (frames, RGB values) holds a
-        # Luhn-valid stretch somewhere.
-        return False
-    size = sizes[0]
-    return cued or (all(s == size for s in sizes[:-1]) and 1 <= sizes[-1] <= size)
+    def is_grouped_like_a_card(self, start: int, end: int, *, cued: bool) -> bool:
+        """Whether people write a card number in these groups, and would set it off from its neighbours so."""
+        first, last = self.breaks[start], self.breaks[end]
+        sizes = tuple(self.bounds[i + 1] - self.bounds[i] for i in range(first, last))
+        if len(sizes) == 1 or sizes in _SCHEME_GROUPS:
+            return True
+        is_even = all(size == sizes[0] for size in sizes[:-1]) and sizes[-1] <= sizes[0]
+        signs = set(self.signs[first + 1 : last])
+        if first == 0 and last == len(self.signs) - 1:
+            return cued or is_even
+        # A part of a longer row: any long row of numbers (frames, RGB values) holds a Luhn-valid stretch somewhere,
+        # so the part must be written alike in itself and unlike its neighbours.
+        return is_even and len(signs) == 1 and signs.isdisjoint((self.signs[first], self.signs[last]))
 
 
 def payment_card(candidate: Candidate) -> Sequence[Accepted]:
     """The card numbers in a row of digits; a number before or after the card doesn't hide it."""
-    if candidate.countered or candidate.before(1) == "+":
+    if candidate.before(1) == "+":
         return ()
     run = _Run(candidate)
     found: list[Accepted] = []
     done = 0
-    for first, last in run.windows():
-        start, end = run.bounds[first], run.bounds[last]
-        if start < done or not run.is_luhn(start, end) or (end - start) not in _issuer_lengths(run.digits, start):
-            continue
+    around: Surroundings | None = None
+    for start, end in run.numbers():
         digits = run.digits[start:end]
-        if len(set(digits)) < 2 or not _is_grouped_like_a_card(run, first, last, cued=candidate.cued):
+        is_plain = run.breaks[end] - run.breaks[start] == 1
+        if start < done or len(set(digits)) < 2:
             continue
-        found.append(Accepted(run.places[start], run.places[end - 1] + 1, digits))
-        done = end
+        around = around or candidate.look()
+        if around.countered and is_plain:
+            continue  # seeds and barcodes are written without gaps; "seed 4111 1111 1111 1111" is a card
+        if run.is_grouped_like_a_card(start, end, cued=around.cued):
+            found.append(Accepted(run.places[start], run.places[end - 1] + 1, digits))
+            done = end
     return found

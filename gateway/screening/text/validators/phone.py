@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import phonenumbers
@@ -24,6 +24,9 @@ _ZERO_REGIONS: Final = ("GB", "DE", "FR", "IT", "NL", "AU")
 
 _EXTENSION: Final = re.compile(r"(?i)\s?(?:x|ext\.?|extension|#|durchwahl|poste)\s?\d{1,6}$")
 _NANP: Final = re.compile(r"(?:1[ .-]?)?(?:\(\d{3}\)[ .-]?|\d{3}([ .-]))\d{3}(?(1)\1|[ .-])\d{4}")
+_NANP_WITHIN: Final = re.compile(r"(?<!\d)" + _NANP.pattern + r"(?!\d)")
+_BETWEEN: Final = re.compile(r" ?/ ?| +(?=[+(])")
+"""Between two telephones in a row."""
 _TRUNK_ZERO: Final = re.compile(r"\(?0\d{1,4}\)?(?:[ /.-]{1,3}\d{2,8}){1,4}")
 _DATE: Final = re.compile(
     r"(?:19|20)\d\d([-/. ])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?:[ T]\d{2}.*)?"
@@ -47,28 +50,57 @@ def _is_counting(value: str) -> bool:
     return len(numbers) > 3 and len({b - a for a, b in itertools.pairwise(numbers)}) == 1
 
 
+def _pieces(value: str) -> Iterator[tuple[int, int]]:
+    """The whole row of digits; where that is too long for one telephone, the several that it may be."""
+    if sum(c.isdigit() for c in value) <= MAX_DIGITS + 3:
+        yield 0, len(value)
+        return
+    position = 0
+    for match in _BETWEEN.finditer(value):
+        yield position, match.start()
+        position = match.end()
+    if position:
+        yield position, len(value)
+    else:
+        yield from (match.span() for match in _NANP_WITHIN.finditer(value))
+
+
 def phone(candidate: Candidate) -> Sequence[Accepted]:
     """A number that is valid somewhere and written like one, or one that a cue calls a telephone."""
     value = candidate.value
+    found: list[Accepted] = []
+    for start, end in _pieces(value):
+        found += _telephone(value[start:end], candidate.start + start, candidate)
+    return found
+
+
+def _telephone(value: str, start: int, candidate: Candidate) -> Sequence[Accepted]:
     extension = _EXTENSION.search(value)
     core = value[: extension.start()] if extension else value
     digits = "".join(c for c in core if c.isdigit())
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS + 3 or len(set(digits)) < 2:
         return ()
-    if candidate.countered or _DATE.fullmatch(core.strip()) or _is_counting(core):
+    if _DATE.fullmatch(core.strip()) or _is_counting(core):
         return ()
-    accepted = (Accepted(candidate.start, candidate.end, digits, 1.0 if candidate.cued else 0.8),)
+    end = start + len(value)
+    if core.startswith("(") and ")" not in core:  # "(+49 30 901820)": the bracket is the sentence's
+        core, start = core[1:], start + 1
+    around = candidate.look()
+    if around.countered or not _is_telephone(core, digits, cued=around.cued):
+        return ()
+    return (Accepted(start, end, digits, 1.0 if around.cued else 0.8),)
+
+
+def _is_telephone(core: str, digits: str, *, cued: bool) -> bool:
     if core.startswith("+") or (core.startswith("00") and len(digits) >= 11):
-        prefixed = "+" + digits.removeprefix("00") if core.startswith("00") else core
-        if _is_valid(prefixed, None, strictly=not candidate.cued and not core.startswith("+")):
-            return accepted
-        return accepted if candidate.cued else ()
+        prefixed = core if core.startswith("+") else "+" + digits.removeprefix("00")
+        return cued or _is_valid(prefixed, None, strictly=not core.startswith("+"))
     if _NANP.fullmatch(core):
-        return accepted  # 3-3-4 is written for telephones and little else, whether or not the area exists
-    if candidate.cued:
+        return True  # 3-3-4 is written for telephones and little else, whether or not the area exists
+    if cued:
         if any(_is_valid(core, region, strictly=True) for region in _CUED_REGIONS):
-            return accepted
-        return accepted if len(digits) <= MAX_DIGITS and _is_valid(core, "US", strictly=False) else ()
+            return True
+        return len(digits) <= MAX_DIGITS and _is_valid(core, "US", strictly=False)
     if _TRUNK_ZERO.fullmatch(core) and 10 <= len(digits) <= 12:
-        return accepted if any(_is_valid(core, region, strictly=True) for region in _ZERO_REGIONS) else ()
-    return ()
+        return any(_is_valid(core, region, strictly=True) for region in _ZERO_REGIONS)
+    return False

@@ -22,10 +22,9 @@ def us_ssn(candidate: Candidate) -> Sequence[Accepted]:
     digits = area + group + serial
     if area in ("000", "666") or area[0] == "9" or group == "00" or serial == "0000":
         return ()
-    if first != second or (not candidate.cued and (first not in ("-", " ") or digits in _NEVER)):
+    around = candidate.look()
+    if around.countered or first != second or (not around.cued and (first not in ("-", " ") or digits in _NEVER)):
         return ()
-    if candidate.countered:
-        return ()
-    if first == " " and not candidate.cued and re.search(r"\d[ ]?$|^[ ]?\d", candidate.before(2) + "|"):
+    if first == " " and not around.cued and re.search(r"\d[ ]?$|^[ ]?\d", candidate.before(2) + "|"):
         return ()  # a stretch of a longer row of numbers
-    return (Accepted(candidate.start, candidate.end, digits, 1.0 if candidate.cued else 0.8),)
+    return (Accepted(candidate.start, candidate.end, digits, 1.0 if around.cued else 0.8),)

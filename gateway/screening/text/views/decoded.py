@@ -14,15 +14,16 @@ from gateway.screening.text.normalise import normalise
 from gateway.screening.text.patterns import compile_pattern
 from gateway.screening.text.views.rewrite import Edit, View, rewrite
 
-_ENCODED: Final = compile_pattern(  # one group a kind, in the order of `_DECODERS`
-    r"(&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,12});)"
-    r"|(%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*)"
-    r"|((?:\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))+)"
-    r"|(\b(?:0x)?[0-9a-fA-F]{2}(?:[ :,-]{0,2}(?:0x)?[0-9a-fA-F]{2}){8,}\b)"
-    r"|([A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2})"
+_ENCODED: Final = compile_pattern(
+    r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,12});"
+    r"|%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*"
+    r"|(?:\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))+"
+    r"|\b(?:0x)?[0-9a-fA-F]{2}(?:(?:[ :-]?(?:0x)?|, ?0x)[0-9a-fA-F]{2}){8,}\b"
+    r"|[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}"
 )
+_HEX: Final = re.compile(r"(?:[0-9a-fA-F :,-]|0x)+")
 _ESCAPED_CHARACTER: Final = re.compile(r"\\[xu]([0-9a-fA-F]+)")
-_ENCODED_SIGN: Final = re.compile(r"[A-Za-z0-9+/_-]{16}|[&%\\]|[0-9a-fA-F]{2}[ :,][0-9a-fA-F]{2}[ :,][0-9a-fA-F]{2}")
+_ENCODED_SIGN: Final = re.compile(r"[A-Za-z0-9+/_-]{16}|[&%\\]|[0-9a-fA-F]{2}(?:[ :-]|, ?0x)[0-9a-fA-F]{2}")
 
 
 def _readable(data: bytes) -> str | None:
@@ -57,13 +58,19 @@ def _from_escapes(value: str) -> str | None:
     return "".join(chr(int(code, 16)) for code in _ESCAPED_CHARACTER.findall(value))
 
 
-_DECODERS: Final[dict[str, Callable[[str], str | None]]] = {
-    "html": html.unescape,
-    "url": unquote,
-    "escape": _from_escapes,
-    "hex": _from_hex,
-    "base64": _from_base64,
+_BY_FIRST_SIGN: Final[dict[str, Callable[[str], str | None]]] = {
+    "&": html.unescape,
+    "%": unquote,
+    "\\": _from_escapes,
 }
+
+
+def _decode(value: str) -> str | None:
+    decoder = _BY_FIRST_SIGN.get(value[0])
+    if decoder is not None:
+        return decoder(value)
+    # Every hexadecimal string is also spelled in base64's letters.
+    return (_from_hex(value) if _HEX.fullmatch(value) else None) or _from_base64(value)
 
 
 def decoded(text: str) -> View | None:
@@ -72,13 +79,9 @@ def decoded(text: str) -> View | None:
         return None
     edits: list[Edit] = []
     for match in _ENCODED.finditer(text):
-        for group, (kind, decode) in enumerate(_DECODERS.items(), start=1):
-            start, end = match.span(group)
-            if start < 0:
-                continue
-            plain = decode(text[start:end])
-            if plain is None and kind == "hex":
-                plain = _from_base64(text[start:end])  # every hexadecimal string is also spelled in base64's letters
-            if plain is not None and plain != text[start:end]:
-                edits.append((start, end, normalise(plain).text))
+        start, end = match.span()
+        value = text[start:end]
+        plain = _decode(value)
+        if plain is not None and plain != value:
+            edits.append((start, end, normalise(plain).text))
     return rewrite("decoded", text, edits) if edits else None

@@ -34,44 +34,52 @@ _SPELLED: Final = compile_pattern(
 _SPELLED_SIGN: Final = compile_pattern(
     rf"(?i)(?:{_WORD})[\s,.;:/_-]{{1,3}}(?:\d{{1,4}}[\s,.;:/_-]{{1,3}})?(?:{_WORD})\b"
 )
+MIN_WORDS: Final = 2
 _TOKEN: Final = re.compile(r"[^\W\d_]+|\d+")
 
 
 def _spelled_digits(text: str) -> Iterator[Edit]:
     for match in _SPELLED.finditer(text):
         start, end = match.span(1)
-        digits, times, pending, words = "", 1, "", 0
-        for token in _TOKEN.findall(text[start:end]):
-            word = token.lower()
-            words += not token.isdigit()
+        run = text[start:end]
+        tokens = list(_TOKEN.finditer(run))
+        if sum(not token.group().isdigit() for token in tokens) < MIN_WORDS:
+            continue
+        digits, times, position = "", 1, 0
+        for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+            # Blanks and hyphens between words go; other signs stay, so that "…one, 85 mm" ends where it ends.
+            digits += run[position : token.start()].strip(" \t\r\n-_")
+            position = token.end()
+            word = token.group().lower()
             if word in _TIMES:
                 times = _TIMES[word]
                 continue
-            if pending:  # "forty one" is 41, "forty forty" is 40 40
-                if word not in _DIGIT_WORDS or _DIGIT_WORDS[word] == "0":
-                    digits += "0"
-                pending = ""
-            value = token if token.isdigit() else _DIGIT_WORDS.get(word, _TENS.get(word, ""))
+            value = _DIGIT_WORDS.get(word) or _TENS.get(word) or word
+            if word in _ROUND_TENS and not (following and _DIGIT_WORDS.get(following.group().lower(), "0") != "0"):
+                value += "0"  # "forty" alone is 40, "forty one" is 41
             digits += value * times
             times = 1
-            pending = word if word in _ROUND_TENS else ""
-        digits += "0" if pending else ""
-        if words >= 2:
-            yield start, end, digits
+        yield start, end, digits
 
 
-_TWIN_DIGITS: Final = str.maketrans("OoQIil|!SsBZz", "0001111155822")
-_TWIN: Final = "[0-9OoQIil|!SsBZz]"
+MIN_TRUE_DIGITS: Final = 3
+_TWIN_LETTERS: Final = "OoQIil|!SsBZz"
+_TWIN_DIGITS: Final = str.maketrans(_TWIN_LETTERS, "0001111155822")
+_TWIN: Final = f"[0-9{_TWIN_LETTERS}]"
+_EDGE_WORD_BEFORE: Final = re.compile(r"(?:[oilsz!]+[ .-])*")
+_EDGE_WORD_AFTER: Final = re.compile(r"(?:[ .-][oilsz!]+)*$")
 _TWIN_RUN: Final = compile_pattern(rf"(?:^|[^\pL\pN])({_TWIN}(?:[ .-]?{_TWIN}){{8,}})(?:$|[^\pL\pN])")
 
 
 def _twin_digits(text: str) -> Iterator[Edit]:
     for match in _TWIN_RUN.finditer(text):
         start, end = match.span(1)
+        # "my SSN is 123…": a small word at the edge belongs to the sentence.
+        start += len(_EDGE_WORD_BEFORE.match(text[start:end]).group())  # type: ignore[union-attr]  # matches empty
+        end -= len(_EDGE_WORD_AFTER.search(text[start:end]).group())  # type: ignore[union-attr]  # matches empty
         value = text[start:end]
-        letters = sum(c in "OoQIil|!SsBZz" for c in value)
-        digits = sum(c.isdigit() for c in value)
-        if 0 < letters <= digits:
+        letters = sum(c in _TWIN_LETTERS for c in value)
+        if letters and sum(c.isdigit() for c in value) >= MIN_TRUE_DIGITS:
             yield start, end, value.translate(_TWIN_DIGITS)
 
 
