@@ -251,7 +251,7 @@ def _index(actor: Actor, origin: Origin, findings: Sequence[Finding]) -> dict[st
         "department": (actor.department,) if actor.department else (),
         "network": (origin.ip,),
         "credential": (actor.credential_id,),
-        "finding": tuple(dict.fromkeys(f.type for f in findings)),
+        "finding": tuple(dict.fromkeys(str(f.type) for f in findings)),
     }
 
 

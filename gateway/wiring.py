@@ -21,6 +21,7 @@ from gateway.pipeline import Pipeline
 from gateway.policy import Policy
 from gateway.policy.embedded import EmbeddedEngine
 from gateway.policy.engine import PolicyEngine
+from gateway.policy.opa import OpaEngine
 from gateway.policy.reload import OnReload, Reload
 from gateway.recording import Recorder
 from gateway.screening.facade import Screening
@@ -108,6 +109,17 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
 def _policy_engine(settings: Settings, clock: Callable[[], datetime], on_reload: OnReload) -> PolicyEngine:
     """Rego in process, or an OPA server: one setting decides."""
     section = settings.policy
+    if section.engine == "opa":
+        if section.opa_url is None:
+            raise ValueError("policy.engine is opa, so policy.opa_url must say where it is")
+        return OpaEngine(
+            str(section.opa_url),
+            clock=clock,
+            decision_seconds=section.decision_timeout_seconds,
+            token_path=section.opa_token_path,
+            breaker_failures=section.breaker_failures,
+            breaker_open_seconds=section.breaker_open_seconds,
+        )
     return EmbeddedEngine(
         section.directory,
         clock=clock,

@@ -38,6 +38,7 @@ class ImageServerDouble:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.gone = 0
+        self.reader = asyncio.StreamReader()  # of the newest connection
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -59,13 +60,14 @@ class ImageServerDouble:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        self.reader = reader
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head[1:] if ": " in line)}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             self.headers.append(headers)
             if head[0].startswith("GET /v1/models"):
-                await answer(writer, {"data": [{"id": "double", "sizes": ["auto", "32x32"], "max_n": 4}]})
+                await answer(writer, {"data": [{"id": "imprimatur-embedded", "sizes": ["auto", "32x32"], "max_n": 4}]})
             elif head[0].startswith("GET"):
                 await answer(writer, {})
             else:
@@ -144,7 +146,7 @@ async def stall(server: ImageServerDouble, asked: dict[str, Any], writer: asynci
     if asked.get("stream"):
         await _stream_head(writer)
         await event(writer, "image_generation.progress", {"step": 1, "steps": 100})
-    while not writer.transport.is_closing():
+    while not (writer.transport.is_closing() or server.reader.at_eof()):
         await asyncio.sleep(0.02)
         if asked.get("stream"):
             writer.write(b": still here\n\n")

@@ -159,7 +159,7 @@ async def test_an_oversize_answer_is_not_collected(client, server):
 
 async def test_the_catalogue_outlives_a_server_that_goes_down(client, server, monkeypatch):
     catalogue = Catalogue(client)
-    assert list(await catalogue.models()) == ["double"]
+    assert list(await catalogue.models()) == ["imprimatur-embedded"]
     await server.__aexit__()
     catalogue._until = 0.0
-    assert list(await catalogue.models()) == ["double"]
+    assert list(await catalogue.models()) == ["imprimatur-embedded"]
