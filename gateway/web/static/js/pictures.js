@@ -1,10 +1,11 @@
 // Bytes of a picture as something an <img> and a download can use.
 
-const TYPES = { png: "image/png", webp: "image/webp", jpeg: "image/jpeg" };
+// A Map, not an object: "constructor" is no format.
+const TYPES = new Map([["png", "image/png"], ["webp", "image/webp"], ["jpeg", "image/jpeg"]]);
 
 /** A blob address for base64 of a known format. Throws for any other: an SVG would be a document, not a picture. */
 export function pictureAddress(base64, format) {
-  const type = TYPES[format ?? "png"];
+  const type = TYPES.get(format ?? "png");
   if (!type) throw new Error("not a picture format");
   const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   return URL.createObjectURL(new Blob([bytes], { type }));

