@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx
+import numpy as np
 import uvicorn
 from joserfc import jwt
 from joserfc.jwk import OctKey
@@ -19,6 +20,7 @@ from PIL import Image
 
 from model_server.app import create_app
 from model_server.auth import TokenCheck
+from model_server.embedded.train.data import RENDER_PIXELS, STYLES, Sprites
 from model_server.engine import AnyModel, Engine
 from model_server.observe import Metrics
 from model_server.pipelines.port import Capabilities, Job, Limits
@@ -166,3 +168,11 @@ def serving(
                 model.release()
             server.should_exit = True
             thread.join(PATIENCE_SECONDS)
+
+
+def two_sprites() -> Sprites:
+    """Artwork of two concepts: a red square and a blue one, the same in every style."""
+    pixels = np.zeros((2, len(STYLES), RENDER_PIXELS, RENDER_PIXELS, 4), np.uint8)
+    pixels[0, :, 16:112, 16:112] = (255, 0, 0, 255)
+    pixels[1, :, 16:112, 16:112] = (0, 0, 255, 255)
+    return Sprites(pixels, (("pet",), ()))
