@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 from gateway.policy.bundle import Rules
@@ -32,7 +33,7 @@ class Owner:
         self.rules: Final = rules
         self._make = make
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"policy-{rules.revision}")
-        # Thread-local, so that the engine is let go of by the thread that made it, also when that thread just ends.
+        # Thread-local, so that a thread that just ends lets go of its own engine: no other thread may.
         self._local = threading.local()
 
     async def begin(self) -> None:
@@ -55,27 +56,41 @@ class Owner:
 
     def close(self) -> None:
         """Let go of the engine once the questions under way are answered. May be called twice."""
+        with suppress(RuntimeError):  # closed before
+            self._thread.submit(self._let_go)
         self._thread.shutdown(wait=False)
 
+    def _let_go(self) -> None:
+        self._local.engine = None
+
     def _prepare(self) -> None:
+        failure = ""
         try:
             self._local.engine = None
             engine = self._make(self.rules)
             for entry in EntryPoint:
                 engine.ask(entry, "{}")  # the first question prepares the rules and takes ten times as long
             self._local.engine = engine
-        except RegoError as error:
-            raise EngineFailed(error.place) from None
-        except BaseException as error:  # a panic of the engine is no Exception (pyo3 PanicException)
-            raise EngineFailed(f"the engine panicked while loading ({type(error).__name__})") from None
+        except BaseException as error:
+            failure = _told(error)
+        if failure:
+            raise EngineFailed(failure)
 
     def _answer(self, path: str, document_json: str) -> tuple[object, float]:
+        failure = ""
         try:
-            answer = self._local.engine.ask(path, document_json)
-        except RegoError as error:
-            raise EngineFailed(error.place) from None
+            return self._local.engine.ask(path, document_json), time.monotonic()
         except BaseException as error:
-            # What a panic leaves behind is not to be trusted: the next question gets a new engine.
+            failure = _told(error)
+            if not isinstance(error, RegoError):
+                # What a panic leaves behind is not to be trusted: the next question gets a new engine.
+                self._local.engine = None
+        if self._local.engine is None:
             self._prepare()
-            raise EngineFailed(f"the engine panicked ({type(error).__name__})") from None
-        return answer, time.monotonic()
+        raise EngineFailed(failure)
+
+
+def _told(error: BaseException) -> str:
+    """What may be said of an error of the engine. Not the error itself: its traceback holds the engine, which would
+    then be let go of by whichever thread handles the error last. A panic is no Exception (pyo3's PanicException)."""
+    return error.place if isinstance(error, RegoError) else f"the engine panicked ({type(error).__name__})"
