@@ -281,7 +281,7 @@ class AuditLog:
                 ring=self._ring,
                 disk=self._disk,
                 record=self._record_purge,
-                take_in=self._integrator.take_in,
+                integrator=self._integrator,
                 release_day=self._release_day,
                 run=asyncio.to_thread,
             )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from audit.keys.ring import KeyRing
 from audit.record import Entry, RecordRef, Subject, Ticket
 from audit.store.day_file import DayReader, write_residue
 from audit.store.disk import Disk
+from audit.store.integrator import Integrator
 from audit.store.layout import Layout
 
 PURGE_ACTION = "audit:purge"
@@ -76,7 +78,7 @@ class Purge:
         ring: KeyRing,
         disk: Disk,
         record: Callable[[date, int], Awaitable[RecordRef]],
-        take_in: Callable[[int], None],
+        integrator: Integrator,
         release_day: Callable[[date], Awaitable[Sequence[Ticket]]],
         run: Callable[[Callable[[], int]], Awaitable[int]],
     ) -> None:
@@ -84,7 +86,7 @@ class Purge:
         self._ring = ring
         self._disk = disk
         self._record = record
-        self._take_in = take_in
+        self._integrator = integrator
         self._release_day = release_day
         self._run = run
 
@@ -103,8 +105,8 @@ class Purge:
 
     def _take_in_day(self, day: date) -> int:
         """Records that are not in the tree yet are checked with the day's keys at the next start: not without them."""
-        newest = newest_seq(self._layout.day_path(day), day)
-        self._take_in(newest)
+        newest = seq_range(self._layout.day_path(day), day)[1] - 1
+        self._integrator.take_in(newest)
         return newest
 
     async def _try_record(self, day: date, records: int, now: datetime) -> RecordRef | None:
@@ -132,6 +134,8 @@ class Purge:
         except (sqlite3.OperationalError, OSError):
             fresh.unlink(missing_ok=True)
             return False
+        with suppress(sqlite3.OperationalError, OSError):  # housekeeping: not worth another purge of the day
+            self._integrator.thin_checkpoints(*seq_range(path, day))
         return True
 
 
@@ -158,13 +162,13 @@ def count_records(path: Path, day: date) -> int:
         reader.close()
 
 
-def newest_seq(path: Path, day: date) -> int:
-    """Newest record in a day file; -1 if there is none."""
+def seq_range(path: Path, day: date) -> tuple[int, int]:
+    """First record of a day file, and the one after its last; equal if there is none."""
     if not path.exists():
-        return -1
+        return 0, 0
     reader = DayReader(path, day)
     try:
-        return reader.newest_seq()
+        return reader.oldest_seq(), reader.newest_seq() + 1
     finally:
         reader.close()
 

@@ -201,6 +201,11 @@ class DayReader:
         newest = self.connection.execute("select max(seq) from record").fetchone()[0]
         return -1 if newest is None else int(newest)
 
+    def oldest_seq(self) -> int:
+        """Smallest sequence number in the file; 0 if it is empty."""
+        oldest = self.connection.execute("select min(seq) from record").fetchone()[0]
+        return 0 if oldest is None else int(oldest)
+
     def count(self) -> int:
         return int(self.connection.execute("select count(*) from record").fetchone()[0])
 

@@ -16,7 +16,7 @@ from audit.store.layout import Layout
 
 T = TypeVar("T")
 
-_PROGRESS_STEPS = 10_000  # SQLite instructions between two looks at the clock: well under a millisecond
+_PROGRESS_STEPS = 1_000  # SQLite instructions between two looks at the clock: some tens of microseconds
 
 
 class Reader:

@@ -257,6 +257,8 @@ def _refusal(error: Exception, job: Job) -> AuditError:
         return error
     if isinstance(error, ContentDestroyed) and job.ticket is not None:
         return TicketExpired(f"ticket {job.ticket.event_id} is past retention")
+    if isinstance(error, ContentDestroyed):
+        return AuditUnavailable(f"the clock says {job.day.isoformat()}, a day that was purged already")
     refusal = AuditUnavailable("the record could not be sealed: its day's key or file cannot be used")
     refusal.__cause__ = error
     return refusal

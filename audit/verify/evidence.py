@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from audit.checkpoint import parse_checkpoint
 from audit.export import FORMAT, read_lines, record_from_json
@@ -20,9 +22,7 @@ def verify_evidence(path: Path, key: VerifierKey | None, progress: Progress = la
     report = Report(subject=str(path), vkey_was_given=key is not None)
     with path.open(encoding="utf-8") as file:
         lines = read_lines(file)
-        header = next(lines, {})
-        if header.get("format") != FORMAT:
-            raise ValueError(f"not an evidence file: expected format {FORMAT}")
+        header = _header(lines)
         key = key or VerifierKey.parse(str(header.get("vkey", "")))
         report.origin, report.vkey = key.name, str(key)
         try:
@@ -62,6 +62,16 @@ def verify_evidence(path: Path, key: VerifierKey | None, progress: Progress = la
         elif complete and report.ok and rolling.root() != checkpoint.root:
             report.add(Attack.HISTORY_REWRITTEN, "the records do not give the checkpoint's root", seq=0, through=last)
     return report
+
+
+def _header(lines: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        header = next(lines, {})
+    except ValueError:
+        header = {}
+    if header.get("format") != FORMAT:
+        raise ValueError(f"not an evidence file: expected a first line with format {FORMAT}")
+    return header
 
 
 def _check_row(row: Row, report: Report) -> bytes:

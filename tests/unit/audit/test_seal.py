@@ -112,4 +112,6 @@ def test_terms_are_sorted_and_without_repeats() -> None:
 def test_wiped_keys_are_zero() -> None:
     made = keys()
     made.wipe()
-    assert not any(made.dek) and not any(made.index_key) and not any(made.row_key)
+    assert not any(made.dek)
+    assert not any(made.index_key)
+    assert not any(made.row_key)

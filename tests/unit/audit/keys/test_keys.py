@@ -222,10 +222,12 @@ def test_the_list_survives_a_torn_append(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write('{"day": "2026-11-23", "ev')
     days = DestroyedDays(path, Disk())
-    assert DAY in days and NEXT not in days
+    assert DAY in days
+    assert NEXT not in days
     days.add(NEXT, PurgeStep.DESTROYED, AT)
     days = DestroyedDays(path, Disk())
-    assert DAY in days and NEXT in days
+    assert DAY in days
+    assert NEXT in days
     assert days.unfinished() == [DAY, NEXT]
 
 
