@@ -6,6 +6,7 @@ second judge that learns nothing stands beside it: the training sprite nearest i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,13 +99,13 @@ def measure(
 def load_judge(sprites: Sprites, tokenizer: Tokenizer, work: Path) -> tuple[nn.Module, float]:
     """The judge and its accuracy on scenes it has not seen; from the cache in `work`, or trained now (minutes)."""
     judge = nn.Sequential(
-        nn.AvgPool2d(2),  # 32 pixels are enough to tell a fox from a wolf, and four times as fast
         *(_stage(inner, outer) for inner, outer in ((3, 32), (32, 64), (64, 128), (128, 256))),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(256, len(CONCEPTS)),
     )
-    path = work / f"judge-{len(CONCEPTS)}.pt"
+    recipe = repr((judge, CONCEPTS, _JUDGE_STEPS, _JUDGE_BATCH, _JUDGE_RATE, _JUDGE_NOISE, _JUDGE_SEED))
+    path = work / f"judge-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.pt"  # another recipe, another judge
     if path.exists():
         judge.load_state_dict(torch.load(path, weights_only=True))
     else:

@@ -172,7 +172,9 @@ class Training:
                 self.decay_began_seconds = self.seconds
             else:
                 return min(1.0, (self.step + 1) / _WARM_UP_STEPS)
-        left = 1 - (self.seconds - self.decay_began_seconds) / max(decay_seconds, 1e-9)
+        if decay_seconds <= 0:
+            return 0.0
+        left = 1 - (self.seconds - self.decay_began_seconds) / decay_seconds
         return max(0.0, left) * min(1.0, (self.step + 1) / _WARM_UP_STEPS)
 
     def _update_average(self) -> None:

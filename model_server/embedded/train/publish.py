@@ -17,7 +17,7 @@ from model_server.embedded.train.data import Sprites
 from model_server.embedded.train.loop import CHECKPOINT, Plan
 from model_server.embedded.train.table import Table
 
-MODEL_NAME = "imprimatur-sketch-64"
+MODEL_NAME = "imprimatur-embedded"
 _GUIDANCE, _STEPS = 3.0, 24
 
 
