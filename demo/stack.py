@@ -15,6 +15,7 @@ from demo.process import Program, free_port
 from gateway.storage.migrate import upgrade
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+MODEL: Final = "imprimatur-embedded"
 ORIGIN: Final = "demo.imprimatur.example/audit"
 GATEWAY_PORT, MODEL_PORT, IDP_PORT = 8100, 8101, 8102
 
@@ -51,7 +52,10 @@ class Stack:
             ["-m", "model_server", "--host", "127.0.0.1", "--port", str(self.model_port)],
             f"{self.model_url}/readyz",
             state / "logs" / "model-server.log",
-            {"IMPRIMATUR_MODEL_TOKEN_SECRET_PATH": str(state / "secrets" / "model-server.key")},
+            {
+                "IMPRIMATUR_MODEL_TOKEN_SECRET_PATH": str(state / "secrets" / "model-server.key"),
+                "IMPRIMATUR_MODEL_NAME": MODEL,
+            },
         )
         self.gateway = Program(
             "gateway",

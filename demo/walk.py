@@ -201,6 +201,8 @@ class Walk:
         shutil.rmtree(copy, ignore_errors=True)
         self.stack.gateway.stop()
         shutil.copytree(self.stack.audit_directory, copy)
+        # What the witness knew at that moment: what the real log writes from here on is not the copy's history.
+        witness = Path(shutil.copy(self._witness(), copy.with_name("witness.txt")))
         self.stack.restart_gateway()
         later = (datetime.now(UTC) + timedelta(days=32)).strftime("%Y-%m-%dT%H:%M:%SZ")
         secret = self.stack.state / "secrets"
@@ -212,7 +214,7 @@ class Walk:
         _expect(purge.returncode == 0, f"purge:\n{purge.stdout}{purge.stderr}")
         after = _audit("open", str(copy), self.picture_id, *reading, "--now", later)
         _expect(after.returncode != 0 and PROMPT not in after.stdout, "still readable")
-        proofs = self._verify(copy)
+        proofs = self._verify(copy, witness)
         _expect(proofs.returncode == 0, f"the proofs broke:\n{proofs.stdout}{proofs.stderr}")
         refusal = after.stderr.strip().splitlines()[-1]
         return f"today: readable (and the reading is recorded)\n{later[:10]}: {refusal}\nverify: every proof holds"
@@ -231,11 +233,11 @@ class Walk:
         async with httpx.AsyncClient(base_url=self.stack.url, trust_env=False) as client:
             return int((await client.get("/v1/credits", headers=headers)).raise_for_status().json()["remaining"])
 
-    def _verify(self, store: Path) -> subprocess.CompletedProcess[str]:
+    def _verify(self, store: Path, witness: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Offline, with the public key and what the witness saw."""
         signing_key = str(self.stack.state / "secrets" / "audit-signing.key")
         vkey = _audit("keys", "public", "--signing-key", signing_key, "--origin", ORIGIN).stdout.strip()
-        return _audit("verify", str(store), "--vkey", vkey, "--witness", str(self._witness()))
+        return _audit("verify", str(store), "--vkey", vkey, "--witness", str(witness or self._witness()))
 
     def _witness(self) -> Path:
         return self.stack.state / "witness" / "checkpoints.txt"
