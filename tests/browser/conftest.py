@@ -107,22 +107,26 @@ class Visits:
         )
         if person is not None:
             await context.add_cookies([{"name": COOKIE, "value": person, "url": self._url}])
-        page = await context.new_page()
-        visit = Visit(page, self._url, allowed=allowed)
-        page.on("console", lambda message: _heard(visit, message))
-        page.on("pageerror", lambda error: visit.complaints.append(f"thrown: {error}"))
-        await page.add_init_script(
-            "window.cspViolations = [];"
-            "addEventListener('securitypolicyviolation',"
-            " (e) => window.cspViolations.push(`policy: ${e.violatedDirective} ${e.blockedURI}`));"
-        )
+        visit = Visit(await context.new_page(), self._url, allowed=allowed)
+        await listen(visit)
         self.open.append(visit)
         return visit
 
 
-def _heard(visit: Visit, message: ConsoleMessage) -> None:
-    if message.type in ("error", "warning"):
-        visit.complaints.append(f"{message.type}: {message.text}")
+async def listen(visit: Visit) -> None:
+    """Write down whatever the tab complains about from now on."""
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            visit.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+
+    visit.page.on("console", heard)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(f"thrown: {error}"))
+    await visit.page.add_init_script(
+        "window.cspViolations = [];"
+        "addEventListener('securitypolicyviolation',"
+        " (e) => window.cspViolations.push(`policy: ${e.violatedDirective} ${e.blockedURI}`));"
+    )
 
 
 @pytest_asyncio.fixture(loop_scope="session")
