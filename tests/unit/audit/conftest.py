@@ -1,4 +1,4 @@
-"""What the audit log's tests share: a clock that is set by hand, a log on real files, a disk that can be made to fail."""
+"""What the log's tests share: a clock that is set by hand, a log on real files, a disk that can be made to fail."""
 
 from __future__ import annotations
 

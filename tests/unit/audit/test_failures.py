@@ -1,4 +1,4 @@
-"""Failure has two forms, "did not happen" and "happened, but we were not told"; the whole log is verified after each."""
+"""Failure has two forms, "did not happen" and "happened, but we were not told"; the log is verified after each."""
 
 from __future__ import annotations
 
@@ -229,7 +229,8 @@ async def main(folder):
             size = max(path.stat().st_size for path in (folder / "log" / "days").iterdir())
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 60_000, resource.RLIM_INFINITY))
         try:
-            told.append((await log.intend(Entry(action="image:generate", subject=who, content={"x": "y" * 2000}))).event_id)
+            entry = Entry(action="image:generate", subject=who, content={"x": "y" * 2000})
+            told.append((await log.intend(entry)).event_id)
         except AuditUnavailable:
             refused += 1
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
