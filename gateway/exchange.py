@@ -249,6 +249,8 @@ class Partial:
     partial_index: int
     data: bytes
     media_type: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,12 @@ class Pipeline:
     async def _may_show(self, partial: Partial) -> bool:
         """Partial pictures pass moderation too; a doubtful one is left out, the finished one decides."""
         picture = Picture(
-            index=partial.index, data=partial.data, media_type=partial.media_type, width=0, height=0, sha256=""
+            index=partial.index,
+            data=partial.data,
+            media_type=partial.media_type,
+            width=partial.width,
+            height=partial.height,
+            sha256="",
         )
         return not await self.screening.screen_pictures([picture])
 

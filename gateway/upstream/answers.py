@@ -51,7 +51,10 @@ class Assembly:
                 eta_seconds=data.get("eta_seconds"),
             )
         if event.endswith(".partial_image"):
+            width, height = _pixels(data, self._request)
             return Partial(
+                width=width,
+                height=height,
                 index=int(data.get("index") or 0),
                 partial_index=int(data["partial_image_index"]),
                 data=_decode(data["b64_json"], self._settings),
@@ -107,15 +110,21 @@ def _picture(
     index: int, b64: str, data: Mapping[str, Any], request: ImageRequest, settings: UpstreamSettings
 ) -> Picture:
     raw = _decode(b64, settings)
-    width, _, height = str(data.get("size", request.size)).partition("x")
+    width, height = _pixels(data, request)
     return Picture(
         index=index,
         data=raw,
         media_type=_media_type(data, request),
-        width=int(width) if width.isdigit() else 0,
-        height=int(height) if height.isdigit() else 0,
+        width=width,
+        height=height,
         sha256=hashlib.sha256(raw).hexdigest(),
     )
+
+
+def _pixels(data: Mapping[str, Any], request: ImageRequest) -> tuple[int, int]:
+    """Width and height as the server says, else as they were asked for; 0 when neither says."""
+    width, _, height = str(data.get("size", request.size)).partition("x")
+    return (int(width), int(height)) if width.isdigit() and height.isdigit() else (0, 0)
 
 
 def _decode(b64: str, settings: UpstreamSettings) -> bytes:
