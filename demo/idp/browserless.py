@@ -44,7 +44,7 @@ async def sign_in(
     """
     start = str(httpx.URL(f"{base_url}/auth/sign-in", params={"provider": provider, "return_to": return_to}))
     response = await follow(client, start, base_url, person)
-    if urlsplit(str(response.url)).path.startswith("/auth/"):
+    if not response.is_redirect:
         raise SignInStopped(_sentence(response) or "the gateway refused the sign-in", response)
 
 

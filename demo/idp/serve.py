@@ -1,6 +1,6 @@
 """Runs canaille inside its own virtual environment: `python serve.py STATE_DIRECTORY`. Nothing else imports it.
 
-Reads `idp.json` there, fills canaille's memory backend from it, and listens. canaille 0.3.6 is used as it is, but for
+Reads `idp.json` there, fills a fresh SQLite database from it, and listens. canaille 0.3.6 is used as it is, but for
 four things done below through Flask's own hooks, because a demo of strong sign-in must not rest on a weak one:
 
 1. `/auth/otp-setup` answers anyone who typed a user name: it replaces that person's TOTP secret and then counts as two
@@ -11,7 +11,8 @@ four things done below through Flask's own hooks, because a demo of strong sign-
    carol a real test of the gateway: it has to see for itself that there was no second factor.
 3. `/login/NAME` moves the authentication time of an open session to now without asking anything, which would make
    `auth_time` worthless for step-up. While an application waits for a sign-in, open sessions are closed first.
-4. The claim `department`, which canaille knows but does not send.
+4. The claim `department`, which canaille knows but does not send, and `jti`: without an id two access tokens that one
+   person gets within a second are the same text, which canaille's own table refuses.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import base64
 import json
 import logging
 import sys
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,9 +43,13 @@ from joserfc.jwk import RSAKey
 
 def main(state: Path) -> None:
     given = json.loads((state / "idp.json").read_text(encoding="utf-8"))
-    _send_departments()
-    app = canaille.create_app(config=_configuration(given, _signing_key(state / "idp-signing.json")))
-    app.config["CANAILLE_OIDC"]["USERINFO_MAPPING"]["DEPARTMENT"] = "{{ user.department or '' }}"
+    _send_more_claims()
+    database = state / "idp.sqlite"
+    database.unlink(missing_ok=True)  # filled again below: what the file holds is never older than `idp.json`
+    app = canaille.create_app(config=_configuration(given, database, _signing_key(state / "idp-signing.json")))
+    app.jinja_env.globals["random_id"] = uuid.uuid4
+    mapping = app.config["CANAILLE_OIDC"]["USERINFO_MAPPING"]
+    mapping |= {"DEPARTMENT": "{{ user.department or '' }}", "JTI": "{{ random_id() }}"}
     app.before_request(_guard_enrolment)
     app.before_request(_ask_everything_again)
     _fill(app, given)
@@ -55,14 +61,16 @@ def main(state: Path) -> None:
     asyncio.run(serve(WsgiToAsgi(app), listening))
 
 
-def _configuration(given: dict[str, Any], signing_key: dict[str, Any]) -> dict[str, Any]:
+def _configuration(given: dict[str, Any], database: Path, signing_key: dict[str, Any]) -> dict[str, Any]:
     return {
         "SECRET_KEY": given["secret_key"],
         "SERVER_NAME": f"{given['host']}:{given['port']}",
         "PREFERRED_URL_SCHEME": "http",
         "CANAILLE": {
             "NAME": "Example Company",
-            "DATABASE": "memory",
+            # Not `memory`: that backend joins a query's conditions with "or", so that one sign-in that somebody left
+            # half-way makes every later code be mistaken for it.
+            "DATABASE": "sql",
             "SMTP": None,
             "LANGUAGE": "en",
             "AUTHENTICATION_FACTORS": ["password", "otp"],
@@ -71,6 +79,7 @@ def _configuration(given: dict[str, Any], signing_key: dict[str, Any]) -> dict[s
                 "DEFAULT": {"PERMISSIONS": ["use_oidc", "edit_self"], "READ": ["user_name", "groups"], "WRITE": []}
             },
         },
+        "CANAILLE_SQL": {"DATABASE_URI": f"sqlite:///{database}"},
         # The gateway belongs to the company: nobody is asked whether they consent to it.
         "CANAILLE_OIDC": {"ACTIVE_JWKS": [signing_key], "TRUSTED_DOMAINS": [urlsplit(given["public_url"]).hostname]},
     }
@@ -85,10 +94,10 @@ def _signing_key(path: Path) -> dict[str, Any]:
     return key
 
 
-def _send_departments() -> None:
-    UserInfo.REGISTERED_CLAIMS = [*UserInfo.REGISTERED_CLAIMS, "department"]
+def _send_more_claims() -> None:
+    UserInfo.REGISTERED_CLAIMS = [*UserInfo.REGISTERED_CLAIMS, "department", "jti"]
     scopes = dict(UserInfo.SCOPES_CLAIMS_MAPPING)
-    scopes["profile"] = [*scopes["profile"], "department"]
+    scopes["profile"] = [*scopes["profile"], "department", "jti"]
     UserInfo.SCOPES_CLAIMS_MAPPING = scopes
 
 
@@ -118,7 +127,7 @@ def _ask_everything_again() -> None:
 
 def _fill(app: Flask, given: dict[str, Any]) -> None:
     now = datetime.now(UTC)
-    with app.app_context():
+    with app.app_context(), Backend.instance.session():
         people: dict[str, list[Any]] = {}
         for row in given["people"]:
             first, _, last = row["display_name"].partition(" ")

@@ -7,6 +7,7 @@ keep a door open.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -55,8 +56,8 @@ async def callback(request: Request, provider: str) -> Response:
             Event.SIGN_IN_REFUSED,
             None,
             origin,
-            effect=Effect.DENY,
-            reasons=[reason.code for reason in refusal.reasons],
+            effect=Effect.DENY.value,
+            reasons=[str(reason.code) for reason in refusal.reasons],
             content={"provider": provider if provider in services.identity.providers else "", "actor": refusal.actor},
         )
         raise
@@ -68,9 +69,9 @@ async def sign_out(request: Request) -> Response:
     """End every session of this person, then the provider's own where it offers that."""
     services, origin = services_of(request), origin_of(request)
     token = (await request.form()).get(FORM_FIELD)
-    credentials = services.identity.credentials(
-        request.method, request.headers, form_token=token if isinstance(token, str) else None
-    )
+    credentials = credentials_of(request)
+    if isinstance(token, str):
+        credentials = replace(credentials, csrf_token=token)
     actor = await services.identity.authenticate(credentials, origin)
     cookie, elsewhere = await services.identity.sign_out(actor)
     await services.record(Event.SIGN_OUT, actor, origin, content={"credential": actor.credential_id})

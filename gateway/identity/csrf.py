@@ -15,7 +15,6 @@ import hmac
 from typing import Final
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-HEADER: Final = "x-csrf-token"
 FORM_FIELD: Final = "csrf_token"
 
 

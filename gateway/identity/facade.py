@@ -14,7 +14,7 @@ from gateway.identity import cookies, discovery
 from gateway.identity.api_keys import GRANTABLE, ApiKeys
 from gateway.identity.authenticate import Authenticator, answering
 from gateway.identity.cookies import Cookie, CookieNames
-from gateway.identity.csrf import HEADER, SAFE_METHODS, CsrfGuard
+from gateway.identity.csrf import CsrfGuard
 from gateway.identity.derived import DerivedKeys
 from gateway.identity.minting import Minting
 from gateway.identity.oidc import OidcProvider
@@ -87,31 +87,10 @@ class Identity:
         """Name -> label of each sign-in provider, for the sign-in page."""
         return {name: provider.provider.label for name, provider in self._providers.items()}
 
-    def credentials(self, method: str, headers: Mapping[str, str], form_token: str | None = None) -> Credentials:
-        """What a request brought, once it is clear that another site did not send it through someone's browser.
-
-        The one place where `Credentials` are made from a request. Raises Denied for an unsafe method with a session
-        cookie that lacks a proof of coming from our own page. `form_token` is the field `csrf_token` of a form.
-        """
-        authorization, cookie = headers.get("authorization"), _cookie_header(headers)
-        if method.upper() not in SAFE_METHODS and cookies.is_present(cookie, self._cookie_names.session):
-            ours = self._csrf.is_ours(
-                method=method,
-                session_id=cookies.read(cookie, self._cookie_names.session) or "",
-                origin=headers.get("origin"),
-                fetch_site=headers.get("sec-fetch-site"),
-                token=headers.get(HEADER) or form_token,
-            )
-            if not ours:
-                raise Denied(
-                    "This request did not come from a page of Imprimatur, so it was not carried out. "
-                    "Reload the page and try again.",
-                    code="csrf_refused",
-                )
-        return Credentials(authorization=authorization, cookie=cookie)
-
     async def authenticate(self, credentials: Credentials, origin: Origin) -> Actor:
-        """Who is asking. Raises Unauthenticated, IdentityUnavailable."""
+        """Who is asking. Raises Unauthenticated, IdentityUnavailable, and Denied when a session cookie comes with an
+        unsafe method and without proof that one of our own pages sent it."""
+        self._check_sent_by_us(credentials)
         return await self.authenticator.from_headers(
             authorization=credentials.authorization, cookie=credentials.cookie, origin=origin
         )
@@ -120,6 +99,25 @@ class Identity:
         """What our pages send back in `x-csrf-token` or the field `csrf_token`. Empty without a session cookie."""
         secret = cookies.read(credentials.cookie, self._cookie_names.session)
         return "" if secret is None else self._csrf.token(secret)
+
+    def _check_sent_by_us(self, credentials: Credentials) -> None:
+        """Stops another site from acting through somebody's browser (CSRF). Before the database is asked: the answer
+        must not depend on whether the session is good."""
+        if not cookies.is_present(credentials.cookie, self._cookie_names.session):
+            return
+        ours = self._csrf.is_ours(
+            method=credentials.method,
+            session_id=cookies.read(credentials.cookie, self._cookie_names.session) or "",
+            origin=credentials.site_origin,
+            fetch_site=credentials.fetch_site,
+            token=credentials.csrf_token,
+        )
+        if not ours:
+            raise Denied(
+                "This request did not come from a page of Imprimatur, so it was not carried out. "
+                "Reload the page and try again.",
+                code="csrf_refused",
+            )
 
     async def begin_sign_in(self, provider: str | None, return_to: str | None) -> Departure:
         """Send someone to their provider. Raises InvalidRequest, IdentityUnavailable."""
@@ -168,10 +166,3 @@ class Identity:
 def _origin_of(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _cookie_header(headers: Mapping[str, str]) -> str | None:
-    # HTTP/2 lets a client split its cookies over several headers (RFC 9113, 8.2.3): judge all of them, not the first.
-    getlist = getattr(headers, "getlist", None)
-    every = getlist("cookie") if getlist is not None else [v for k, v in headers.items() if k.lower() == "cookie"]
-    return "; ".join(every) if every else None

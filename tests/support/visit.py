@@ -34,11 +34,8 @@ class Visit:
             else:
                 self.cookies.pop(cookie.name, None)
 
-    def credentials(self, method: str = "GET", **headers: str) -> Credentials:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.cookie_header:
-            given["cookie"] = self.cookie_header
-        return self.identity.credentials(method, given)
+    def credentials(self, method: str = "GET", **proof: str) -> Credentials:
+        return Credentials(cookie=self.cookie_header, method=method, **proof)
 
     async def depart(self, return_to: str = "/studio") -> str:
         """Go to the sign-in page; returns the provider's address."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 
 from audit import Query, RequestRow, Subject
@@ -29,6 +32,7 @@ class House:
 
     app: FastAPI
     idp: DemoIdp
+    began: datetime
 
     @property
     def services(self) -> Services:
@@ -43,7 +47,8 @@ class House:
 
     async def records(self, action: str) -> tuple[RequestRow, ...]:
         """What the audit log holds of one kind of event, the newest first."""
-        page = await self.services.audit.search(Query(action=action), searched_by=Subject(actor="-", display="a test"))
+        query = Query(action=action, created_from=self.began)
+        page = await self.services.audit.search(query, searched_by=Subject(actor="-", display="a test"))
         return page.rows
 
     async def content_of(self, row: RequestRow) -> dict[str, Any]:
@@ -53,14 +58,15 @@ class House:
         return dict(opened.contents[0])
 
 
-@pytest.fixture
-async def house(demo_idp: DemoIdp, tmp_path: Path) -> AsyncIterator[House]:
+@asynccontextmanager
+async def open_house(demo_idp: DemoIdp, state: Path) -> AsyncIterator[FastAPI]:
+    """A gateway with everything under `state`, running while the block runs."""
     secrets = {}
     for name in ("identity", "screening", "model-server"):
-        secrets[name] = tmp_path / f"{name}.key"
+        secrets[name] = state / f"{name}.key"
         secrets[name].write_bytes(name.encode() * 8)
     settings = Settings(
-        database_url=f"sqlite+aiosqlite:///{tmp_path / 'gateway.sqlite'}",
+        database_url=f"sqlite+aiosqlite:///{state / 'gateway.sqlite'}",
         server={"public_url": PUBLIC_URL},
         identity={
             "providers": [demo_idp.provider()],
@@ -70,10 +76,10 @@ async def house(demo_idp: DemoIdp, tmp_path: Path) -> AsyncIterator[House]:
         screening={"secret_path": secrets["screening"]},
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={
-            "directory": tmp_path / "audit",
-            "kek_path": tmp_path / "kek.key",
-            "signing_key_path": tmp_path / "signing.key",
-            "witness_path": tmp_path / "witness.txt",
+            "directory": state / "audit",
+            "kek_path": state / "kek.key",
+            "signing_key_path": state / "signing.key",
+            "witness_path": state / "witness.txt",
             "create_keys": True,
         },
     )
@@ -83,4 +89,23 @@ async def house(demo_idp: DemoIdp, tmp_path: Path) -> AsyncIterator[House]:
     await database.aclose()
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        yield House(app, demo_idp)
+        yield app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(demo_idp: DemoIdp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FastAPI]:
+    async with open_house(demo_idp, tmp_path_factory.mktemp("house")) as app:
+        yield app
+
+
+@pytest.fixture
+def house(running: FastAPI, demo_idp: DemoIdp) -> House:
+    """The gateway that the tests of a module share; its log shows each test only what happened since it began."""
+    return House(running, demo_idp, datetime.now(UTC))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def doomed_house(demo_idp: DemoIdp, tmp_path: Path) -> AsyncIterator[House]:
+    """A gateway of one's own, for tests that break it."""
+    async with open_house(demo_idp, tmp_path) as app:
+        yield House(app, demo_idp, datetime.now(UTC))

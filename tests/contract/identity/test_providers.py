@@ -12,7 +12,7 @@ from gateway.vocabulary import Code, Event
 from tests.contract.identity.conftest import House
 from tests.support.idp import PUBLIC_URL, SignInStopped, follow, sign_in
 
-pytestmark = pytest.mark.xdist_group("idp")
+pytestmark = [pytest.mark.xdist_group("idp"), pytest.mark.asyncio(loop_scope="module")]
 
 SESSION = "__Host-imprimatur-session"
 
@@ -134,11 +134,11 @@ async def test_sign_in_is_on_the_record_with_its_evidence_and_no_secret(house: H
     assert cookie not in repr(content)
 
 
-async def test_nobody_comes_in_while_the_log_can_not_be_written(house: House) -> None:
-    await house.services.audit.aclose()
-    async with house.browser() as browser:
+async def test_nobody_comes_in_while_the_log_can_not_be_written(doomed_house: House) -> None:
+    await doomed_house.services.audit.aclose()
+    async with doomed_house.browser() as browser:
         with pytest.raises(SignInStopped) as stopped:
-            await sign_in(browser, PUBLIC_URL, house.idp.people["alice"])
+            await sign_in(browser, PUBLIC_URL, doomed_house.idp.people["alice"])
         assert stopped.value.response.status_code == 503
         assert SESSION not in browser.cookies
 
@@ -242,13 +242,13 @@ async def test_key_is_minted_used_listed_and_revoked(house: House) -> None:
         assert made["key"][20:] not in repr(content)
 
 
-async def test_no_key_is_made_while_the_log_can_not_be_written_and_one_is_still_revoked(house: House) -> None:
-    async with house.browser() as browser, house.browser() as program:
-        await sign_in(browser, PUBLIC_URL, house.idp.people["alice"])
+async def test_no_key_is_made_while_the_log_can_not_be_written_and_one_is_still_revoked(doomed_house: House) -> None:
+    async with doomed_house.browser() as browser, doomed_house.browser() as program:
+        await sign_in(browser, PUBLIC_URL, doomed_house.idp.people["alice"])
         proof = await unsafe(browser)
         body = {"name": "script", "scopes": ["model:list"], "days": 7}
         made = (await browser.post("/v1/keys", json=body, headers=proof)).json()
-        await house.services.audit.aclose()
+        await doomed_house.services.audit.aclose()
         assert (await browser.post("/v1/keys", json=body, headers=proof)).status_code == 503
         assert [row["id"] for row in (await browser.get("/v1/keys")).json()["data"]] == [made["id"]]
         assert (await browser.delete(f"/v1/keys/{made['id']}", headers=proof)).status_code == 503

@@ -3,9 +3,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from starlette.datastructures import Headers
 
-from gateway.errors import Denied
+from gateway.errors import Denied, Unauthenticated
+from gateway.exchange import Credentials
+from gateway.identity import Identity
 from gateway.identity.csrf import CsrfGuard
 from tests.support.visit import HERE, Visit
 
@@ -49,20 +50,20 @@ def test_token_of_another_gateway_is_not_ours() -> None:
     assert not GUARD.is_ours(method="POST", session_id=SESSION, origin=HOME, fetch_site=None, token=other)
 
 
-async def test_session_cookie_alone_is_denied_on_unsafe_methods(visit: Visit) -> None:
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY", "get "])
+async def test_session_cookie_alone_is_denied_on_unsafe_methods(visit: Visit, method: str) -> None:
     await visit.sign_in()
-    with pytest.raises(Denied) as error:
-        visit.credentials("POST", origin=HOME)
-    assert error.value.code == "csrf_refused"
+    for proof in ({"site_origin": HOME}, {"fetch_site": "same-origin"}, {}):
+        with pytest.raises(Denied) as error:
+            await visit.identity.authenticate(visit.credentials(method, **proof), HERE)
+        assert error.value.code == "csrf_refused"
 
 
-async def test_session_cookie_with_its_token_is_let_through_by_header_and_by_form(visit: Visit) -> None:
+async def test_session_cookie_with_its_token_is_let_through(visit: Visit) -> None:
     await visit.sign_in()
     token = visit.identity.csrf_token(visit.credentials())
-    shown = visit.credentials("POST", origin=HOME, x_csrf_token=token)
+    shown = visit.credentials("POST", site_origin=HOME, csrf_token=token)
     assert (await visit.identity.authenticate(shown, HERE)).id == "company|alice"
-    form = {"origin": HOME, "cookie": visit.cookie_header or ""}
-    assert visit.identity.credentials("POST", form, form_token=token)
 
 
 async def test_token_changes_with_the_session(visit: Visit) -> None:
@@ -70,18 +71,27 @@ async def test_token_changes_with_the_session(visit: Visit) -> None:
     old = visit.identity.csrf_token(visit.credentials())
     await visit.step_up()
     with pytest.raises(Denied):
-        visit.credentials("POST", origin=HOME, x_csrf_token=old)
+        await visit.identity.authenticate(visit.credentials("POST", site_origin=HOME, csrf_token=old), HERE)
 
 
-def test_api_key_needs_no_token_because_no_browser_adds_it(visit: Visit) -> None:
-    assert visit.identity.credentials("POST", {"authorization": "Bearer imp_pat_x"}).cookie is None
-
-
-def test_cookies_split_over_several_headers_are_all_judged(visit: Visit) -> None:
-    raw = [(b"cookie", b"theme=dark"), (b"cookie", b"__Host-imprimatur-session=" + b"A" * 43)]
+async def test_answer_to_a_forged_request_does_not_tell_whether_the_session_is_good(identity: Identity) -> None:
+    shown = Credentials(cookie="__Host-imprimatur-session=" + "A" * 43, method="POST", site_origin=HOME)
     with pytest.raises(Denied):
-        visit.identity.credentials("POST", Headers(raw=raw))
+        await identity.authenticate(shown, HERE)
 
 
-def test_without_a_session_there_is_no_token(visit: Visit) -> None:
-    assert visit.identity.csrf_token(visit.identity.credentials("GET", {})) == ""
+async def test_planted_second_cookie_does_not_switch_the_check_off(visit: Visit, identity: Identity) -> None:
+    await visit.sign_in()
+    cookie = f"{visit.cookie_header}; __Host-imprimatur-session=x"
+    with pytest.raises(Denied):
+        await identity.authenticate(Credentials(cookie=cookie, method="POST", site_origin=HOME), HERE)
+
+
+async def test_bearer_credential_needs_no_token_because_no_browser_adds_it(identity: Identity) -> None:
+    shown = Credentials(authorization="Bearer imp_pat_x", method="POST", site_origin="https://elsewhere.example")
+    with pytest.raises(Unauthenticated):  # judged as a credential, not as a forgery
+        await identity.authenticate(shown, HERE)
+
+
+def test_without_a_session_there_is_no_token(identity: Identity) -> None:
+    assert identity.csrf_token(Credentials()) == ""
