@@ -95,7 +95,7 @@ def _checkpoints(blocks: Iterator[str], key: VerifierKey) -> Iterator[Checkpoint
             raise wrong
         if not block.startswith(_SIGNATURE):
             if text is not None:
-                raise NoteRefused("a note in the witness has no signature")
+                wrong = NoteRefused("a note in the witness has no signature")
             text = block
             continue
         try:
