@@ -19,6 +19,7 @@ _LEET: Final = (
 """Two readings: `1`, `!` and `|` stand for i as often as for l."""
 _SPACED: Final = re.compile(r"(?<![^\W_])[A-Za-z](?:([ ._*\-])[A-Za-z])(?:\1[A-Za-z]){1,30}(?![^\W_])")
 """Single letters with the same sign between them: "n u d e", "n.u.d.e"."""
+MIN_SPACED_LETTERS: Final = 3
 _ELISION: Final = re.compile(r"(?:[cdjlmnst]|qu)['’]")
 _DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
 
@@ -44,7 +45,7 @@ class Words:
         tokens = _plain(text)
         if _LEET_SIGN.search(text):
             tokens += _leet(text)
-        tokens += [Token(m.start(), m.end(), (fold(_NOT_LETTER.sub("", m.group())),)) for m in _SPACED.finditer(text)]
+        tokens += _spaced(text)
         tokens.sort(key=_place)
         self.tokens = tokens
         self.places: dict[str, list[int]] = {}
@@ -75,6 +76,18 @@ def _forms(word: str) -> tuple[str, ...]:
     if _DRAWN_OUT.search(plain):  # "nuuude"
         forms += (_DRAWN_OUT.sub(r"\1", plain), _DRAWN_OUT.sub(r"\1\1", plain))
     return forms
+
+
+def _spaced(text: str) -> list[Token]:
+    """Each run of single letters as a word; also without its first or last, which may be words ("a n u d e")."""
+    tokens = []
+    for match in _SPACED.finditer(text):
+        start, end = match.span()
+        for first, last in ((start, end), (start + 2, end), (start, end - 2), (start + 2, end - 2)):
+            word = _NOT_LETTER.sub("", text[first:last])
+            if len(word) >= MIN_SPACED_LETTERS:
+                tokens.append(Token(first, last, (fold(word),)))
+    return tokens
 
 
 def _leet(text: str) -> list[Token]:

@@ -29,7 +29,9 @@ def read(document: Document, form: type[F]) -> F:
     try:
         rule = form.model_validate(document.data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        # A misspelt name shows twice, as missing and as unknown: the unknown one is where to look.
+        faults = error.errors(include_url=False, include_input=False)
+        first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
         path = tuple(part for part in first["loc"])
         where = ".".join(str(part) for part in path) or "file"
         raise document.error(path, f"{where}: {first['msg']}") from None

@@ -53,4 +53,4 @@ class Accepted:
 
 
 Validator = Callable[[Candidate], Sequence[Accepted]]
-"""The values found in a candidate: none refuses it. Never raises for any normalised text; linear in the candidate's length."""
+"""The values found in a candidate: none refuses it. Never raises for normalised text; linear in its length."""

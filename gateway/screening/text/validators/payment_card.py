@@ -70,7 +70,7 @@ class _Run:
             if self.places[i] != self.places[i - 1] + 1:
                 self.breaks[i] = len(self.signs)
                 self.signs.append(text[self.places[i - 1] + 1 : self.places[i]])
-        self.bounds = [*self.breaks, len(self.places)]
+        self.bounds = [*self.breaks, len(self.places)] if self.places else [0]
         self.breaks[len(self.places)] = len(self.signs)
         self.signs.append("")
         values = [ord(c) - 48 for c in self.digits]
