@@ -26,8 +26,8 @@ check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 	@echo "ruff …" && $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@echo "mypy --strict …" && $(BIN)/mypy
 	@echo "import contracts …" && $(BIN)/lint-imports --no-cache
-	@echo "Helm chart …" && $(BIN)/python helm/check.py
-	@echo "docs …" && $(BIN)/python docs/gen.py --check && $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
+	@echo "Helm chart …" && $(BIN)/python -m helm.check
+	@echo "docs …" && $(BIN)/python -m docs.gen --check && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
 	@echo "All checks passed."
 
 bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=gateway|screening
@@ -37,7 +37,7 @@ train: $(VENV)/.test ## Train the embedded model again from public artwork (hour
 	@$(BIN)/python -m model_server.embedded.train $(ARGS)
 
 docs: $(VENV)/.test ## Build the documentation into site/
-	@$(BIN)/python docs/gen.py && $(BIN)/mkdocs build --strict
+	@$(BIN)/python -m docs.gen && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 vendor: ## Fetch the pinned third-party fonts and scripts again and check their sums (needs npm)
 	@$(PYTHON) vendor/vendor.py

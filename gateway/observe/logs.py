@@ -34,9 +34,8 @@ class JsonFormatter(logging.Formatter):
                 trace = trace.tb_next
             if trace is not None:
                 line["where"] = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
-        return json.dumps(
-            line, ensure_ascii=True, default=lambda _: "?"
-        )  # ASCII: no bidi or ANSI trick reaches a terminal
+        # ASCII: no bidi or ANSI trick reaches a terminal.
+        return json.dumps(line, ensure_ascii=True, default=lambda _: "?")
 
 
 def set_up(level: str = "INFO") -> None:
