@@ -7,7 +7,7 @@ or stumbles. `opa test policies/` runs the same files.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,9 +58,9 @@ class Coverage:
 class RegoTests:
     """The tests of a set of files, loaded and ready to run. Use it on the thread that made it."""
 
-    def __init__(self, modules: Mapping[str, str], data_json: str = "{}") -> None:
-        """`modules` holds rules and tests. Raises RegoError for what can't be parsed."""
-        self._engine = Rego(modules, data_json)
+    def __init__(self, engine: Rego) -> None:
+        """`engine` holds rules and tests."""
+        self._engine = engine
         self.tests: tuple[RegoTest, ...] = tuple(self._find())
 
     def run(self, test: RegoTest) -> TestResult:

@@ -202,7 +202,6 @@ deny contains data.gateway.lib.reason(
 	"This needs a second factor. Confirm that it is you, then send it again.",
 	"medium", "gateway.access.mfa_satisfied", "NIST SP 800-53 IA-2(1)",
 ) if {
-	not mfa_satisfied
 	not mfa_shown
 }
 

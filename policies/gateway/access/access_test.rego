@@ -126,6 +126,18 @@ test_no_evidence_of_a_second_factor_is_refused if {
 	codes({"subject": {"mfa_age_seconds": null}}) == {"mfa.missing"}
 }
 
+# In Rego null is less than any number: an age of null must not pass for a very young one.
+test_no_evidence_never_satisfies if {
+	not satisfied({"subject": {"mfa_age_seconds": null}})
+	not satisfied({"subject": {"method": "api-key", "scopes": ["image:generate"], "mfa_age_seconds": null}})
+	satisfied({"subject": {"mfa_age_seconds": 0}})
+}
+
+satisfied(difference) if {
+	data.gateway.access.mfa_satisfied with input as object.union(good, difference)
+		with data.gateway.config.roles as roles
+}
+
 test_a_second_factor_of_just_twelve_hours_is_fresh if codes({"subject": {"mfa_age_seconds": 43200}}) == set()
 
 test_a_second_factor_a_second_older_is_stale if codes({"subject": {"mfa_age_seconds": 43201}}) == {"mfa.stale"}

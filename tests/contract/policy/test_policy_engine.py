@@ -20,6 +20,7 @@ from gateway.policy import Policy
 from gateway.policy.embedded import EmbeddedEngine
 from gateway.policy.engine import EngineFailed, EntryPoint, PolicyEngine
 from gateway.policy.opa import OpaEngine
+from gateway.policy.rego import Rego
 from gateway.policy.testing import RegoTests
 from gateway.vocabulary import Effect, Permission, Role, Severity
 from tests.support.opa_process import OpaProcess
@@ -346,7 +347,7 @@ def effect_of(answer: object) -> str:
 
 async def test_opa_passes_every_test_of_the_rules(opa: OpaProcess, ends: dict[str, End]) -> None:
     modules = {p.relative_to(SHIPPED).as_posix(): p.read_text() for p in SHIPPED.rglob("*.rego")}
-    tests = RegoTests(modules).tests
+    tests = RegoTests(Rego(modules)).tests
     engine = ends["opa"].engine
     assert isinstance(engine, OpaEngine)
     assert engine._client is not None

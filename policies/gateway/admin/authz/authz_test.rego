@@ -45,14 +45,22 @@ test_a_key_is_denied if {
 	decide({"subject": {"method": "api-key", "scopes": ["audit:search"]}}).effect == "deny"
 }
 
-test_missing_rules_are_no_answer_and_that_is_a_denial if {
-	decision := data.gateway.admin.authz.decision with input as good with data.gateway.access as {}
+is_undecided(decision) if {
 	decision.effect == "deny"
-	decision.reasons[0].code == "policy.undefined"
+	[reason.code | some reason in decision.reasons] == ["policy.undefined"]
+}
+
+test_missing_rules_are_no_answer_and_that_is_a_denial if {
+	decision := data.gateway.admin.authz.decision with input as good
+		with data.gateway.config.limits as {"retention_days": 30}
+		with data.gateway.access as {}
+	is_undecided(decision)
 }
 
 test_missing_configuration_is_no_answer_and_that_is_a_denial if {
-	decision := data.gateway.admin.authz.decision with input as good with data.gateway.config.limits as {}
-	decision.effect == "deny"
-	decision.reasons[0].code == "policy.undefined"
+	decision := data.gateway.admin.authz.decision with input as good
+		with data.gateway.config.roles as roles
+		with data.gateway.config.networks as networks
+		with data.gateway.config.limits as {}
+	is_undecided(decision)
 }

@@ -282,39 +282,86 @@ test_an_allowed_finding_does_not_hide_a_denied_one if {
 }
 
 # Without its rules, no family of controls may look as if it had found nothing.
-test_missing_access_rules_are_a_denial if {
-	is_undecided_in(data.gateway.image.authz.decision) with input as good
+test_a_decision_needs_the_set_access_deny if {
+	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
-		with data.gateway.access as {}
+		with data.gateway.access.deny as {}
+	is_undecided(decision)
 }
 
-test_missing_findings_rules_are_a_denial if {
-	is_undecided_in(data.gateway.image.authz.decision) with input as good
+test_a_decision_needs_the_set_findings_deny if {
+	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
-		with data.gateway.image.findings as {}
+		with data.gateway.image.findings.deny as {}
+	is_undecided(decision)
 }
 
-test_missing_dlp_rules_are_a_denial if {
-	is_undecided_in(data.gateway.image.authz.decision) with input as good
+test_a_decision_needs_the_set_dlp_deny if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.dlp.deny as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_dlp_review if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.dlp.review as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_dlp_mask if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.dlp.mask as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_content_deny if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.content.deny as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_content_review if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.content.review as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_content_mask if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.content.mask as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_screening_deny if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.screening.deny as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_screening_review if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.screening.review as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_every_package if {
+	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
 		with data.gateway.image.dlp as {}
-}
-
-test_missing_content_rules_are_a_denial if {
-	is_undecided_in(data.gateway.image.authz.decision) with input as good
-		with data.gateway.config as config
-		with data.gateway.image.content as {}
-}
-
-test_missing_screening_rules_are_a_denial if {
-	is_undecided_in(data.gateway.image.authz.decision) with input as good
-		with data.gateway.config as config
-		with data.gateway.image.screening as {}
+	is_undecided(decision)
 }
 
 test_missing_retention_is_a_denial if {
-	without := object.union(config, {"limits": {"retention_days": null}})
-	is_undecided(decide_with({}, object.union(object.remove(without, ["limits"]), {"limits": object.remove(config.limits, ["retention_days"])})))
+	limits := object.remove(config.limits, ["retention_days"])
+	is_undecided(decide_with({}, object.union(object.remove(config, ["limits"]), {"limits": limits})))
 }
 
 test_a_finding_that_no_rule_took_up_is_not_allowed if {
@@ -328,5 +375,3 @@ is_undecided(decision) if {
 	decision.effect == "deny"
 	[reason.code | some reason in decision.reasons] == ["policy.undefined"]
 }
-
-is_undecided_in(decision) if is_undecided(decision)

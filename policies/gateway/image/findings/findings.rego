@@ -91,7 +91,7 @@ maskable(finding) if {
 }
 
 # METADATA
-# title: The rank of a finding: 0 allow, 1 mask, 2 review, 3 deny
+# title: The rank of a finding, 0 for allow to 3 for deny
 # description: Undefined for a finding that these rules don't understand, which is a denial.
 # custom:
 #   owner: security-team
@@ -103,14 +103,9 @@ rank(finding) := settled(finding, wanted_rank(finding))
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
-settled(_, wanted) := wanted if {
-	wanted != data.gateway.lib.effect_rank.mask
-}
+settled(finding, wanted) := wanted if maskable(finding)
 
-settled(finding, wanted) := wanted if {
-	wanted == data.gateway.lib.effect_rank.mask
-	maskable(finding)
-}
+settled(_, wanted) := wanted if wanted != data.gateway.lib.effect_rank.mask
 
 settled(finding, wanted) := data.gateway.lib.effect_rank[config.unmaskable] if {
 	wanted == data.gateway.lib.effect_rank.mask

@@ -125,6 +125,11 @@ test_what_can_not_be_masked_is_denied if {
 	rank({"field": "negative_prompt"}) == 3
 }
 
+test_what_was_not_to_be_masked_need_not_be_maskable if {
+	rank({"maskable": false, "proposed": "review"}) == 2
+	rank({"maskable": false, "proposed": "allow"}) == 0
+}
+
 test_what_can_not_be_masked_has_no_rank_when_nobody_said_what_then if {
 	ranks := data.gateway.image.findings.ranks with input as {"findings": [object.union(base, {"maskable": false})]}
 		with data.gateway.config.findings as object.remove(config, ["unmaskable"])
