@@ -33,8 +33,16 @@ from model_server.errors import (
 from model_server.events import Snapshot
 from model_server.intake import OUTPUT_FORMATS, parse_request, resolve
 from model_server.observe import Metrics, log
-from model_server.pipelines.port import Limits
-from model_server.wire import MAX_PICTURES, REQUEST_ID_HEADER, ModelInfo, ModelList, QueueStatus, Range, WireModel
+from model_server.wire import (
+    MAX_PICTURES,
+    REQUEST_ID_HEADER,
+    ModelInfo,
+    ModelList,
+    QueueStatus,
+    Range,
+    WholeRange,
+    WireModel,
+)
 
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Addresses that need no token: probes and scrapers have none, and there is nothing of anyone's in the answers."""
@@ -173,8 +181,10 @@ def model_info(engine: Engine) -> ModelInfo:
         default_size=sizes[0],
         rendered_size=rendered_size(model, "as asked"),
         output_formats=OUTPUT_FORMATS,
-        steps=_range(model.steps),
-        guidance=_range(model.guidance),
+        steps=WholeRange(
+            default=int(model.steps.default), minimum=int(model.steps.minimum), maximum=int(model.steps.maximum)
+        ),
+        guidance=Range(default=model.guidance.default, minimum=model.guidance.minimum, maximum=model.guidance.maximum),
         max_pictures=MAX_PICTURES,
     )
 
@@ -233,10 +243,6 @@ def _queue_status(snapshot: Snapshot | None) -> QueueStatus:
         queue_position=snapshot.queue_position,
         eta_seconds=snapshot.eta_seconds,
     )
-
-
-def _range(limits: Limits) -> Range:
-    return Range(default=limits.default, minimum=limits.minimum, maximum=limits.maximum)
 
 
 def _json(body: WireModel, headers: dict[str, str] | None = None) -> Response:

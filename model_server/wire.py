@@ -209,6 +209,14 @@ class Range(WireModel):
     maximum: float
 
 
+class WholeRange(WireModel):
+    """The same, of whole numbers."""
+
+    default: int
+    minimum: int
+    maximum: int
+
+
 class ModelInfo(WireModel):
     """One entry of `GET /v1/models`: OpenAI's four fields and what the model can do."""
 
@@ -223,7 +231,7 @@ class ModelInfo(WireModel):
     default_size: str
     rendered_size: str = Field(description="What the model makes itself, or `as asked`; other sizes are scaled up.")
     output_formats: tuple[OutputFormat, ...]
-    steps: Range
+    steps: WholeRange
     guidance: Range
     max_pictures: int
 
