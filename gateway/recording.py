@@ -187,7 +187,7 @@ class Recorder:
             action=record.call.action.value,
             subject=subject_of(record.actor),
             effect=str(effect),
-            reasons=tuple(map(str, reasons)) or tuple(dict.fromkeys(str(r.code) for r in decision.reasons)),
+            reasons=tuple(map(str, reasons or _codes(record.decisions))),
             bundle_revision=decision.revision,
             model=record.making.model,
             model_digest=record.making.model_digest,
@@ -221,6 +221,11 @@ class Recorder:
 def subject_of(actor: Actor) -> Subject:
     """Who, as the log seals it."""
     return Subject(actor=actor.id, display=actor.display_name, department=actor.department, groups=actor.groups)
+
+
+def _codes(decisions: Sequence[Decision]) -> tuple[str, ...]:
+    """Why the decisions were as they were, each code once: a mask at the prompt is still why at the end."""
+    return tuple(dict.fromkeys(reason.code for decision in decisions for reason in decision.reasons))
 
 
 def _ending(error: BaseException) -> tuple[str, tuple[str, ...]]:
