@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ def vectors() -> Path:
     return VECTORS
 
 
-@pytest.fixture
-async def screening() -> AsyncIterator[Screening]:
+@pytest.fixture(scope="session")
+def screening() -> Iterator[Screening]:
     made = Screening(directory=POLICIES, secret=SECRET, timeout_seconds=30, picture_timeout_seconds=30)
     yield made
-    await made.aclose()
+    asyncio.run(made.aclose())

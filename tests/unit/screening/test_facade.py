@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -281,7 +281,7 @@ ODD = st.text(alphabet=st.characters(), max_size=300)
 SIGNS = st.text(alphabet="0123456789 -.@%&#;=+/\\xABCDEFabcdefone two at dot\u200b\ud800\U000e0041é\n", max_size=300)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(deadline=None)
 @given(text=st.one_of(ODD, SIGNS))
 async def test_no_text_upsets_screening_and_spans_lie_within_it(screening: Screening, text: str) -> None:
     findings = await screening.screen_prompt(text)
