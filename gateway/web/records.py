@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from audit import AuditLog, Page, QueryInvalid, RecordNotFound, RecordView
 from audit import AuditUnavailable as LogUnavailable
@@ -64,6 +64,12 @@ async def search(request: Request) -> Response:
     return page(request, actor, "records.html", context, status)
 
 
+@router.get("/audit/records")
+async def shortened() -> Response:
+    """What is left when somebody cuts the id off a record's address."""
+    return RedirectResponse("/audit", 308)
+
+
 @router.get("/audit/records/{event_id}")
 async def record(request: Request, event_id: str) -> Response:
     """One record: both halves, who, and its proofs, checked while the page is made."""
@@ -91,7 +97,8 @@ async def record(request: Request, event_id: str) -> Response:
         "is_request": first.phase == "intent",
         "halves": halves,
         "holds": all(half.holds for half in halves),
-        "checkpoint": proofs[-1].checkpoint,
+        "same_day": SearchForm(since=first.day.isoformat(), until=first.day.isoformat()).address(),
+        "same_person": SearchForm(who=view.subject.actor).address() if view.subject else "",
         "log_key": str(log.verifier_key),
         "unreadable": unreadable,
         "days_left": (unreadable - services.clock().astimezone(UTC).date()).days,

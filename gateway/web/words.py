@@ -18,9 +18,9 @@ EFFECTS: Final[Mapping[str, str]] = {
 }
 
 ACTIONS: Final[Mapping[str, str]] = {
-    "image:generate": "made pictures",
-    "image:edit": "edited a picture",
-    "image:vary": "varied a picture",
+    "image:generate": "asked for pictures",
+    "image:edit": "asked for an edit",
+    "image:vary": "asked for variations",
     "auth:session:start": "signed in",
     "auth:session:refuse": "was refused at sign-in",
     "auth:session:step-up": "proved the second factor again",

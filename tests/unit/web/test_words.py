@@ -28,8 +28,8 @@ def test_every_reason_of_our_own_has_words(code):
 
 def test_every_refusal_that_the_shipped_policy_can_give_has_words():
     rules = Path(__file__).resolve().parents[3] / "policies" / "gateway"
-    codes = {code for path in rules.rglob("*.rego") for code in re.findall(r'"([a-z]+\.[a-z-]+)"', path.read_text())}
-    refusals = {code for code in codes if is_reason_code(code)}
+    texts = [path.read_text() for path in rules.rglob("*.rego") if not path.name.endswith("_test.rego")]
+    refusals = {code for text in texts for code in re.findall(r'"([a-z]+\.[a-z-]+)"', text) if is_reason_code(code)}
     assert refusals
     assert refusals <= words.REASONS.keys()
 

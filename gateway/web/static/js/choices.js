@@ -32,15 +32,20 @@ export function offer(fieldset, name, choices, usual) {
   }
 }
 
-/** Sizes as words: "Square 512", and the numbers alone where two would share a word. */
+/** Sizes as words; with numbers where two would share a word, and numbers alone where all would. Small ones first. */
 export function sizeChoices(sizes) {
   const seen = new Map();
   for (const size of sizes) seen.set(shape(size), (seen.get(shape(size)) ?? 0) + 1);
-  return sizes.map((size) => {
+  const label = (size) => {
     const word = say(`size.${shape(size)}`);
-    return { value: size, label: seen.get(shape(size)) > 1 ? `${word} ${size.replace("x", "×")}` : word };
-  });
+    const numbers = shape(size) === "square" ? size.split("x")[0] : size.replace("x", "×");
+    if (seen.get(shape(size)) === 1) return word;
+    return seen.size === 1 ? `${numbers} px` : `${word} ${numbers}`;
+  };
+  return [...sizes].sort((a, b) => area(a) - area(b)).map((size) => ({ value: size, label: label(size) }));
 }
+
+const area = (size) => size.split("x").reduce((product, side) => product * (Number(side) || 0), 1);
 
 function shape(size) {
   if (size === "auto") return "auto";

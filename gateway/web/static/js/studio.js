@@ -88,6 +88,7 @@ async function start() {
     }, running.signal);
     run.done();
     told.textContent = count("told.done", run.finished);
+    byId("stays").hidden = false;
   } catch (error) {
     end(run, error, acts);
   } finally {
