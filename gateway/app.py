@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
+from audit import AuditError
 from gateway import __version__, problems, web
 from gateway.api import auth, health, images, keys, models, studio
 from gateway.api.edge import Edge
+from gateway.errors import ImprimaturError
 from gateway.observe.metrics import Metrics
+from gateway.policy.bundle import BundleRefused
 from gateway.settings import Settings
 from gateway.wiring import open_services
+
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -22,8 +28,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, metrics) as services:
-            app.state.services = services
+        async with AsyncExitStack() as stack:
+            try:
+                app.state.services = await stack.enter_async_context(open_services(settings, metrics))
+            except (AuditError, BundleRefused, ImprimaturError, OSError, ValueError) as error:
+                # These say what is wrong with files and settings, and hold nothing that a request brought.
+                log.critical("gateway.cannot-start", extra={"error": type(error).__name__, "cause": str(error)})
+                raise
             yield
 
     app = FastAPI(

@@ -22,7 +22,7 @@ class JsonFormatter(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": _event(record),
         }
         given = {key: value for key, value in record.__dict__.items() if key not in _USUAL}
         fields = given.pop("fields", {})
@@ -36,6 +36,12 @@ class JsonFormatter(logging.Formatter):
                 line["where"] = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
         # ASCII: no bidi or ANSI trick reaches a terminal.
         return json.dumps(line, ensure_ascii=True, default=lambda _: "?")
+
+
+def _event(record: logging.LogRecord) -> str:
+    """The message; a server's whole traceback becomes one word, because its last line quotes values."""
+    message = record.getMessage()
+    return "server.failed" if message.startswith("Traceback ") else message
 
 
 def set_up(level: str = "INFO") -> None:
