@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from helm_python import HelmError
 
 from audit.keys.files import read_private
+from gateway.cli import app as imprimatur_command
 from helm import schema
 from helm.charts import CHART, cases, containers, render
 from helm.check import complaints, main
 from helm.rules import RULES
+from model_server.settings import Settings as ModelServerSettings
 
 CASES = cases()
 SOMEWHERE = {"to": [{"ipBlock": {"cidr": "198.51.100.7/32"}}], "ports": [443]}
@@ -242,3 +245,20 @@ def test_the_command_fails_when_a_case_does(tmp_path: Path, capsys: pytest.Captu
     template.write_text(template.read_text("utf-8").replace("replicas: 1", "replicaz: 1"), "utf-8")
     assert main(chart) == 1
     assert "replicaz" in capsys.readouterr().out
+
+
+def test_commands_of_the_containers_are_ones_that_the_programs_know() -> None:
+    known = set(typer.main.get_command(imprimatur_command).commands)  # type: ignore[attr-defined]
+    seen = set()
+    for case, values in CASES.items():
+        for _, pod in render(values).pods():
+            for container in containers(pod):
+                match container.get("command", []):
+                    case ["imprimatur", name]:
+                        assert name in known, case
+                        seen.add(name)
+                    case ["imprimatur-model", *arguments]:
+                        options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+                        assert {o.removeprefix("--") for o in options} <= set(ModelServerSettings.model_fields), case
+                        seen.add("imprimatur-model")
+    assert seen == {"serve", "migrate", "imprimatur-model"}
