@@ -200,7 +200,7 @@ class SignIn:
             raise SignInRefused(
                 Code.MFA_MISSING,
                 f"You signed in at {label} without a second factor, and Imprimatur opens only with one. Set up an "
-                "authenticator app in your account there, then sign in again.",
+                "authenticator app in your account there, sign out there, then sign in here again.",
                 actor=id,
             )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Denied, InvalidRequest, NotFound, StepUpRequired, Unauthenticated
@@ -82,6 +82,7 @@ async def test_copy_of_the_table_verifies_nothing_without_the_pepper(
     assert await thief.find(key.secret) is None
 
 
+@settings(deadline=None)
 @given(st.integers(8, 57), st.sampled_from(api_keys.ALPHABET))
 def test_any_one_changed_character_fails_the_checksum(place: int, instead: str) -> None:
     body = "imp_pat_" + "a" * 44

@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.identity.roles import CONFLICTS, RoleMap
@@ -48,6 +48,7 @@ def test_conflict_is_logged_with_the_person_and_the_roles(caplog: pytest.LogCapt
     assert caplog.records[0].fields == {"actor": "company|frank", "roles": "admin,auditor"}  # type: ignore[attr-defined]
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from([role.value for role in Role])))
 def test_no_set_of_groups_leaves_a_conflicting_pair(groups: set[str]) -> None:
     roles = EVERY.roles_of(groups)

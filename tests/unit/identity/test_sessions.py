@@ -5,11 +5,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from gateway.errors import IdentityUnavailable, Unauthenticated
 from gateway.exchange import Credentials
 from gateway.identity import Identity, SignInRefused
 from gateway.identity.cookies import CookieNames
+from gateway.identity.tables import people
 from gateway.settings import IdentitySettings
 from gateway.storage.database import Database
 from gateway.vocabulary import Code, Event, Role
@@ -280,3 +282,12 @@ async def test_database_that_does_not_answer_lets_nobody_in(
     finally:
         await identity.aclose()
         await empty.aclose()
+
+
+async def test_suspension_alone_ends_a_session_even_where_nobody_raised_the_epoch(
+    visit: Visit, database: Database
+) -> None:
+    await visit.sign_in()
+    async with database.transaction() as tx:
+        await tx.execute(update(people).values(status="suspended"))
+    assert not await is_in(visit)

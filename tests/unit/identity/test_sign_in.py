@@ -105,6 +105,20 @@ async def test_answer_brought_to_another_providers_callback_is_refused(visit: Vi
     await refused(visit, visit.issuer.approve(await visit.depart()), provider="other")
 
 
+async def test_sign_in_begun_at_one_provider_does_not_end_at_another(
+    settings: IdentitySettings, database: Database, moment: Moment, issuer: Issuer
+) -> None:
+    """The mix-up attack, with a second provider that would accept all the rest."""
+    twin = settings.providers[0].model_copy(update={"name": "twin"})
+    both = settings.model_copy(update={"providers": (*settings.providers, twin)})
+    identity = Identity(both, "https://imprimatur.example", database, moment)
+    visit = Visit(identity, issuer)
+    answer = issuer.approve(await visit.depart())
+    await refused(visit, answer, provider="twin")
+    assert "/token" not in issuer.asked
+    await identity.aclose()
+
+
 async def test_nonce_of_another_sign_in_is_refused(visit: Visit) -> None:
     answer = visit.issuer.approve(await visit.depart())
     visit.issuer.lies.claims = {"nonce": "of-another-sign-in"}
