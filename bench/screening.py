@@ -7,9 +7,7 @@ time by length, and the cost a byte of hostile texts. Writes `bench/results/scre
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import platform
 import statistics
 import time
 from collections import Counter
@@ -17,36 +15,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import screening_corpus as corpus
+from bench.screening_values import MAKERS
+from bench.support import results
+from bench.support.results import Figure
 from gateway.exchange import Finding
 from gateway.screening.facade import Screening
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results" / "screening.json"
 PER_KIND = 300
 MISSES = 1_500
 BENIGN = 3_000
 PER_DISGUISE = 60
 RUNS = 400
-Row = dict[str, object]
-
-
-def row(figure: str, unit: str, value: float, target: str = "", met: bool | None = None) -> Row:
-    return {
-        "figure": figure, "unit": unit, "value": round(value, 4), "target": target, "met": met, "beside": "not run",
-    }  # fmt: skip
 
 
 def _overlaps(finding: Finding, value: tuple[str, int, int]) -> bool:
     return finding.type == value[0] and finding.start < value[2] and value[1] < finding.end
 
 
-async def quality(screening: Screening) -> list[Row]:
+async def quality(screening: Screening) -> list[Figure]:
     """Precision and recall by kind: a finding is right when it has the type of the value that it overlaps."""
     right: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     seeds = range(corpus.HELD_OUT_FROM, corpus.HELD_OUT_FROM + PER_KIND)
-    samples = [corpus.positive(kind, seed) for kind in corpus.MAKERS for seed in seeds]
+    samples = [corpus.positive(kind, seed) for kind in MAKERS for seed in seeds]
     samples += [corpus.near_miss(corpus.HELD_OUT_FROM + i) for i in range(MISSES)]
     for sample in samples:
         findings = [f for f in await screening.screen_prompt(sample.text) if f.type.startswith("dlp.")]
@@ -56,20 +49,22 @@ async def quality(screening: Screening) -> list[Row]:
             else:
                 missed[value[0]] += 1
         wrong.update(f.type for f in findings if not any(_overlaps(f, v) for v in sample.values))
-    rows = []
+    figures: list[Figure] = []
     print(f"{'kind':<22}{'precision':>10}{'recall':>10}{'F1':>10}   of {PER_KIND} values and {MISSES} near misses")
-    for kind in (*corpus.MAKERS, "all"):
+    for kind in (*MAKERS, "all"):
         types = list(right | missed | wrong) if kind == "all" else [f"dlp.{kind}"]
         hit, bad, gone = (sum(c[t] for t in types) for c in (right, wrong, missed))
         precision, recall = hit / max(1, hit + bad), hit / max(1, hit + gone)
         f1 = 2 * precision * recall / max(1e-9, precision + recall)
         goal = {"all": 0.97, "phone-number": 0.90}.get(kind, 0.95)
         print(f"{kind:<22}{precision:>10.3f}{recall:>10.3f}{f1:>10.3f}")
-        rows.append(row(f"text: {kind}, F1 on our generated held-out seeds", "ratio", f1, f">= {goal}", f1 >= goal))
-    return rows
+        figures.append(
+            Figure(figure=f"text: {kind}, 1 - F1 on our held-out seeds", unit="ratio", value=1 - f1, target=1 - goal)
+        )
+    return figures
 
 
-async def disguises(screening: Screening) -> list[Row]:
+async def disguises(screening: Screening) -> list[Figure]:
     """Recall of a card number by disguise."""
     found: Counter[str] = Counter()
     for name in corpus.DISGUISES:
@@ -79,17 +74,17 @@ async def disguises(screening: Screening) -> list[Row]:
             found[name] += any(f.type == sample.values[0][0] for f in findings)
         print(f"disguise {name:<24}{found[name] / PER_DISGUISE:>8.3f}")
     recall = sum(found.values()) / (PER_DISGUISE * len(corpus.DISGUISES))
-    return [row("text: recall over our own disguises (mean)", "ratio", recall, ">= 0.85", recall >= 0.85)]
+    return [Figure(figure="text: share of our own disguises missed", unit="ratio", value=1 - recall, target=0.15)]
 
 
-async def harmless(screening: Screening) -> list[Row]:
+async def harmless(screening: Screening) -> list[Figure]:
     """The share of harmless prompts in which anything at all is found."""
     stopped = 0
     for i in range(BENIGN):
         stopped += bool(await screening.screen_prompt(corpus.benign(corpus.HELD_OUT_FROM + i)))
     print(f"harmless prompts with a finding: {stopped} of {BENIGN}")
     share = stopped / BENIGN
-    return [row("text: harmless generated prompts with a finding", "ratio", share, "<= 0.001", share <= 0.001)]
+    return [Figure(figure="text: share of harmless prompts stopped", unit="ratio", value=share, target=0.001)]
 
 
 async def _cpu_ms(screening: Screening, texts: Sequence[str]) -> list[float]:
@@ -101,9 +96,9 @@ async def _cpu_ms(screening: Screening, texts: Sequence[str]) -> list[float]:
     return sorted(times)
 
 
-async def speed(screening: Screening) -> list[Row]:
+async def speed(screening: Screening) -> list[Figure]:
     """CPU time a prompt by length, and a byte of hostile texts against the mean."""
-    rows = []
+    figures: list[Figure] = []
     for chars, goal in ((400, 1.0), (4_000, 5.0)):
         texts = []
         for i in range(RUNS):
@@ -113,7 +108,7 @@ async def speed(screening: Screening) -> list[Row]:
         times = await _cpu_ms(screening, texts)
         p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
         print(f"{chars} characters: CPU p50 {p50 * 1e3:.0f} µs, p99 {p99 * 1e3:.0f} µs")
-        rows.append(row(f"text: CPU p99 at {chars} characters", "ms", p99, f"<= {goal}", p99 <= goal))
+        figures.append(Figure(figure=f"text: CPU p99 at {chars} characters", unit="ms", value=p99, target=goal))
     size = 100_000
     usual = ". ".join(corpus.benign(j) for j in range(2_000))[:size]
     mean = (await _cpu_ms(screening, [usual] * 3))[1]
@@ -133,22 +128,21 @@ async def speed(screening: Screening) -> list[Row]:
         print(f"100 kB of {name:<20} {ratio:>6.2f} times the mean a character, {ends}")
         worst = max(worst, ratio)
     print(f"100 kB of usual text: {mean:.0f} ms CPU")
-    rows.append(
-        row("text: hostile 100 kB, time a character over the mean's (worst)", "ratio", worst, "<= 2", worst <= 2)
+    figures.append(
+        Figure(figure="text: worst hostile 100 kB, over the mean a character", unit="times", value=worst, target=2)
     )
-    return rows
+    return figures
 
 
 async def main() -> None:
     screening = Screening(directory=ROOT / "policies", secret=os.urandom(32), timeout_seconds=30)
-    print(f"rules {screening.revision}, Python {platform.python_version()}, {os.cpu_count()} cores")
-    rows: list[Row] = []
+    print(f"rules {screening.revision} on {results.machine()}")
+    figures: list[Figure] = []
     for part in (quality, disguises, harmless, speed):
-        rows += await part(screening)
+        figures += await part(screening)
     await screening.aclose()
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    print("beside: no peer was run")
+    print("beside: not run (no peer is installed)")
+    print(f"written to {results.write('screening', figures)}")
 
 
 if __name__ == "__main__":

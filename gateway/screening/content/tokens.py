@@ -6,12 +6,13 @@ import re
 from typing import Final, NamedTuple
 
 from gateway.screening.text.normalise import fold
+from gateway.screening.text.patterns import compile_pattern
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ASCII_WORD: Final = re.compile(r"[a-z0-9]+")
 _NOT_LETTER: Final = re.compile(r"[^A-Za-z]")
 _LEET_WORD: Final = re.compile(r"[A-Za-z0-9@$!|+]{3,32}")
-_LEET_SIGN: Final = re.compile(r"[A-Za-z][0-9@$!|+]+[A-Za-z]|[@$][A-Za-z]|[A-Za-z]{2}[$@]|\b[0-9][A-Za-z]{2}")
+_LEET_SIGN: Final = compile_pattern(r"[A-Za-z][0-9@$!|+]+[A-Za-z]|[@$][A-Za-z]|[A-Za-z]{2}[$@]|\b[0-9][A-Za-z]{2}")
 _LEET: Final = (
     str.maketrans("0134578@$!|+", "oieastbasiit"),
     str.maketrans("0134578@$!|+", "oleastbasllt"),
@@ -22,6 +23,7 @@ _SPACED: Final = re.compile(r"(?<![^\W_])[A-Za-z](?:([ ._*\-])[A-Za-z])(?:\1[A-Z
 MIN_SPACED_LETTERS: Final = 3
 _ELISION: Final = re.compile(r"(?:[cdjlmnst]|qu)['’]")
 _DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
+_DRAWN_OUT_SIGN: Final = compile_pattern("(?i)" + "|".join(letter * 3 for letter in "abcdefghijklmnopqrstuvwxyz"))
 
 
 class Token(NamedTuple):
@@ -43,10 +45,10 @@ class Words:
 
     def __init__(self, text: str) -> None:
         tokens = _plain(text)
-        if _LEET_SIGN.search(text):
-            tokens += _leet(text)
-        tokens += _spaced(text)
-        tokens.sort(key=_place)
+        disguised = _spaced(text) + (_leet(text) if _LEET_SIGN.search(text) else [])
+        if disguised:
+            tokens += disguised
+            tokens.sort(key=_place)
         self.tokens = tokens
         self.places: dict[str, list[int]] = {}
         """Form -> indexes into `tokens`, rising."""
@@ -60,7 +62,7 @@ def _place(token: Token) -> tuple[int, int]:
 
 
 def _plain(text: str) -> list[Token]:
-    if text.isascii() and not _DRAWN_OUT.search(text) and "'" not in text:
+    if text.isascii() and "'" not in text and not _DRAWN_OUT_SIGN.search(text):
         folded = text.lower()
         return [Token(m.start(), m.end(), (m.group(),)) for m in _ASCII_WORD.finditer(folded)]
     return [Token(m.start(), m.end(), _forms(m.group())) for m in _WORD.finditer(text)]

@@ -95,7 +95,9 @@ class _Run:
         """Whether people write a card number in these groups, and would set it off from its neighbours so."""
         first, last = self.breaks[start], self.breaks[end]
         sizes = tuple(self.bounds[i + 1] - self.bounds[i] for i in range(first, last))
-        if len(sizes) == 1 or sizes in _SCHEME_GROUPS:
+        if len(sizes) == 1:
+            return self.signs[first] not in (".", ",")  # "3.509906526439" is a decimal fraction
+        if sizes in _SCHEME_GROUPS:
             return True
         is_even = all(size == sizes[0] for size in sizes[:-1]) and sizes[-1] <= sizes[0]
         signs = set(self.signs[first + 1 : last])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 from gateway.screening.text.candidate import Accepted, Candidate
+from gateway.screening.text.patterns import compile_pattern
 
-_FOOT: Final = re.compile(r"-{3,}\s?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,8}-{3,}")
+_FOOT: Final = compile_pattern(r"END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,8}-{3,}")
 MAX_BODY_CHARS: Final = 8_192
 """More than an RSA key of 8,192 bits takes."""
 

@@ -23,7 +23,7 @@ _ENCODED: Final = compile_pattern(
 )
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F :,-]|0x)+")
 _ESCAPED_CHARACTER: Final = re.compile(r"\\[xu]([0-9a-fA-F]+)")
-_ENCODED_SIGN: Final = re.compile(r"[A-Za-z0-9+/_-]{16}|[&%\\]|[0-9a-fA-F]{2}(?:[ :-]|, ?0x)[0-9a-fA-F]{2}")
+_ENCODED_SIGN: Final = compile_pattern(r"[A-Za-z0-9+/_-]{16}|[&%\\]|[0-9a-fA-F]{2}(?:[ :-]|, ?0x)[0-9a-fA-F]{2}")
 
 
 def _readable(data: bytes) -> str | None:

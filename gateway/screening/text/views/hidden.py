@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from typing import Final
 
 from gateway.screening.text.normalise import Normalised
+from gateway.screening.text.patterns import compile_pattern
 from gateway.screening.text.views.rewrite import View
 
-_BACKWARDS_SIGN: Final = re.compile(r"(?i)\brevers|\bbackward|\bmirror|rückwärts|l'envers|al revés|\u202e")
+_BACKWARDS_SIGN: Final = compile_pattern("(?i)\\brevers|\\bbackward|\\bmirror|rückwärts|l'envers|al revés")
+_RIGHT_TO_LEFT: Final = "\u202e"
 
 
 def backwards(original: Normalised) -> View | None:
     """The text from its end to its start, where something in it speaks of that."""
-    if not _BACKWARDS_SIGN.search(original.source):
+    if _RIGHT_TO_LEFT not in original.source and not _BACKWARDS_SIGN.search(original.text):
         return None
     text = original.text[::-1]
     places = range(len(text) - 1, -1, -1)

@@ -66,8 +66,8 @@ MIN_TRUE_DIGITS: Final = 3
 _TWIN_LETTERS: Final = "OoQIil|!SsBZz"
 _TWIN_DIGITS: Final = str.maketrans(_TWIN_LETTERS, "0001111155822")
 _TWIN: Final = f"[0-9{_TWIN_LETTERS}]"
-_EDGE_WORD_BEFORE: Final = re.compile(r"(?:[oilsz!]+[ .-])*")
-_EDGE_WORD_AFTER: Final = re.compile(r"(?:[ .-][oilsz!]+)*$")
+_EDGE_WORDS_BEFORE: Final = compile_pattern(r"^(?:[oilsz!]+[ .-])+")
+_EDGE_WORDS_AFTER: Final = compile_pattern(r"(?:[ .-][oilsz!]+)+$")
 _TWIN_RUN: Final = compile_pattern(rf"(?:^|[^\pL\pN])({_TWIN}(?:[ .-]?{_TWIN}){{8,}})(?:$|[^\pL\pN])")
 
 
@@ -75,14 +75,18 @@ def _twin_digits(text: str) -> Iterator[Edit]:
     for match in _TWIN_RUN.finditer(text):
         start, end = match.span(1)
         # "my SSN is 123…": a small word at the edge belongs to the sentence.
-        start += len(_EDGE_WORD_BEFORE.match(text[start:end]).group())  # type: ignore[union-attr]  # matches empty
-        end -= len(_EDGE_WORD_AFTER.search(text[start:end]).group())  # type: ignore[union-attr]  # matches empty
+        before = _EDGE_WORDS_BEFORE.search(text[start:end])
+        start += before.end() if before else 0
+        after = _EDGE_WORDS_AFTER.search(text[start:end])
+        end -= after.end() - after.start() if after else 0
         value = text[start:end]
         letters = sum(c in _TWIN_LETTERS for c in value)
         if letters and sum(c.isdigit() for c in value) >= MIN_TRUE_DIGITS:
             yield start, end, value.translate(_TWIN_DIGITS)
 
 
+_TWIN_SIGN: Final = compile_pattern(rf"\d[ .-]?[{_TWIN_LETTERS}]|[{_TWIN_LETTERS}][ .-]?\d")
+_SPACED_SIGN: Final = compile_pattern(r"(?:\d[^\pL\pN\n]{1,5}){4}")
 _SPACED: Final = compile_pattern(r"(?:^|\D)(\d(?:[^\pL\pN\n]{1,5}\d){8,})(?:$|\D)")
 
 
@@ -99,7 +103,7 @@ _SPELLED_EMAIL: Final = compile_pattern(
     rf"(?i)([a-z0-9_%+-]{{1,64}}(?:{_DOT}[a-z0-9_%+-]{{1,64}})?)({_AT})([a-z0-9-]{{1,63}})({_DOT})"
     r"(?:([a-z0-9-]{1,63})(\s*\.\s*|\s+dot\s+))?(com|org|net|edu|gov|io|eu|info|biz|de|fr|es|uk|ch|at|us|co)\b"
 )
-_EMAIL_SIGN: Final = re.compile(r"(?i)@\s|\s@|\b(?:at|arroba|arobase)\b")
+_EMAIL_SIGN: Final = compile_pattern(r"(?i)@\s|\s@|\b(?:at|arroba|arobase)\b")
 _DOT_RE: Final = compile_pattern(rf"(?i){_DOT}")
 
 
@@ -120,9 +124,9 @@ def spelled(text: str) -> Iterator[View]:
     kinds: list[tuple[str, list[Edit]]] = []
     if _SPELLED_SIGN.search(text):
         kinds.append(("spelled digits", list(_spelled_digits(text))))
-    if re.search(r"\d[ .-]?[OoQIil|!SsBZz]|[OoQIil|!SsBZz][ .-]?\d", text):
+    if _TWIN_SIGN.search(text):
         kinds.append(("twin digits", list(_twin_digits(text))))
-    if re.search(r"\d[^\w\n]{1,5}\d[^\w\n]{1,5}\d[^\w\n]{1,5}\d[^\w\n]", text):
+    if _SPACED_SIGN.search(text):
         kinds.append(("spaced digits", list(_spaced_digits(text))))
     kinds.append(("spelled e-mail", list(_spelled_emails(text))))
     for name, edits in kinds:
