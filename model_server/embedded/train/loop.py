@@ -131,6 +131,8 @@ class Training:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Train until the plan's minutes are spent (or the decay phase has ended); always ends with a checkpoint."""
+        if self.seconds < (plan.minutes - plan.decay_minutes) * 60:
+            self.decay_began_seconds = None  # a finished run that was given more time: up again, decay later
         net: Callable[..., Tensor] = torch.compile(self.net) if plan.compiled else self.net
         # The step number is part of the seed: a resumed run must not see the same noise again.
         generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + self.step)

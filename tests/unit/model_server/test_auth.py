@@ -92,8 +92,8 @@ def test_a_header_that_holds_no_token_is_refused(header: str | None) -> None:
         check().require(header)
 
 
-def test_a_header_nested_a_thousand_deep_is_refused_like_any_other() -> None:
-    deep = base64.urlsafe_b64encode(b'{"a":' * 900).decode().rstrip("=")
+def test_a_header_nested_thousands_deep_is_refused_like_any_other() -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 2_990).decode().rstrip("=")
     with pytest.raises(Unauthorized):
         check().require(f"Bearer {deep}.e30.e30")
 

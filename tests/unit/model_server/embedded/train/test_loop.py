@@ -67,7 +67,6 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path) -> None:
         assert torch.equal(second.net.state_dict()[name], value)
         assert torch.equal(second.average[name], first.average[name])
     told: list[Progress] = []
-    second.decay_began_seconds = None
     second.run(batches(), plan(19.5 / 60), told.append, Clock(1.0))
     assert second.step == 20
     assert told[-1].pictures == 320
@@ -130,3 +129,14 @@ def test_the_word_table_stays_as_it_was_distilled(tmp_path: Path) -> None:
     run.run(batches(), plan(4.5 / 60), lambda _progress: None, Clock(1.0))
     assert torch.equal(run.net.table.weight, before)
     assert torch.equal(run.average["table.weight"], before)
+
+
+def test_a_finished_run_that_is_given_more_time_trains_on(tmp_path: Path) -> None:
+    run = training(tmp_path)
+    run.run(batches(), plan(6 / 60, 3 / 60), lambda _progress: None, Clock(1.0))
+    assert run.decay_began_seconds is not None
+    more = training(tmp_path)
+    assert more.resume()
+    more.run(batches(), plan(12 / 60, 3 / 60), lambda _progress: None, Clock(1.0))
+    assert more.step == 12
+    assert more.decay_began_seconds == pytest.approx(9.0)
