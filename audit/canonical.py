@@ -5,7 +5,7 @@
 =====  ===================  =====================================================
 tag    Python               data
 =====  ===================  =====================================================
-``s``  ``str``              UTF-8 (lone surrogates allowed, as ``surrogatepass``)
+``s``  ``str``, ``StrEnum`` UTF-8 (lone surrogates allowed, as ``surrogatepass``)
 ``i``  ``int``              ASCII decimal, ``-`` before negatives, no leading zero
 ``b``  ``bytes``            as they are
 ``n``  ``None``             nothing
@@ -38,7 +38,7 @@ def encode(*fields: Field) -> bytes:
     """Encode fields injectively. Raises ``TypeError`` for a type outside the table (``bool`` and ``float`` too)."""
     parts: list[bytes] = []
     for field in fields:
-        if type(field) is str:
+        if isinstance(field, str):  # members of closed vocabularies too: equal strings, equal bytes
             tag, data = b"s", field.encode("utf-8", "surrogatepass")
         elif type(field) is bytes:
             tag, data = b"b", field

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
@@ -90,9 +91,10 @@ class AuditLog:
     ) -> AuditLog:
         """Open or create a log; returns when it may be written and its newest checkpoint is signed.
 
-        Raises ``StoreInUse``, ``KeyRefused``, ``SnapshotRefused``, ``StoreRolledBack``, ``StoreDamaged``. Keys are
-        created only with ``create_keys`` and only for a new store. ``read_snapshot`` opens a snapshot for reading:
-        accesses are recorded in the copy, intents are refused, nothing is signed.
+        Raises ``StoreInUse``, ``KeyRefused``, ``SnapshotRefused``, ``StoreRolledBack``, ``StoreDamaged``, or
+        ``AuditUnavailable`` if the disk fails. Keys are created only with ``create_keys`` and only for a new store.
+        ``read_snapshot`` opens a snapshot for reading: accesses are recorded in the copy, intents are refused,
+        nothing is signed.
         """
         return await asyncio.to_thread(cls._open, settings, clock, disk or Disk(), read_snapshot)
 
@@ -103,13 +105,20 @@ class AuditLog:
         lock = StoreLock(layout.lock)
         try:
             store = open_store(settings, layout, disk, clock, read_snapshot=read_snapshot)
-            log = cls(settings, clock, disk, lock, store)
-            log._integrator.advance()
-            log._integrator.start()
-            log._writer.start()
+            try:
+                log = cls(settings, clock, disk, lock, store)
+                log._integrator.advance()
+            except BaseException:
+                store.tree.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            lock.release()
+            raise AuditUnavailable("the audit log cannot be opened") from error
         except BaseException:
             lock.release()
             raise
+        log._integrator.start()
+        log._writer.start()
         return log
 
     async def aclose(self) -> None:

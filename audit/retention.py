@@ -99,6 +99,7 @@ class Purge:
         records = count_records(path, day)
         reference = await self._try_record(day, records, now)
         freed = bool(await self._run(lambda: int(self._free(day, now))))
+        await self._release_day(day)  # a search may have opened the old file meanwhile, and would keep its space
         if reference is None and PurgeStep.RECORDED not in self._ring.destroyed.steps(day):
             reference = await self._try_record(day, records, now)  # the disk was full; now it may not be
         return PurgeReceipt(day=day, keys_destroyed=destroyed, records=records, space_freed=freed, record=reference)

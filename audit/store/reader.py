@@ -28,9 +28,12 @@ class Reader:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit-reader")
         self._open: dict[date, DayReader] = {}  # owned by the thread
         self._deadline = float("inf")
+        self._is_closed = False
 
     async def run(self, work: Callable[[Reader], T]) -> T:
-        """Run ``work`` in the reader thread. Raises ``AuditUnavailable`` if it takes too long or the disk fails."""
+        """Run ``work`` in the reader thread. Raises ``AuditUnavailable`` if closed, too slow, or the disk fails."""
+        if self._is_closed:
+            raise AuditUnavailable("the audit log is closed")
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, work)
 
     def days(self) -> list[date]:
@@ -56,6 +59,7 @@ class Reader:
 
     def close(self) -> None:
         """Finish what runs, close the files. Blocks."""
+        self._is_closed = True
         self._executor.submit(self._close_all).result()
         self._executor.shutdown()
 

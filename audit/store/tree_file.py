@@ -44,7 +44,8 @@ class TreeFile:
         self._disk = disk
         self._lock = threading.RLock()
         if create:
-            path.unlink(missing_ok=True)  # left by a crash before log.json was written: holds nothing yet
+            for stale in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+                stale.unlink(missing_ok=True)  # left by a crash before log.json was written: holds nothing yet
         elif not path.exists():
             # Building it anew would sign whatever the day files hold now, and forget what was signed before.
             raise StoreDamaged(f"{path.name} is missing from the store")

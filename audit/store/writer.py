@@ -171,7 +171,10 @@ class Writer:
                     self._check_unused(job, written)
                 rows.append(self._composer.compose(job, self._next_seq + len(rows)))
                 written.append(job)
-            except (AuditError, OSError, sqlite3.Error) as error:
+            except Exception as error:  # whatever is wrong with one record, the others of the batch go on
+                if not isinstance(error, AuditError):
+                    _log.error("audit.compose.failed", extra={"cause": type(error).__name__})
+                    self.failures += 1
                 self._refuse([job], _refusal(error, job))
         if not rows:
             return

@@ -341,6 +341,26 @@ async def test_a_row_added_behind_the_logs_back_is_never_signed(attacked: Any, m
             pass
 
 
+async def test_a_record_removed_before_it_was_signed_leaves_a_gap_that_stops_the_log(
+    house: Any, make: Any, tmp_path: Path
+) -> None:
+    async with house.open() as log:
+        for _ in range(3):
+            await make.request(log)
+        shutil.copytree(house.store, tmp_path / "crashed")  # what a crash leaves: records that the tree lacks
+    house.with_settings(directory=tmp_path / "crashed", witness_path=None)
+    house.store = tmp_path / "crashed"
+    connection = database(house)
+    connection.execute("delete from record where seq = 2")
+    connection.close()
+    first = verify(house).first_bad
+    assert first is not None
+    assert (first.attack, first.seq) == (Attack.ROW_MISSING, 2)
+    with pytest.raises(StoreDamaged, match="record 2 is missing"):
+        async with house.open():
+            pass
+
+
 async def test_a_running_log_does_not_adopt_a_row_added_behind_its_back(house: Any, make: Any) -> None:
     async with house.open() as log:
         await make.request(log)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -195,21 +196,94 @@ async def test_closing_writes_what_is_queued(house: Any, make: Any) -> None:
     check(house, 20)
 
 
+async def test_a_record_that_cannot_be_sealed_fails_alone(house: Any, make: Any) -> None:
+    async with house.open() as log:
+        compose = log._writer._composer.compose
+
+        def broken(job: Any, seq: int) -> Any:
+            if job.entry.subject.actor == "user-7":
+                raise RuntimeError("a bug")
+            return compose(job, seq)
+
+        log._writer._composer.compose = broken  # type: ignore[method-assign]
+        results = await asyncio.gather(
+            *(log.intend(make.intent(f"user-{number}")) for number in range(20)), return_exceptions=True
+        )
+        assert [isinstance(result, AuditUnavailable) for result in results] == [n == 7 for n in range(20)]
+    check(house, 19)
+
+
 async def test_a_mistake_in_the_writer_hangs_nobody(house: Any, make: Any) -> None:
     async with house.open() as log:
-        compose, calls = log._writer._composer.compose, []
+        write_day, calls = log._writer._write_day, []
 
         def broken(*arguments: Any) -> Any:
             calls.append(arguments)
             if len(calls) == 1:
                 raise RuntimeError("a bug")
-            return compose(*arguments)
+            return write_day(*arguments)
 
-        log._writer._composer.compose = broken  # type: ignore[method-assign]
+        log._writer._write_day = broken  # type: ignore[method-assign]
         with pytest.raises(AuditUnavailable):
             await asyncio.wait_for(log.intend(make.intent()), 10)
         assert (await log.intend(make.intent())).seq == 0
     check(house, 1)
+
+
+async def test_intents_are_refused_when_the_tree_cannot_keep_up(
+    house: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.log.MAX_BEHIND", 3)
+    async with house.open() as log:
+        ticket = await make.request(log)
+        await make.request(log)
+        with pytest.raises(AuditUnavailable, match="keep up"):
+            await log.intend(make.intent())
+        await log.proof(ticket.event_id)
+        await make.request(log)
+
+
+async def test_a_log_whose_disk_fails_while_opening_says_so_and_lets_go(house: Any, make: Any) -> None:
+    house.disk.fail["write_whole"] = [OSError(28, "No space left on device")]
+    with pytest.raises(AuditUnavailable, match="cannot be opened"):
+        async with house.open():
+            pass
+    async with house.open() as log:
+        house.disk.before_commit = []
+        await make.request(log)
+    house.disk.before_commit = [FULL]
+    house.clock.forward(days=1)
+    async with house.open() as log:  # nothing to sign: nothing to fail
+        house.disk.before_commit = []
+        await make.request(log)
+    check(house, 4)
+
+
+async def test_a_closed_log_says_so_to_readers_too(house: Any, make: Any) -> None:
+    async with house.open() as log:
+        ticket = await make.request(log)
+    with pytest.raises(AuditUnavailable):
+        await log.proof(ticket.event_id)
+    with pytest.raises(AuditUnavailable):
+        await log.open_tickets(timedelta(0))
+
+
+async def test_words_of_a_closed_vocabulary_are_written_as_what_they_say(house: Any, make: Any) -> None:
+    class Word(StrEnum):
+        ACTION = "image:generate"
+        DENY = "deny"
+        CODE = "dlp.payment-card"
+        GROUP = "press"
+
+    async with house.open() as log:
+        ticket = await log.intend(make.intent(action=Word.ACTION, index={"group": (Word.GROUP,)}))
+        await log.conclude(ticket, make.outcome(action=Word.ACTION, effect=Word.DENY, reasons=(Word.CODE,)))
+        plain = await make.request(log, effect="deny", reasons=("dlp.payment-card",))
+        query = Query(action=Word.ACTION, effect=Word.DENY, reason=Word.CODE)
+        page = await log.search(query, searched_by=make.subject("dana"))
+        assert [row.event_id for row in page.rows] == [plain.event_id, ticket.event_id]
+        assert {type(row.action) for row in page.rows} == {str}
+    check(house, 5)
 
 
 _LIMITED = """
