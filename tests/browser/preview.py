@@ -192,7 +192,14 @@ class Acted:
                 yield Progress(step=step, steps=STEPS, eta_seconds=(STEPS - step) * 0.4)
                 if step in (8, 14):
                     for p in pictures:
-                        yield Partial(index=p.index, partial_index=step // 10, data=p.data, media_type=p.media_type)
+                        yield Partial(
+                            index=p.index,
+                            partial_index=step // 10,
+                            data=p.data,
+                            media_type=p.media_type,
+                            width=p.width,
+                            height=p.height,
+                        )
                 if step == 14:
                     await self._stumble(words)
         except (GeneratorExit, asyncio.CancelledError):
