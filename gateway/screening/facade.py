@@ -81,10 +81,10 @@ class Screening:
             async with asyncio.timeout(self._picture_timeout):
                 broken = await asyncio.get_running_loop().run_in_executor(self._threads, _not_pictures, tuple(pictures))
         except Exception as error:
-            _failed("screening.pictures.failed", error)
+            _failed("screening.pictures-failed", error)
             return (unavailable(stage, "pictures"),)
         for index, check in broken:
-            _log.warning("screening.picture.refused", extra={"picture": index, "check": check})
+            _log.warning("screening.picture-refused", extra={"picture": index, "check": check})
         return numbered(unavailable(stage, f"pictures[{index}]") for index, _ in broken)
 
     def fingerprint(self, text: str) -> str:

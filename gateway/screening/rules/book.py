@@ -75,10 +75,10 @@ class RuleBook:
             changed = fresh.revision != self.current.revision
             self.current, self.error = fresh, ""
             if changed:
-                _log.info("screening.rules.exchanged", extra={"revision": fresh.revision})
+                _log.info("screening.activated", extra={"revision": fresh.revision})
                 self._tell(True)
             return changed
-        _log.warning("screening.rules.refused", extra={"revision": self.current.revision, "cause": self.error})
+        _log.warning("screening.refused", extra={"revision": self.current.revision, "cause": self.error})
         self._tell(False)
         return False
 

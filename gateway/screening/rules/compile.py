@@ -18,7 +18,7 @@ from gateway.screening.text.cues import Cues
 from gateway.screening.text.normalise import normalise
 from gateway.screening.text.patterns import PatternError, compile_pattern
 from gateway.screening.text.scan import Detector, TextScanner, flatten
-from gateway.screening.text.validators import VALIDATORS
+from gateway.screening.text.validators import LOOK_AROUND, VALIDATORS
 from gateway.vocabulary import Effect
 
 F = TypeVar("F", bound=Form)
@@ -65,6 +65,7 @@ def compile_rule(document: Document, rule: DlpRule) -> Detector:
         patterns=tuple(p.regex for p in rule.detect.any),
         validators=tuple(VALIDATORS[name] for name in rule.detect.validate_),
         cues=Cues(context.cues, context.against, context.window) if context else None,
+        validators_look_around=not LOOK_AROUND.isdisjoint(rule.detect.validate_),
         cue_required=context.required if context else False,
         exempt=frozenset(flatten(v) for e in rule.exceptions for v in e.values),
         is_enforced=rule.mode == "enforce",

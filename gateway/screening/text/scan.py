@@ -59,6 +59,8 @@ class Detector:
     validators: tuple[Validator, ...] = field(repr=False, default=())
     cues: Cues | None = field(repr=False, default=None)
     cue_required: bool = False
+    validators_look_around: bool = False
+    """Whether a validator weighs the words around a value itself; else a word against it is enough to drop it."""
     exempt: frozenset[str] = field(repr=False, default=frozenset())
     """Values, as `flatten` writes them, that are nobody's: the ones we mask with."""
     is_enforced: bool = True
@@ -141,6 +143,8 @@ def _validate(detector: Detector, text: str, start: int, end: int) -> Sequence[A
         return Surroundings() if cues is None else cues.judge(text, start, end)
 
     if detector.cue_required and not look().cued:
+        return ()
+    if cues is not None and not detector.validators_look_around and look().countered:
         return ()
     found: Sequence[Accepted] = (Accepted(start, end, text[start:end]),)
     for validator in detector.validators:

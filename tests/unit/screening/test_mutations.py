@@ -17,6 +17,7 @@ from gateway.screening.text import scan as scan_module
 from gateway.screening.text.candidate import Candidate, Surroundings
 from gateway.screening.text.normalise import Normalised
 from gateway.screening.text.scan import Detector, TextScanner
+from gateway.screening.text.validators import LOOK_AROUND, VALIDATORS
 
 # The package's own names are the functions; these are their modules.
 payment_card, phone, us_ssn, guard = (
@@ -141,6 +142,24 @@ def test_without_the_table_of_twins_other_alphabets_work(shipped: RuleSet, monke
     monkeypatch.setattr(normalise_module, "_FORMS", normalise_module._PlainForms())
     plain = normalise_module.normalise("write to jаne@cоrp.com").text
     assert "jane@corp.com" not in plain
+
+
+def test_the_validators_that_look_around_are_the_ones_that_say_so() -> None:
+    """One that looks and isn't listed would never see a countered candidate; one that is listed and doesn't look
+    would let every countered candidate through."""
+    looking = set()
+    for name, validator in VALIDATORS.items():
+        for text in ("4111111111111111", "415-867-5309", "536-90-4399", "DE89370400440532013000", "jane@corp.com"):
+            looks: list[int] = []
+
+            def look(looks: list[int] = looks) -> Surroundings:
+                looks.append(1)
+                return Surroundings()
+
+            validator(Candidate(text, 0, len(text), look))
+            if looks:
+                looking.add(name)
+    assert looking == LOOK_AROUND
 
 
 def test_a_candidate_without_surroundings_is_neither_cued_nor_countered() -> None:

@@ -20,6 +20,9 @@ from gateway.screening.text.validators.private_key import private_key
 from gateway.screening.text.validators.slack import slack
 from gateway.screening.text.validators.us_ssn import us_ssn
 
+LOOK_AROUND: Final = frozenset({"payment_card", "phone", "us_ssn"})
+"""Those that weigh the words around a value themselves."""
+
 VALIDATORS: Final[Mapping[str, Validator]] = MappingProxyType(
     {
         "aws_key_id": aws_key_id,

@@ -91,6 +91,13 @@ def test_a_required_cue_is_required() -> None:
     assert spans(scanner.scan_text("card 12345")) == [(5, 10)]
 
 
+def test_a_word_against_a_value_drops_it_unless_the_validator_weighs_it_itself() -> None:
+    cues = Cues((), ("order",), 20)
+    assert TextScanner([detector("r", r"\d+", cues=cues)]).scan_text("order 12345") == []
+    itself = detector("r", r"\d+", cues=cues, validators_look_around=True)
+    assert spans(TextScanner([itself]).scan_text("order 12345")) == [(6, 11)]
+
+
 def test_what_a_view_repeats_is_told_once() -> None:
     scanner = TextScanner([detector("r", "[a-z]+@[a-z.]+")])
     hits = scanner.scan_text("jane@corp.com and jo&#64;corp.com")

@@ -1,0 +1,59 @@
+"""The how-to's examples are rules that load and do what the page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.screening.content.tokens import Words
+from gateway.screening.rules.errors import RuleError
+from gateway.screening.rules.ruleset import load
+from gateway.screening.rules.schema import DlpRule
+from gateway.screening.text.validators import VALIDATORS
+from gateway.vocabulary import Effect
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "how-to" / "write-a-dlp-rule.md").read_text("utf-8")
+RULE, WORDS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+REST = """
+id: spiders
+version: 1
+owner: trust-and-safety
+mode: enforce
+severity: low
+action: {default: block}
+message: This asks for spiders, which scare people. Leave them out.
+tests:
+  match: ["a sp1der", "s p i d e r", "a child under a cobweb"]
+  no_match: ["a spider plant", "a cobweb"]
+"""
+
+
+def test_the_examples_load_and_find_what_the_page_says(tmp_path: Path) -> None:
+    (tmp_path / "dlp").mkdir()
+    (tmp_path / "content").mkdir()
+    (tmp_path / "dlp" / "serial-number.yaml").write_text(RULE)
+    (tmp_path / "content" / "spiders.yaml").write_text(WORDS + REST)
+    rules = load(tmp_path)
+    assert set(rules.rules) == {"dlp.serial-number", "content.spiders"}
+    [hit] = rules.scanners["prompt"].scan_text("a press with SN-482913 on its plate")
+    assert hit.detector.effect is Effect.ALLOW, "monitor mode"
+    text = "two tarantulas"
+    [mention] = rules.lexicons["prompt"][0].find(text, Words(text))
+    assert text[mention.start : mention.end] == "tarantulas"
+
+
+def test_the_page_s_error_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "dlp").mkdir()
+    broken = RULE.replace("with SN-482913 on its plate", "without a plate", 1)
+    (tmp_path / "dlp" / "serial-number.yaml").write_text(broken)
+    with pytest.raises(RuleError) as caught:
+        load(tmp_path)
+    assert f"`{caught.value}`" in PAGE
+
+
+def test_every_validator_and_field_is_named() -> None:
+    assert [name for name in VALIDATORS if f"`{name}`" not in PAGE] == []
+    fields = [name for name in DlpRule.model_fields if name not in ("id", "version", "owner", "detect")]
+    assert [name for name in fields if f"`{name}" not in PAGE] == []
