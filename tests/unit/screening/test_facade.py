@@ -62,6 +62,14 @@ async def test_equal_values_meet_however_written_and_others_do_not(screening: Sc
     assert await mark("5500 0000 0000 0004") != plain
 
 
+async def test_a_fingerprint_stands_for_a_prompt_without_telling_it(screening: Screening, policies: Path) -> None:
+    assert screening.fingerprint("a cat") == screening.fingerprint("a cat")
+    assert screening.fingerprint("a cat") != screening.fingerprint("a cat ")
+    assert len(screening.fingerprint("\ud800")) == 32
+    [finding] = await screening.screen_prompt("4111111111111111")
+    assert finding.value_hmac != screening.fingerprint("4111111111111111")
+
+
 async def test_another_secret_gives_other_marks(screening: Screening, policies: Path) -> None:
     other = Screening(directory=policies, secret=b"\1" * 32, timeout_seconds=30)
     [ours], [theirs] = await screening.screen_prompt(CARD), await other.screen_prompt(CARD)

@@ -71,6 +71,11 @@ def test_a_word_is_not_found_in_another(text: str) -> None:
     assert found(lexicon("kill"), f"a {text} b") == []
 
 
+@pytest.mark.parametrize("text", ["sh00t p3ople", "shoot p3ople", "s h o o t people", "sh00t, p e o p l e"])
+def test_a_phrase_is_found_when_any_of_its_words_is_disguised(text: str) -> None:
+    assert found(lexicon("shoot people"), f"go {text} now") == [text]
+
+
 def test_accents_make_no_difference() -> None:
     assert found(lexicon("égorgé"), "un homme egorge ici") == ["egorge"]
     assert found(lexicon("egorge"), "l'égorgé") == ["l'égorgé"]
