@@ -133,6 +133,7 @@ class Stack:
         secret = self.state / "secrets"
         settings: dict[str, Any] = {
             "database_url": self.database_url,
+            "pictures_path": str(self.state / "pictures"),
             "server": {"port": self.gateway_port, "public_url": self.url, "drain_seconds": 5},
             "identity": {
                 "providers": [self.idp.provider()],

@@ -278,6 +278,7 @@ class Result:
     """What a permitted request comes to."""
 
     request_id: RequestId
+    owner: ActorId
     pictures: tuple[Picture, ...]
     making: Making
     revised_prompt: str | None

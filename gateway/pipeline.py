@@ -85,6 +85,7 @@ class Pipeline:
             left = await self.recorder.conclude(record, effect)  # 9
             yield Result(  # 10
                 request_id=record.request_id,
+                owner=actor.id,
                 pictures=pictures,
                 making=made.making,
                 revised_prompt=record.revised_prompt,

@@ -23,6 +23,7 @@ from gateway.recording import subject_of
 from gateway.screening.facade import Screening
 from gateway.settings import Settings
 from gateway.storage.database import Database
+from gateway.storage.shelf import Shelf
 from gateway.upstream import ImageServer
 from gateway.upstream.catalogue import Catalogue
 from gateway.vocabulary import Event
@@ -42,6 +43,7 @@ class Services:
     usage: UsageCounts
     audit: AuditLog
     server: ImageServer
+    shelf: Shelf
     catalogue: Catalogue
     pipeline: Pipeline
     metrics: Metrics

@@ -195,6 +195,9 @@ class Settings(BaseSettings):
     database_url: Annotated[
         str, Field(description="SQLAlchemy URL: sqlite+aiosqlite:///… or postgresql+asyncpg://…")
     ] = "sqlite+aiosqlite:///state/gateway.sqlite"
+    pictures_path: Annotated[
+        Path, Field(description="Folder of pictures asked for by address: encrypted, kept an hour.")
+    ] = Path("state/pictures")
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
     policy: PolicySettings = PolicySettings()

@@ -12,6 +12,7 @@ from gateway.credits.ledger import Ledger
 from gateway.exchange import RequestId
 from gateway.observe.metrics import Metrics
 from gateway.settings import AuditSection
+from gateway.storage.shelf import Shelf
 from gateway.vocabulary import Code, Conclusion
 
 log = logging.getLogger(__name__)
@@ -20,9 +21,10 @@ log = logging.getLogger(__name__)
 class Sweeper:
     """One a process. `run` loops until cancelled; `sweep` is one round."""
 
-    def __init__(self, audit: AuditLog, ledger: Ledger, metrics: Metrics, settings: AuditSection) -> None:
+    def __init__(self, audit: AuditLog, ledger: Ledger, shelf: Shelf, metrics: Metrics, settings: AuditSection) -> None:
         self._audit = audit
         self._ledger = ledger
+        self._shelf = shelf
         self._metrics = metrics
         self._settings = settings
 
@@ -32,6 +34,7 @@ class Sweeper:
             try:
                 await self.sweep(timedelta(seconds=self._settings.orphan_seconds))
                 await self._audit.purge()
+                await self._shelf.sweep()
             except Exception:
                 # Fails open: the next round tries again, and `/metrics` shows what is overdue.
                 log.exception("sweep.failed")

@@ -28,6 +28,7 @@ from gateway.screening.facade import Screening
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.storage.database import Database
+from gateway.storage.shelf import Shelf
 from gateway.sweeper import Sweeper
 from gateway.upstream import ImageServer
 from gateway.upstream.badge import Badge
@@ -61,9 +62,12 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         await policy.start()
         screening = Screening(
             directory=settings.policy.directory,
-            secret=settings.screening.secret_path.read_bytes().strip(),
+            # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
+            secret=settings.screening.secret_path.read_bytes().rstrip(b"\n"),
             timeout_seconds=settings.screening.timeout_seconds,
-            reload_seconds=settings.policy.reload_seconds,
+            picture_timeout_seconds=settings.screening.picture_timeout_seconds,
+            reload_seconds=settings.screening.reload_seconds,
+            on_reload=lambda ok, *_: metrics.rule_reloads.labels("loaded" if ok else "refused").inc(),
         )
         stack.push_async_callback(screening.aclose)
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
@@ -84,7 +88,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             server=server,
             clock=clock,
         )
-        sweeper = Sweeper(audit, ledger, metrics, settings.audit)
+        shelf = Shelf(settings.pictures_path, database, clock)
+        sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit)
         # One process owns the log, so a ticket that is open at start belongs to nobody alive.
         await sweeper.sweep(timedelta(0))
         sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
@@ -100,6 +105,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             usage=usage,
             audit=audit,
             server=server,
+            shelf=shelf,
             catalogue=Catalogue(server),
             pipeline=pipeline,
             metrics=metrics,

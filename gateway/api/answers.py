@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result, TokenUsage
 
 
-def image_response(result: Result, request: ImageRequest) -> dict[str, Any]:
-    """`ImagesResponse`. `revised_prompt` stands there exactly when the model saw something else than was sent."""
+def image_response(result: Result, request: ImageRequest, addresses: Sequence[str] = ()) -> dict[str, Any]:
+    """`ImagesResponse`, with addresses instead of bytes where they are given.
+
+    `revised_prompt` stands there exactly when the model saw something else than was sent.
+    """
     data = []
-    for picture in result.pictures:
-        item: dict[str, Any] = {"b64_json": base64.b64encode(picture.data).decode()}
+    for place, picture in enumerate(result.pictures):
+        item: dict[str, Any] = (
+            {"url": addresses[place]} if addresses else {"b64_json": base64.b64encode(picture.data).decode()}
+        )
         if result.revised_prompt is not None:
             item["revised_prompt"] = result.revised_prompt
         data.append(item)

@@ -41,7 +41,7 @@ EXPECTED: Final = {
     "moderation": "auto or low",
     "stream": "true or false",
     "partial_images": "a whole number from 0 to 3",
-    "response_format": "b64_json",
+    "response_format": "b64_json or url",
     "style": "vivid or natural",
     "seed": "a whole number from 0 to 2^63-1",
     "steps": "a whole number from 1 to 200",
@@ -68,7 +68,7 @@ class GenerationBody(BaseModel):
     moderation: Literal["auto", "low"] | None = None
     stream: StrictBool | None = None
     partial_images: Annotated[StrictInt, Field(ge=0, le=3)] | None = None
-    response_format: Literal["b64_json"] | None = None
+    response_format: Literal["b64_json", "url"] | None = None
     style: Literal["vivid", "natural"] | None = None
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     user: Annotated[StrictStr, Field(max_length=256)] | None = None
@@ -120,6 +120,12 @@ def generation(body: dict[str, Any], models: dict[str, Model], default_model: st
         raise InvalidRequest(
             "background: this model paints opaque pictures only.", param="background", code="unsupported_value"
         )
+    if asked.stream and asked.response_format == "url":
+        raise InvalidRequest(
+            "response_format: a stream carries its pictures as b64_json.",
+            param="response_format",
+            code="unsupported_value",
+        )
     options = {name: value for name in ("steps", "guidance") if (value := getattr(asked, name)) is not None}
     return ImageRequest(
         action=Permission.IMAGE_GENERATE,
@@ -133,6 +139,7 @@ def generation(body: dict[str, Any], models: dict[str, Model], default_model: st
         output_format=asked.output_format or "png",
         output_compression=100 if asked.output_compression is None else asked.output_compression,
         moderation=asked.moderation or "auto",
+        response_format=asked.response_format or "b64_json",
         stream=bool(asked.stream),
         partial_images=asked.partial_images or 0,
         style=asked.style or "",
@@ -189,10 +196,6 @@ def _complaint(error: ValidationError) -> InvalidRequest:
         # The name came from the caller: shown only when it could be a field's name and nothing else.
         shown = name if re.fullmatch(r"[a-z_]{1,40}", name) else "a field"
         return InvalidRequest(f"{shown}: unknown. Remove it.", param=shown, code="unknown_parameter")
-    if name == "response_format":
-        return InvalidRequest(
-            "response_format: this gateway answers with b64_json.", param=name, code="unsupported_value"
-        )
     return _wrong(name)
 
 

@@ -92,9 +92,17 @@ class _Answer(Response):
     async def _once(self, steps: Steps, scope: Scope, receive: Receive, send: Send) -> None:
         async for step in steps:
             if isinstance(step, Result):
-                body = answers.image_response(step, self._asked)
+                body = answers.image_response(step, self._asked, await self._addresses(step))
                 headers = self._own_headers(step.credits_remaining)
                 await JSONResponse(body, headers=headers)(scope, receive, send)
+
+    async def _addresses(self, result: Result) -> list[str]:
+        """Where the pictures can be fetched, when that was asked for."""
+        if self._asked.response_format != "url":
+            return []
+        base = self._services.settings.server.public_url.rstrip("/")
+        shelf = self._services.shelf
+        return [f"{base}/v1/pictures/{await shelf.put(picture, result.owner)}" for picture in result.pictures]
 
     async def _stream(self, steps: Steps, send: Send) -> None:
         headers = self._own_headers(self._accepted.credits_remaining)

@@ -50,6 +50,9 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.rule_reloads = Counter(
+            "imprimatur_detector_reloads", "Attempts to load changed detectors.", ["outcome"], registry=self.registry
+        )
         self.audit_backlog = Gauge("imprimatur_audit_backlog", "Records waiting for the disk.", registry=self.registry)
         self.audit_past_retention = Gauge(
             "imprimatur_records_past_retention",

@@ -169,3 +169,25 @@ async def test_log_lines_are_json_with_a_route_and_no_query(stack):
     lines = [json.loads(line) for line in (stack.state / "logs" / "gateway.log").read_text().splitlines()]
     assert any(line.get("route") == "/v1/models" and line["status"] == 200 for line in lines)
     assert not any("secret=1" in json.dumps(line) for line in lines)
+
+
+async def test_a_picture_asked_for_by_address_is_there_for_its_owner_alone(stack):
+    async with PersonAt(stack, "alice") as alice, PersonAt(stack, "bob") as bob:
+        answer = await alice.generate("a tulip", response_format="url")
+        address = answer.json()["data"][0]["url"]
+        assert "b64_json" not in answer.json()["data"][0]
+        mine = await alice.client.get(address)
+        assert Image.open(io.BytesIO(mine.content)).format == "PNG"
+        assert mine.headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert (await bob.client.get(address)).status_code in (403, 404)
+    async with httpx.AsyncClient() as nobody:
+        assert (await nobody.get(address)).status_code == 401
+
+
+async def test_every_answer_says_how_much_may_still_be_asked(stack):
+    async with PersonAt(stack, "alice") as alice:
+        good = await alice.generate("a tulip")
+        bad = await alice.generate("a poster with 4111 1111 1111 1111")
+    for answer in (good, bad):
+        assert int(answer.headers["x-ratelimit-limit-requests"]) > 0
+        assert "policy;dur=" in answer.headers["server-timing"]

@@ -55,6 +55,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_people")),
     )
     op.create_table(
+        "picture_shelf",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("actor", sa.String(length=255), nullable=False),
+        sa.Column("key", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("media_type", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_picture_shelf")),
+    )
+    with op.batch_alter_table("picture_shelf", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_picture_shelf_expires_at"), ["expires_at"], unique=False)
+
+    op.create_table(
         "usage_hours",
         sa.Column("actor", sa.String(length=255), nullable=False),
         sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
@@ -110,6 +122,10 @@ def downgrade() -> None:
 
     op.drop_table("api_keys")
     op.drop_table("usage_hours")
+    with op.batch_alter_table("picture_shelf", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_picture_shelf_expires_at"))
+
+    op.drop_table("picture_shelf")
     op.drop_table("people")
     with op.batch_alter_table("credit_entries", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_credit_entries_actor"))
