@@ -204,6 +204,18 @@ async def test_accesses_are_on_record_before_anything_is_shown(
         assert said[2] == {"tenant": "default", "actor": "alice", "effect": "allow", "limit": 50}
 
 
+async def test_asking_for_a_record_that_is_not_there_is_on_record_too(open_log: Any, clock: Any, subject: Any) -> None:
+    async with open_log() as log:
+        for ask in (
+            log.get(new_event_id(clock()), looked_by=subject(AUDITOR)),
+            log.read_content(new_event_id(clock()), read_by=subject(AUDITOR), purpose="case 1"),
+        ):
+            with pytest.raises(RecordNotFound):
+                await ask
+        page = await log.search(Query(actor=AUDITOR), searched_by=subject("erin"))
+        assert [row.action for row in page.rows] == ["audit:open-content", "audit:show"]
+
+
 async def test_content_is_not_opened_without_a_purpose(open_log: Any, subject: Any, intent: Any) -> None:
     async with open_log() as log:
         ticket = await log.intend(intent())
@@ -225,6 +237,8 @@ async def test_tenants_do_not_see_each_other(open_log: Any, subject: Any, intent
         await log.conclude(ticket, outcome(tenant="other"))
         assert (await log.search(Query(actor="alice"), searched_by=subject(AUDITOR))).rows == ()
         assert len((await log.search(Query(tenant="other", actor="alice"), searched_by=subject(AUDITOR))).rows) == 1
+        own = await log.search(Query(action="image:generate"), searched_by=subject(AUDITOR))
+        assert own.rows == ()
         for look in (
             log.get(ticket.event_id, looked_by=subject(AUDITOR)),
             log.read_content(ticket.event_id, read_by=subject(AUDITOR), purpose="case 1"),

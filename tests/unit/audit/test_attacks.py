@@ -361,6 +361,73 @@ async def test_a_record_removed_before_it_was_signed_leaves_a_gap_that_stops_the
             pass
 
 
+async def crashed(house: Any, make: Any, folder: Path) -> Any:
+    """What a crash leaves: six records that no checkpoint covers, so that an attacker can recompute their leaves."""
+    async with house.open() as log:
+        for _ in range(3):
+            await make.request(log)
+        shutil.copytree(house.store, folder)
+    house.with_settings(directory=folder, witness_path=None)
+    house.store = folder
+    return house
+
+
+async def test_unsigned_records_whose_order_was_changed_are_found(house: Any, make: Any, tmp_path: Path) -> None:
+    await crashed(house, make, tmp_path / "crashed")
+    found = rows(house)
+    first, second = found[:2], found[2:4]
+    rewrite(house, recompute([*second, *first, *found[4:]]))
+    first_bad = verify(house).first_bad
+    assert first_bad is not None
+    assert (first_bad.attack, first_bad.seq) == (Attack.ORDER_CHANGED, 2)
+
+
+async def test_an_unsigned_outcome_that_was_replayed_is_found(house: Any, make: Any, tmp_path: Path) -> None:
+    await crashed(house, make, tmp_path / "crashed")
+    connection = database(house)
+    connection.execute("drop index outcome_of_head")
+    connection.close()
+    found = rows(house)
+    copy = found[1]._replace(seq=6, counter=99)
+    rewrite(house, [*found, copy._replace(leaf=leaf_of(copy))])
+    assert (Attack.REPLAYED, 6) in [(finding.attack, finding.seq) for finding in verify(house).findings]
+
+
+async def test_a_record_moved_to_another_days_file_is_found(house: Any, make: Any) -> None:
+    async with house.open() as log:
+        await make.request(log)
+        house.clock.forward(days=1)
+        await make.request(log)
+    connection = database(house)
+    connection.execute("attach ? as other", (str(house.day_file("2026-11-23")),))
+    for table in ("record", "sealed"):
+        connection.execute(f"insert into other.{table} select * from {table} where seq = 1")
+        connection.execute(f"delete from {table} where seq = 1")
+    connection.close()
+    findings = verify(house).findings
+    assert any(finding.seq == 1 and "is in the file of" in finding.detail for finding in findings), findings
+
+
+async def test_a_record_number_that_is_used_twice_is_found(house: Any, make: Any) -> None:
+    async with house.open() as log:
+        await make.request(log)
+        house.clock.forward(days=1)
+        await make.request(log)
+    connection = database(house)
+    connection.execute("attach ? as other", (str(house.day_file("2026-11-23")),))
+    for table in ("record", "sealed"):
+        connection.execute(f"insert into other.{table} select * from {table} where seq = 1")
+    connection.close()
+    assert (Attack.REPLAYED, 1) in [(finding.attack, finding.seq) for finding in verify(house).findings]
+
+
+async def test_an_extra_entry_in_the_search_index_is_found(attacked: Any) -> None:
+    connection = database(attacked)
+    connection.execute("insert into term values (zeroblob(16), 4)")
+    connection.close()
+    assert [finding.attack for finding in verify(attacked).findings] == [Attack.INDEX_CHANGED]
+
+
 async def test_a_running_log_does_not_adopt_a_row_added_behind_its_back(house: Any, make: Any) -> None:
     async with house.open() as log:
         await make.request(log)

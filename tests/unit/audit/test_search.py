@@ -47,7 +47,7 @@ events = st.lists(
         reasons=st.lists(st.sampled_from(REASONS), max_size=2).map(tuple),
         model=st.sampled_from(MODELS),
         class_=st.sampled_from(["standard", "abuse"]),
-        tenant=st.sampled_from(["default", "default", "default", "other"]),
+        tenant=st.sampled_from(["default", "other"]),
     ),
     max_size=14,
 )
