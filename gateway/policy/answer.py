@@ -95,12 +95,11 @@ def read(evaluation: Evaluation, document: Mapping[str, Any]) -> Decision:
     try:
         answer = DecisionAnswer.model_validate(evaluation.result)
     except ValidationError as error:
-        # `include_input=False`: an answer can hold parts of the input, and this text goes to the log.
-        places = [
-            f"{'.'.join(str(part) for part in e['loc']) or 'decision'}: {e['type']}"
-            for e in error.errors(include_input=False, include_context=False, include_url=False)
-        ]
-        raise AnswerInvalid("; ".join(places[:5])) from None
+        # Places and kinds only: an answer can hold parts of the input, as value or as key, and this goes to the log.
+        found = error.errors(include_input=False, include_context=False, include_url=False)
+        places = [(e["loc"][:-1] if e["type"] == "extra_forbidden" else e["loc"], e["type"]) for e in found[:5]]
+        told = [f"{'.'.join(map(str, place)) or 'decision'}: {kind}" for place, kind in places]
+        raise AnswerInvalid("; ".join(told)) from None
     findings = {str(f["id"]): f for f in document.get("findings", ())}
     _make_sense(answer, findings)
     return _decision(answer, evaluation, findings)

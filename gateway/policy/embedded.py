@@ -15,7 +15,7 @@ from gateway.policy.engine import EngineFailed, EngineHealth, EntryPoint, Evalua
 from gateway.policy.owner import MakeRego, Owner, make_rego
 from gateway.policy.rego import ENGINE_NAME
 from gateway.policy.reload import OnReload, Reloader, ignore
-from gateway.policy.trial import try_out
+from gateway.policy.trial import TRIAL_SECONDS, try_out
 
 
 class EmbeddedEngine:
@@ -31,11 +31,13 @@ class EmbeddedEngine:
         clock: Callable[[], datetime],
         decision_seconds: float = 0.25,
         reload_seconds: float = 1.0,
+        trial_seconds: float = TRIAL_SECONDS,
         on_reload: OnReload = ignore,
         make: MakeRego = make_rego,
     ) -> None:
         self._decision_seconds = decision_seconds
         self._reload_seconds = reload_seconds
+        self._trial_seconds = trial_seconds
         self._make = make
         self._owner: Owner | None = None  # touched by the event loop's thread only
         self._watch: asyncio.Task[None] | None = None
@@ -80,7 +82,7 @@ class EmbeddedEngine:
             self._owner = None
 
     def _try_out(self, bundle: Bundle) -> Awaitable[Rules]:
-        return try_out(bundle, decision_seconds=self._decision_seconds)
+        return try_out(bundle, decision_seconds=self._decision_seconds, trial_seconds=self._trial_seconds)
 
     async def _activate(self, rules: Rules) -> None:
         new = Owner(rules, self._make)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.policy.bundle import CAPABILITIES, Problem, is_test
 from gateway.policy.engine import EntryPoint
-from gateway.policy.syntax import Module, Reference, can_be_undefined, negated_operands, references
+from gateway.policy.syntax import Module, Reference, can_be_undefined, is_denial, negated_operands, references
 
 FORBIDDEN: Final = {
     "http.send": "sends what it was given to any address: a rule could leak every input, or fetch its answer",
@@ -38,9 +38,8 @@ def check(
         problems += _imports(module, packages)
         problems += _built_ins(module, packages, allowed)
         problems += _negations(module, packages[".".join(module.package)])
-    problems += _entry_points(modules)
     problems += _data_in_packages(modules, data)
-    return sorted(problems)
+    return [*sorted(problems), *_entry_points(modules)]
 
 
 def _allowed(capabilities: bytes | None) -> tuple[frozenset[str], list[Problem]]:
@@ -142,9 +141,11 @@ def _entry_points(modules: Sequence[Module]) -> Iterator[Problem]:
         rules = [(m, r) for m in modules if ".".join(m.package) == package for r in m.rules if r.name == name]
         if not rules:
             yield Problem(f"{package.replace('.', '/')}/", 0, 0, f"there is no rule {name}, which the gateway asks for")
-        elif not any(rule.is_default for _, rule in rules):
+        elif not any(rule.is_default and is_denial(rule) for _, rule in rules):
             module, rule = rules[0]
-            yield Problem(module.path, rule.span.line, rule.span.column, f"{name} needs a default that denies")
+            yield Problem(
+                module.path, rule.span.line, rule.span.column, f'{name} needs a default with "effect": "deny"'
+            )
 
 
 def _data_in_packages(modules: Sequence[Module], data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -26,6 +26,7 @@ from gateway.policy.engine import UNDEFINED
 
 _PLACE: Final = re.compile(r"-->\s*(?P<path>[^\s:]+):(?P<line>\d+):(?P<column>\d+)")
 _ERROR: Final = re.compile(r"^error: (?P<message>.*)$", re.MULTILINE)
+_NO_SUCH_RULE: Final = "not a valid rule path"
 _UNDEFINED_JSON: Final = '"<undefined>"'
 ENGINE_NAME: Final = "embedded/regorus-0.13.0"
 
@@ -34,7 +35,8 @@ class RegoError(Exception):
     """The interpreter stumbled. `problem` says where; its message can quote values, `place` never does."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"stumbled at {problem.path or '?'}:{problem.line}:{problem.column}")
+        where = f"at {problem.path}:{problem.line}:{problem.column}" if problem.path else "and did not say where"
+        super().__init__(f"stumbled {where}")
         self.problem = problem
 
     @property
@@ -63,7 +65,7 @@ class Rego:
             raise _translated(error, path) from None
 
     def copy(self) -> Rego:
-        """Another engine with the same files, without parsing them again; later changes to one don't touch the other."""
+        """Another engine with the same files, without parsing them again. A change to one doesn't touch the other."""
         other = Rego.__new__(Rego)
         other._engine = self._engine.clone()
         return other
@@ -74,8 +76,18 @@ class Rego:
             self._engine.set_input_json(document_json)
             answer = self._engine.eval_rule_as_json(f"data.{path}")
         except Exception as error:
+            if str(error).startswith(_NO_SUCH_RULE):
+                return UNDEFINED  # as OPA says, and as for a rule without a value
             raise _translated(error) from None
         return UNDEFINED if answer == _UNDEFINED_JSON else json.loads(answer)
+
+    def ask_package(self, package: str, document_json: str) -> None:
+        """Work out every rule of `data.<package>`. Raises RegoError when one stumbles."""
+        try:
+            self._engine.set_input_json(document_json)
+            self._engine.eval_query(f"data.{package}")
+        except Exception as error:
+            raise _translated(error) from None
 
     def syntax(self) -> list[dict[str, Any]]:
         """The syntax tree of every module: `{"source": {"file", "contents"}, "ast": …}`. Spans are byte offsets."""

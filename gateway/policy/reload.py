@@ -97,6 +97,8 @@ class Reloader:
     async def _check(self) -> None:
         seen = await asyncio.to_thread(self._look)
         if seen == self._seen:
+            if not self._refused_digest:
+                self.error = ""  # a folder that could not be read is back as it was
             return
         bundle = await asyncio.to_thread(read_bundle, self._directory)
         await asyncio.sleep(SETTLE_SECONDS)

@@ -135,6 +135,17 @@ def can_be_undefined(node: Node, names: set[str]) -> bool:
     return False
 
 
+def is_denial(rule: Rule) -> bool:
+    """Whether the value of a default rule is an object with `"effect": "deny"`."""
+    value = rule.tree["value"]
+    fields = value["Object"]["fields"] if "Object" in value else []
+    return any(_text(key) == "effect" and _text(member) == "deny" for _, key, member in fields)
+
+
+def _text(node: Node) -> str | None:
+    return str(node["String"]["value"]) if "String" in node else None
+
+
 def _operands(expression: Node) -> Node:
     ((kind, value),) = expression.items()
     if kind == "Call":

@@ -113,11 +113,22 @@ class _Trial:
         modules = {p: t.decode() for p, t in self._files.items() if p.endswith(".rego")}
         data_json = json.dumps(self.data)
         try:
-            Rego(modules, data_json).ask(EntryPoint.IMAGE, "{}")  # with the tests: their mistakes are mistakes too
+            everything = Rego(modules, data_json)
             engine = Rego({p: t for p, t in modules.items() if not is_test(p)}, data_json)
-            places = _places(engine)
-            for entry in EntryPoint:
-                engine.ask(entry, "{}")  # the first question prepares the rules and is slow
+            parsed = [syntax.module(entry) for entry in engine.syntax()]
+            places = _places(parsed)
+            # The first question makes the engine look at all rules, the tests too: their mistakes are mistakes.
+            for asked, entry in (
+                (everything, EntryPoint.IMAGE),
+                (engine, EntryPoint.IMAGE),
+                (engine, EntryPoint.ADMIN),
+            ):
+                _at(*places[entry])
+                asked.ask(entry, "{}")
+            for module in parsed:
+                # Rules that no entry point needs yet: what stumbles or contradicts itself here would do so later.
+                _at(module.path, module.package_span.line)
+                engine.ask_package(".".join(module.package), json.dumps(next(floor.cases(self.data)).document))
         except RegoError as error:
             yield error.problem
             return
@@ -147,10 +158,10 @@ class _Trial:
                 yield Problem(*place, f"answers {effect} to {case.name}")
 
 
-def _places(engine: Rego) -> dict[EntryPoint, tuple[str, int, int]]:
+def _places(modules: list[syntax.Module]) -> dict[EntryPoint, tuple[str, int, int]]:
     """Where each entry point stands."""
     places = {}
-    for module in map(syntax.module, engine.syntax()):
+    for module in modules:
         for rule in module.rules:
             name = ".".join((*module.package, rule.name))
             if name in set(EntryPoint) and not rule.is_default:

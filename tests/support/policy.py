@@ -11,10 +11,13 @@ from typing import Any
 
 from gateway.exchange import Actor, ActorId, Finding, ImageRequest, Mfa, Origin, Usage
 from gateway.policy import build_admin_input, build_input
+from gateway.policy.reload import Reload
 from gateway.vocabulary import Effect, Permission, Role, Severity
 
 SHIPPED = Path(__file__).parents[2] / "policies"
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+UNHURRIED_SECONDS = 20.0
+"""Decisions take a millisecond; a busy machine may need longer, and time limits have tests of their own."""
 
 ALICE = Actor(
     id=ActorId("idp|alice"),
@@ -122,3 +125,16 @@ def replaced(folder: Path, name: str, old: str, new: str) -> dict[str, str]:
     text = (folder / name).read_text()
     assert old in text, f"{name} doesn't hold {old!r}"
     return {name: text.replace(old, new)}
+
+
+class Told:
+    """An `on_reload` that remembers, and fails when asked to."""
+
+    def __init__(self) -> None:
+        self.reloads: list[Reload] = []
+        self.error: Exception | None = None
+
+    async def __call__(self, reload: Reload) -> None:
+        if self.error is not None:
+            raise self.error
+        self.reloads.append(reload)

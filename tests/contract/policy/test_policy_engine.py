@@ -33,6 +33,7 @@ from tests.support.policy import (
     NOW,
     REQUEST,
     SHIPPED,
+    UNHURRIED_SECONDS,
     UNSCREENED,
     admin,
     change,
@@ -42,9 +43,6 @@ from tests.support.policy import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-UNHURRIED_SECONDS = 20.0
-"""Decisions take a millisecond; a busy machine may need longer, and time limits have tests of their own."""
 
 
 @pytest.fixture(scope="module")
