@@ -69,6 +69,11 @@ class Server:
                 self._process.wait()
         self._process = None
 
+    def get(self, path: str) -> str:
+        """What it answers to a GET. Raises URLError when it doesn't."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+
     def cpu_seconds(self) -> float:
         """User and system time of the process and its living children, all threads, since their start. To 1/100 s."""
         if self._process is None:
