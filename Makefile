@@ -20,7 +20,7 @@ run: $(VENV)/.demo ## Run a gateway with your own settings: make run CONFIG=impr
 
 test: $(VENV)/.test ## Run the whole test suite
 	@$(BIN)/python -m tests.support.requirements
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 	@echo "ruff …" && $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -16,7 +16,7 @@ from tests.support import image_server as double
 from tests.support.image_server import BROKEN, ImageServerDouble
 from tests.support.person import PersonAt
 
-UNHURRIED = {"server": {"requests_per_minute": 100_000}}
+UNHURRIED = {"server": {"requests_per_minute": 100_000}, "policy": {"decision_timeout_seconds": 5}}
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("faults")]
 
 
@@ -257,7 +257,7 @@ async def test_the_provider_being_down_is_said_and_nobody_comes_in(crew):
 @pytest.fixture
 def refusing(tmp_path):
     """A gateway whose audit log takes no intents: the disk counts as full below 99.9 % free."""
-    changes = {"audit": {"disk_refuse_fraction": 0.999}}
+    changes = {**UNHURRIED, "audit": {"disk_refuse_fraction": 0.999}}
     with Stack(tmp_path / "refusing", say=lambda _: None, with_model=False, settings=changes) as running:
         yield running
 
@@ -275,7 +275,7 @@ async def test_no_durable_intent_no_request(refusing):
 @pytest.fixture
 def without_opa(tmp_path):
     """A gateway that is told to ask an OPA server, where none is."""
-    changes = {"policy": {"engine": "opa", "opa_url": "http://127.0.0.1:9"}}
+    changes = {**UNHURRIED, "policy": {"engine": "opa", "opa_url": "http://127.0.0.1:9"}}
     with Stack(tmp_path / "no-opa", say=lambda _: None, with_model=False, settings=changes) as running:
         yield running
 
