@@ -104,8 +104,6 @@ def _usable(document: Mapping[str, Any]) -> Mapping[str, Key]:
     for row in listed[:MAX_KEYS] if isinstance(listed, list) else ():
         if not isinstance(row, dict) or not isinstance(row.get("kid"), str) or row.get("use", "sig") != "sig":
             continue
-        if row.get("kty") == "oct":
-            continue  # a symmetric key in public would make everyone an issuer
         try:
             key = import_key({name: value for name, value in row.items() if name not in ("x5u", "x5c")})
         except (JoseError, ValueError, TypeError, KeyError):
@@ -119,7 +117,8 @@ def _usable(document: Mapping[str, Any]) -> Mapping[str, Key]:
 
 
 def _fits(key: Key, algorithm: str) -> bool:
-    """Whether a key may check a signature of `algorithm`: right kind, strong enough, not reserved for another."""
+    """Whether a key may check a signature of `algorithm`: right kind, strong enough, not reserved for another. No
+    symmetric key ever does: one in public would make everybody an issuer."""
     if key.get("alg") not in (None, algorithm):
         return False
     match algorithm:

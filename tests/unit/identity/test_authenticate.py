@@ -191,6 +191,7 @@ async def test_provider_without_an_audience_setting_gives_no_access_tokens(
     )
     with pytest.raises(Unauthenticated):
         await bearer(identity, access_token(issuer, moment, aud=""))
+    assert issuer.asked == {}
     assert "authorization_servers" not in identity.protected_resource()
     await identity.aclose()
 

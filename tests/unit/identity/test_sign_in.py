@@ -227,8 +227,10 @@ async def test_suspended_person_is_refused(visit: Visit) -> None:
     await visit.sign_in()
     await visit.identity.people.set_status((await visit.actor()).id, "suspended")
     fresh = Visit(visit.identity, visit.issuer)
-    error = await refused(fresh, visit.issuer.approve(await fresh.depart()))
-    assert error.reasons[0].code == Code.SUBJECT_SUSPENDED
+    answer = visit.issuer.approve(await fresh.depart())
+    with pytest.raises(SignInRefused) as error:  # before anything is recorded as a sign-in
+        await visit.identity.identify("company", answer, fresh.cookie_header)
+    assert error.value.reasons[0].code == Code.SUBJECT_SUSPENDED
 
 
 async def test_person_suspended_between_judgement_and_entry_is_refused(visit: Visit) -> None:
