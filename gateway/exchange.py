@@ -73,8 +73,8 @@ class Credentials:
     authorization: str | None = field(default=None, repr=False)
     cookie: str | None = field(default=None, repr=False)
     csrf_token: str | None = field(default=None, repr=False)
-    method: str = "GET"
-    """HTTP method: a cookie alone never authorises an unsafe one."""
+    method: str
+    """HTTP method: a cookie alone never authorises an unsafe one. No default, which would switch that off unseen."""
     site_origin: str | None = None
     """The `Origin` header."""
     fetch_site: str | None = None

@@ -35,7 +35,7 @@ async def mint(visit: Visit, scopes: tuple[str, ...] = ("image:generate",), days
 
 
 async def use(identity: Identity, secret: str) -> Actor:
-    return await identity.authenticate(Credentials(authorization=f"Bearer {secret}"), HERE)
+    return await identity.authenticate(Credentials(method="GET", authorization=f"Bearer {secret}"), HERE)
 
 
 async def is_refused(identity: Identity, secret: str) -> bool:

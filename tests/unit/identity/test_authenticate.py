@@ -24,19 +24,19 @@ def access_token(issuer: Issuer, moment: Moment, header: dict[str, Any] | None =
 
 
 async def bearer(identity: Identity, token: str, scheme: str = "Bearer") -> Actor:
-    return await identity.authenticate(Credentials(authorization=f"{scheme} {token}"), HERE)
+    return await identity.authenticate(Credentials(method="GET", authorization=f"{scheme} {token}"), HERE)
 
 
 async def test_nothing_shown_is_told_what_to_show(identity: Identity) -> None:
     with pytest.raises(Unauthenticated) as error:
-        await identity.authenticate(Credentials(), HERE)
+        await identity.authenticate(Credentials(method="GET"), HERE)
     assert error.value.code == "missing_credentials"
     assert "API key" in error.value.message
 
 
 async def test_cookie_of_somebody_else_is_no_credential(identity: Identity) -> None:
     with pytest.raises(Unauthenticated) as error:
-        await identity.authenticate(Credentials(cookie="theme=dark; imprimatur-session=x"), HERE)
+        await identity.authenticate(Credentials(method="GET", cookie="theme=dark; imprimatur-session=x"), HERE)
     assert error.value.code == "missing_credentials"
 
 
@@ -46,7 +46,7 @@ async def test_two_credentials_are_refused_even_when_both_are_good(visit: Visit,
     assert await bearer(visit.identity, token)
     with pytest.raises(Unauthenticated):
         await visit.identity.authenticate(
-            Credentials(authorization=f"Bearer {token}", cookie=visit.cookie_header), HERE
+            Credentials(method="GET", authorization=f"Bearer {token}", cookie=visit.cookie_header), HERE
         )
 
 
@@ -73,18 +73,18 @@ async def test_authorization_header_that_is_no_bearer_credential_is_refused(
     identity: Identity, authorization: str
 ) -> None:
     with pytest.raises(Unauthenticated):
-        await identity.authenticate(Credentials(authorization=authorization), HERE)
+        await identity.authenticate(Credentials(method="GET", authorization=authorization), HERE)
 
 
 async def test_every_refusal_reads_the_same(identity: Identity, issuer: Issuer, moment: Moment) -> None:
     """What was wrong would be a guide for guessing."""
     attempts = [
-        Credentials(authorization="Basic x"),
-        Credentials(authorization="Bearer imp_pat_" + "a" * 50),
-        Credentials(authorization=f"Bearer {access_token(issuer, moment, aud='other')}"),
-        Credentials(authorization=f"Bearer {access_token(issuer, moment, exp=1)}"),
-        Credentials(cookie="__Host-imprimatur-session=" + "A" * 43),
-        Credentials(authorization="Bearer x", cookie="__Host-imprimatur-session=" + "A" * 43),
+        Credentials(method="GET", authorization="Basic x"),
+        Credentials(method="GET", authorization="Bearer imp_pat_" + "a" * 50),
+        Credentials(method="GET", authorization=f"Bearer {access_token(issuer, moment, aud='other')}"),
+        Credentials(method="GET", authorization=f"Bearer {access_token(issuer, moment, exp=1)}"),
+        Credentials(method="GET", cookie="__Host-imprimatur-session=" + "A" * 43),
+        Credentials(method="GET", authorization="Bearer x", cookie="__Host-imprimatur-session=" + "A" * 43),
     ]
     told = set()
     for attempt in attempts:
@@ -111,7 +111,7 @@ async def test_refusals_are_logged_by_fault_and_never_with_the_credential(
 
 
 async def test_credentials_show_nothing_in_their_repr() -> None:
-    assert "secret" not in repr(Credentials(authorization="Bearer secret", cookie="session=secret"))
+    assert "secret" not in repr(Credentials(method="GET", authorization="Bearer secret", cookie="session=secret"))
 
 
 async def test_access_token_of_somebody_unknown_acts_with_what_it_says(

@@ -216,7 +216,7 @@ async def test_step_up_of_a_session_that_is_not_there_any_more_is_refused(visit:
 
 async def test_step_up_needs_a_session(identity: Identity) -> None:
     with pytest.raises(Unauthenticated):
-        await identity.begin_step_up(Credentials(), 300, "/keys")
+        await identity.begin_step_up(Credentials(method="GET"), 300, "/keys")
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(0, 60), (-5, 60), (300, 300), (10**9, 43200)])
@@ -253,13 +253,13 @@ async def test_two_session_cookies_are_refused_because_one_was_planted(visit: Vi
     await visit.sign_in()
     header = f"{NAME}={visit.session_cookie}; {NAME}={'B' * 43}"
     with pytest.raises(Unauthenticated):
-        await identity.authenticate(Credentials(cookie=header), HERE)
+        await identity.authenticate(Credentials(method="GET", cookie=header), HERE)
 
 
 @pytest.mark.parametrize("value", ["", "x", "A" * 42, "A" * 44, "A" * 42 + "é", "A" * 5000, "' or 1=1 --"])
 async def test_malformed_session_cookie_opens_nothing(identity: Identity, value: str) -> None:
     with pytest.raises(Unauthenticated):
-        await identity.authenticate(Credentials(cookie=f"{NAME}={value}"), HERE)
+        await identity.authenticate(Credentials(method="GET", cookie=f"{NAME}={value}"), HERE)
 
 
 async def test_expired_sessions_are_swept_at_the_next_sign_in(visit: Visit, moment: Moment, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ async def test_database_that_does_not_answer_lets_nobody_in(
     identity = Identity(settings, "https://imprimatur.example", empty, moment)
     try:
         with pytest.raises(IdentityUnavailable):
-            await identity.authenticate(Credentials(cookie=f"{NAME}={'A' * 43}"), HERE)
+            await identity.authenticate(Credentials(method="GET", cookie=f"{NAME}={'A' * 43}"), HERE)
     finally:
         await identity.aclose()
         await empty.aclose()
