@@ -75,7 +75,7 @@ async def test_token_changes_with_the_session(visit: Visit) -> None:
 
 
 async def test_answer_to_a_forged_request_does_not_tell_whether_the_session_is_good(identity: Identity) -> None:
-    shown = Credentials(method="GET", cookie="__Host-imprimatur-session=" + "A" * 43, method="POST", site_origin=HOME)
+    shown = Credentials(cookie="__Host-imprimatur-session=" + "A" * 43, method="POST", site_origin=HOME)
     with pytest.raises(Denied):
         await identity.authenticate(shown, HERE)
 
@@ -84,13 +84,11 @@ async def test_planted_second_cookie_does_not_switch_the_check_off(visit: Visit,
     await visit.sign_in()
     cookie = f"{visit.cookie_header}; __Host-imprimatur-session=x"
     with pytest.raises(Denied):
-        await identity.authenticate(Credentials(method="GET", cookie=cookie, method="POST", site_origin=HOME), HERE)
+        await identity.authenticate(Credentials(cookie=cookie, method="POST", site_origin=HOME), HERE)
 
 
 async def test_bearer_credential_needs_no_token_because_no_browser_adds_it(identity: Identity) -> None:
-    shown = Credentials(
-        method="GET", authorization="Bearer imp_pat_x", method="POST", site_origin="https://elsewhere.example"
-    )
+    shown = Credentials(authorization="Bearer imp_pat_x", method="POST", site_origin="https://elsewhere.example")
     with pytest.raises(Unauthenticated):  # judged as a credential, not as a forgery
         await identity.authenticate(shown, HERE)
 
