@@ -88,9 +88,10 @@ class Visit:
 class Visits:
     """Opens tabs as one person or another."""
 
-    def __init__(self, browser: Browser, url: str) -> None:
+    def __init__(self, browser: Browser, preview: Running) -> None:
         self._browser = browser
-        self._url = url
+        self._preview = preview
+        self._url = preview.url
         self.open: list[Visit] = []
 
     async def __call__(
@@ -106,7 +107,7 @@ class Visits:
             color_scheme=scheme, viewport=size or DESK, accept_downloads=True, **options
         )
         if person is not None:
-            await context.add_cookies([{"name": COOKIE, "value": person, "url": self._url}])
+            await context.add_cookies([{"name": COOKIE, "value": self._preview.session(person), "url": self._url}])
         visit = Visit(await context.new_page(), self._url, allowed=allowed)
         await listen(visit)
         self.open.append(visit)
@@ -132,7 +133,7 @@ async def listen(visit: Visit) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, preview: Running) -> AsyncIterator[Visits]:
     """Opens a page of the preview; afterwards it must not have complained about anything."""
-    visits = Visits(browser, preview.url)
+    visits = Visits(browser, preview)
     yield visits
     unexpected = []
     for one in visits.open:

@@ -1,8 +1,8 @@
-"""The real web application with three stand-ins, so that pages can be seen in every state within a second.
+"""The real gateway with two stand-ins, so that its pages can be seen in every state within a second.
 
-Real: routes, templates, static files, the edge with its Content-Security-Policy, CSRF, error pages, screening, credits,
-API keys, the audit log. Stand-ins: who is signed in (a cookie that holds a name), policy (a table), and the pipeline,
-which acts out what words in the prompt say: see `Acted`.
+Everything is what `gateway/wiring.py` opens: sessions, CSRF, policy, screening, credits, API keys, the audit log, the
+edge with its Content-Security-Policy. Stand-ins: the pipeline, which acts out what words in the prompt say (see
+`Acted`), and the catalogue of models. Nobody signs in here: `Running.session` starts a session as signing in does.
 
     python -m tests.browser.preview        serves it until interrupted, to look at while changing a page
 """
@@ -13,22 +13,20 @@ import asyncio
 import io
 import random
 import socket
-import sys
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Self
 
 import uvicorn
 from PIL import Image, ImageDraw
 
-from audit import AuditLog, AuditSettings, Entry, Subject
+from audit import AuditLog, Entry, Subject
 from gateway.app import create_app
 from gateway.credits import Ledger
 from gateway.errors import (
@@ -40,20 +38,16 @@ from gateway.errors import (
     RateLimited,
     ReviewPending,
     StepUpRequired,
-    Unauthenticated,
 )
 from gateway.exchange import (
     Accepted,
-    Actor,
     ActorId,
-    Credentials,
     Decision,
     Finding,
     Making,
     MaskOrder,
     Mfa,
     Obligations,
-    Origin,
     Partial,
     Picture,
     Progress,
@@ -63,17 +57,31 @@ from gateway.exchange import (
     StepUp,
     TokenUsage,
 )
-from gateway.identity import Identity, cookies
+from gateway.identity import Identity
+from gateway.identity.people import People
 from gateway.identity.profile import Described
+from gateway.identity.roles import RoleMap
+from gateway.identity.sessions import SessionId, Sessions
 from gateway.obedience import mask
+from gateway.observe.metrics import Metrics
 from gateway.recording import Call
 from gateway.screening.facade import Screening
 from gateway.services import Services
-from gateway.settings import CreditSettings, IdentitySettings, Provider, ServerSettings, Settings
-from gateway.storage.database import Database
-from gateway.storage.schema import metadata
+from gateway.settings import (
+    AuditSection,
+    CreditSettings,
+    IdentitySettings,
+    PolicySettings,
+    Provider,
+    ScreeningSettings,
+    ServerSettings,
+    Settings,
+    UpstreamSettings,
+)
+from gateway.storage.migrate import upgrade
 from gateway.upstream.catalogue import Model
-from gateway.vocabulary import Effect, Permission, Role, Severity
+from gateway.vocabulary import Effect, Role, Severity
+from gateway.wiring import audit_settings, open_services
 
 ROOT = Path(__file__).resolve().parents[2]
 COOKIE = "imprimatur-session"
@@ -85,61 +93,15 @@ XSS = tuple(
     if line and not line.startswith("# ")
 )
 
-
-def actor(name: str, display: str, *roles: Role, department: str = "") -> Actor:
-    return Actor(
-        id=ActorId(f"preview|{name}"),
-        display_name=display,
-        method="session",
-        credential_id=name,
-        roles=frozenset(roles),
-        department=department,
-        email=f"{name}@example.com",
-        mfa=Mfa(at=datetime.now(UTC)),
-    )
-
-
 PEOPLE = {
-    "alice": actor("alice", "Alice Meyer", Role.EMPLOYEE, department="Design"),
-    "bob": actor("bob", "Bob Ito", Role.AUDITOR, department="Compliance"),
-    "dave": actor("dave", "Dave Okafor"),
-    "both": actor("both", "Mira Sand", Role.EMPLOYEE, Role.AUDITOR, department="Legal"),
-    "hostile": actor("hostile", XSS[0], Role.EMPLOYEE, Role.AUDITOR, department=XSS[1]),
+    "alice": Described(display_name="Alice Meyer", email="alice@example.com", department="Design", groups=("staff",)),
+    "bob": Described(display_name="Bob Ito", email="bob@example.com", department="Compliance", groups=("auditors",)),
+    "dave": Described(display_name="Dave Okafor", email="dave@example.com"),
+    "mira": Described(display_name="Mira Sand", department="Legal", groups=("staff", "auditors")),
+    "leaver": Described(display_name="Lea Verne", department="Sales", groups=("staff",)),
+    "hostile": Described(display_name=XSS[0], department=XSS[1], groups=("staff", "auditors", XSS[2])),
 }
-
-GRANTS = {
-    Role.EMPLOYEE: {
-        Permission.IMAGE_GENERATE,
-        Permission.MODEL_LIST,
-        Permission.CREDIT_READ,
-        Permission.KEY_MANAGE,
-    },
-    Role.AUDITOR: {Permission.AUDIT_SEARCH, Permission.AUDIT_PROVE},
-}
-
-
-class CookieIdentity(Identity):
-    """The real one, but a session is a cookie with a name in it."""
-
-    async def authenticate(self, credentials: Credentials, origin: Origin) -> Actor:
-        person = PEOPLE.get(cookies.read(credentials.cookie, COOKIE) or "")
-        if person is None:
-            raise Unauthenticated("Sign in first.")
-        return replace(person, mfa=Mfa(at=datetime.now(UTC)))
-
-    async def sign_out(self, actor: Actor) -> tuple[cookies.Cookie, str | None]:
-        return cookies.Cookie(name=COOKIE, value="", max_age_seconds=0, secure=False), None
-
-
-class TablePolicy:
-    """A role grants, or it is a denial."""
-
-    async def decide_admin(self, document: Mapping[str, Any]) -> Decision:
-        granted = {p for role in document["subject"]["roles"] for p in GRANTS.get(Role(role), ())}
-        if document["action"] in granted:
-            return Decision(effect=Effect.ALLOW)
-        message = "None of your roles lets you do this. If your work needs it, ask your administrator for access."
-        return Decision(effect=Effect.DENY, reasons=(Reason(code="role.not-permitted", message=message),))
+ROLES = {"staff": (Role.EMPLOYEE,), "auditors": (Role.AUDITOR,)}
 
 
 class TwoModels:
@@ -157,7 +119,7 @@ class Acted:
     """A pipeline that acts out what the prompt says: `refused`, `review`, `withheld`, `stale`, `poor`, `busy`, `down`,
     `breaks`, `cut`, `queue`, `hold`, `slow`. What screening finds in it is refused or masked, for real."""
 
-    def __init__(self, screening: Screening, ledger: Ledger, identity: CookieIdentity) -> None:
+    def __init__(self, screening: Screening, ledger: Ledger, identity: Identity) -> None:
         self._screening = screening
         self._ledger = ledger
         self._identity = identity
@@ -212,6 +174,7 @@ class Acted:
         left = await self._ledger.settle(charge)
         yield Result(
             request_id=request_id,
+            owner=person.id,
             pictures=tuple(pictures),
             making=Making(model=request.model, seed=1234567890),
             revised_prompt=revised,
@@ -283,21 +246,22 @@ def _picture(index: int, size: str) -> Picture:
     )
 
 
-async def _fill(log: AuditLog, move: Any) -> list[str]:
-    """Two days of requests by four people, one of them with hostile names. Returns the request ids."""
+async def _fill(settings: Settings) -> list[str]:
+    """Two days of requests by three people and everybody with a hostile name. Returns their ids, the oldest first."""
     chance = random.Random(4)
-    made = []
-    who = [(name, p.display_name, p.department) for name, p in PEOPLE.items() if Role.EMPLOYEE in p.roles]
+    now = datetime.now(UTC) - timedelta(hours=40)
+    log = await AuditLog.open(audit_settings(settings), clock=lambda: now)
+    who = [(name, PEOPLE[name].display_name, PEOPLE[name].department) for name in ("alice", "mira", "hostile")]
     who += [(f"x{n}", text, text) for n, text in enumerate(XSS)]
+    made = []
     for n in range(48 + len(XSS)):
         name, display, department = who[n] if n < len(who) else chance.choice(who[:3])
-        subject = Subject(actor=f"preview|{name}", display=display, department=department, groups=(display,))
-        move(minutes=chance.randint(5, 55), seconds=chance.randint(0, 59))
-        entry = Entry(action="image:generate", subject=subject, model="house-128", content={"prompt": "a fox"})
+        now = min(now + timedelta(minutes=chance.randint(5, 45), seconds=chance.randint(0, 59)), datetime.now(UTC))
+        entry = _intent(name, display, department)
         ticket = await log.intend(entry)
         made.append(ticket.event_id)
         if n % 19 == 7:
-            continue  # still open
+            continue  # its process died: the sweeper concludes it as unknown
         effect = chance.choice(["allow"] * 5 + ["mask", "deny", "deny", "failed", "cancelled"])
         reasons = {
             "deny": (chance.choice(["dlp.payment-card", "content.violence", "mfa.stale"]),),
@@ -310,15 +274,20 @@ async def _fill(log: AuditLog, move: Any) -> list[str]:
             entry,
             effect=effect,
             reasons=reasons,
-            bundle_revision="baseline-r41",
+            bundle_revision="2026.11.1+9f2c11aa",
             model="house-128" if done else "",
             model_digest="sha256:9f2c11aa" if done else "",
             credits=int(done),
             latency_ms=3120,
         )
-        move(seconds=3)
         await log.conclude(ticket, outcome)
+    await log.aclose()
     return made
+
+
+def _intent(name: str, display: str, department: str) -> Entry:
+    subject = Subject(actor=f"preview|{name}", display=display, department=department, groups=(display,))
+    return Entry(action="image:generate", subject=subject, model="house-128", content={"prompt": "a fox"})
 
 
 @dataclass
@@ -327,69 +296,66 @@ class Running:
 
     url: str
     requests: list[str]
+    """Request ids in the log, the oldest first; the last one is still open."""
     pipeline: Acted
+    services: Services
+    loop: asyncio.AbstractEventLoop
+
+    def session(self, person: str) -> str:
+        """A fresh session of this person, second factor and all: the value of its cookie."""
+        return asyncio.run_coroutine_threadsafe(_start_session(self.services, person), self.loop).result(30)
+
+
+async def _start_session(services: Services, name: str) -> str:
+    settings, clock = services.settings.identity, services.clock
+    roles = RoleMap(settings.roles)
+    id = SessionId()
+    async with services.database.transaction() as tx:
+        person = await People(services.database, roles, clock).seen(tx, ActorId(f"preview|{name}"), PEOPLE[name])
+        mfa = Mfa(at=clock(), amr=("pwd", "otp"))
+        await Sessions(services.database, settings, roles, clock).start(tx, id, person, mfa)
+    return id.secret
+
+
+def _settings(state: Path, url: str) -> Settings:
+    secrets = {name: state / f"{name}.key" for name in ("identity", "screening", "model-server")}
+    for path in secrets.values():
+        path.write_text("preview " * 8)
+        path.chmod(0o600)
+    provider = Provider(name="preview", label="Sign in with Acme ID", issuer=f"{url}/idp", client_id="imprimatur")
+    return Settings(
+        database_url=f"sqlite+aiosqlite:///{state / 'gateway.sqlite'}",
+        pictures_path=state / "pictures",
+        server=ServerSettings(public_url=url, requests_per_minute=10_000),
+        identity=IdentitySettings(
+            providers=(provider,), roles=ROLES, cookie_secure=False, secret_path=secrets["identity"]
+        ),
+        # Patient: what is late on a machine that does much else is no page's fault.
+        policy=PolicySettings(directory=ROOT / "policies", decision_timeout_seconds=10),
+        screening=ScreeningSettings(secret_path=secrets["screening"], timeout_seconds=10),
+        upstream=UpstreamSettings(secret_path=secrets["model-server"]),
+        credits=CreditSettings(first_month=500),
+        audit=AuditSection(
+            directory=state / "audit",
+            kek_path=state / "kek",
+            signing_key_path=state / "signing",
+            witness_path=state / "witness.txt",
+            origin="preview.imprimatur.example/audit",
+            create_keys=True,
+        ),
+    )
 
 
 @asynccontextmanager
-async def preview_services(state: Path, url: str) -> AsyncIterator[Services]:
-    secret = state / "identity.key"
-    secret.write_text("preview " * 8)
-    secret.chmod(0o600)
-    provider = Provider(name="preview", label="Sign in with Acme ID", issuer=f"{url}/idp", client_id="imprimatur")
-    settings = Settings(
-        server=ServerSettings(public_url=url),
-        identity=IdentitySettings(providers=(provider,), cookie_secure=False, secret_path=secret),
-    )
-    start = datetime.now(UTC) - timedelta(hours=40)
-    offset = timedelta()
-
-    def move(**by: int) -> None:
-        nonlocal offset
-        offset += timedelta(**by)
-
-    log_settings = AuditSettings(
-        directory=state / "audit",
-        kek_path=state / "kek",
-        signing_key_path=state / "signing",
-        origin="preview.imprimatur.example/audit",
-        create_keys=True,
-        checkpoint_interval_seconds=0.05,
-    )
-
-    def clock() -> datetime:
-        return datetime.now(UTC)
-
-    async with AsyncExitStack() as stack:
-        database = Database(f"sqlite+aiosqlite:///{state / 'preview.sqlite'}")
-        stack.push_async_callback(database.aclose)
-        async with database.engine.begin() as connection:
-            await connection.run_sync(metadata.create_all)
-        identity = CookieIdentity(settings.identity, url, database, clock)
-        stack.push_async_callback(identity.aclose)
-        for person in PEOPLE.values():
-            async with database.transaction() as tx:
-                await identity.people.seen(tx, person.id, Described(display_name=person.display_name))
-        log = await AuditLog.open(log_settings, clock=lambda: min(start + offset, clock()))
-        stack.push_async_callback(log.aclose)
-        made = await _fill(log, move)
-        move(days=30)  # from now on its clock is ours
-        screening = Screening(directory=ROOT / "policies", secret=b"preview " * 8)
-        stack.push_async_callback(screening.aclose)
-        ledger = Ledger(database, CreditSettings(), clock)
-        given = {
-            "settings": settings,
-            "clock": clock,
-            "database": database,
-            "identity": identity,
-            "policy": TablePolicy(),
-            "screening": screening,
-            "ledger": ledger,
-            "audit": log,
-            "catalogue": TwoModels(),
-            "pipeline": Acted(screening, ledger, identity),
-            "metrics": SimpleNamespace(requests=made),
-        }
-        yield Services(**{f.name: given.get(f.name) for f in fields(Services)})  # type: ignore[arg-type]
+async def preview_services(settings: Settings) -> AsyncIterator[tuple[Services, list[str]]]:
+    """The gateway's own services with the two stand-ins, over a log that has something to show."""
+    await asyncio.to_thread(upgrade, settings.database_url)
+    made = await _fill(settings)
+    async with open_services(settings, Metrics()) as real:
+        acted: Any = Acted(real.screening, real.ledger, real.identity)
+        models: Any = TwoModels()
+        made.append((await real.audit.intend(_intent("alice", "Alice Meyer", "Design"))).event_id)
+        yield replace(real, pipeline=acted, catalogue=models), made
 
 
 class Preview:
@@ -403,15 +369,13 @@ class Preview:
         self._server: uvicorn.Server | None = None
         self._ready = threading.Event()
         self._trouble: BaseException | None = None
-        self._services: Services | None = None
+        self._running: Running | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     @property
     def running(self) -> Running:
-        assert self._services is not None
-        metrics: Any = self._services.metrics
-        pipeline: Any = self._services.pipeline
-        return Running(self.url, metrics.requests, pipeline)
+        assert self._running is not None
+        return self._running
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -430,9 +394,12 @@ class Preview:
 
     async def _serve(self) -> None:
         try:
-            async with preview_services(self._state, self.url) as services:
-                app = create_app(services.settings)
-                app.state.services = self._services = services
+            settings = _settings(self._state, self.url)
+            async with preview_services(settings) as (services, made):
+                app = create_app(settings)
+                app.state.services = services
+                pipeline: Any = services.pipeline
+                self._running = Running(self.url, made, pipeline, services, asyncio.get_running_loop())
                 config = uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
                 self._server = uvicorn.Server(config)
                 serving = asyncio.create_task(self._server.serve([self._socket]))
@@ -449,5 +416,7 @@ class Preview:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as state, Preview(Path(state), 8199) as preview:
-        print(f"{preview.url}/welcome — set the cookie {COOKIE} to one of: {', '.join(PEOPLE)}", file=sys.stderr)
+        print(f"{preview.url}\n\nSet the cookie {COOKIE} in your browser's developer tools to be somebody:\n")
+        for name in PEOPLE:
+            print(f"  {name:8} {preview.running.session(name)}")
         preview.wait()

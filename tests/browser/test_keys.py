@@ -34,7 +34,7 @@ async def test_a_key_is_made_shown_once_used_and_revoked(visit, preview: Running
 
 
 async def test_nothing_is_revoked_by_a_slip(visit, preview: Running):
-    async with httpx.AsyncClient(base_url=preview.url, cookies={COOKIE: "both"}) as client:
+    async with httpx.AsyncClient(base_url=preview.url, cookies={COOKIE: preview.session("mira")}) as client:
         csrf = (await client.get("/v1/session")).json()["csrf_token"]
         made = await client.post(
             "/v1/keys",
@@ -42,7 +42,7 @@ async def test_nothing_is_revoked_by_a_slip(visit, preview: Running):
             headers={"x-csrf-token": csrf, "origin": preview.url},
         )
         assert made.status_code == 201, made.text
-    one = await visit("both")
+    one = await visit("mira")
     page = await one.go("/keys")
     await page.get_by_role("button", name="Revoke kept").click()
     await page.get_by_role("button", name="Keep it").click()
@@ -88,3 +88,19 @@ async def test_the_form_only_offers_what_may_be_granted(visit):
     assert await page.locator("input[name=scope]:checked").count() == 0
     await expect(page.get_by_label("How long may it live?")).to_have_value("30")
     assert len(await page.get_by_label("What is it for?").input_value()) == 80
+
+
+async def test_nothing_happens_without_proof_that_one_of_our_pages_asked(preview: Running):
+    """The forged requests that another site could have sent through a signed-in browser."""
+    async with httpx.AsyncClient(base_url=preview.url, cookies={COOKIE: preview.session("mira")}) as client:
+        csrf = (await client.get("/v1/session")).json()["csrf_token"]
+        body = {"name": "forged", "scopes": ["image:generate"], "days": 1}
+        for headers in (
+            {},
+            {"origin": preview.url},
+            {"x-csrf-token": csrf, "origin": "https://attacker.example"},
+            {"x-csrf-token": csrf, "origin": preview.url, "sec-fetch-site": "cross-site"},
+            {"x-csrf-token": csrf[::-1], "origin": preview.url},
+        ):
+            assert (await client.post("/v1/keys", json=body, headers=headers)).status_code == 403
+        assert "forged" not in (await client.get("/keys", headers={"accept": "text/html"})).text

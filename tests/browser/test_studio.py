@@ -29,14 +29,14 @@ async def ask(page: Page, prompt: str) -> None:
 
 async def test_words_become_pictures_that_say_what_they_cost(visit, screenshot_dir: Path):
     page = await studio(visit)
-    await expect(page.locator("#credits")).to_contain_text("of 50 credits")
+    await expect(page.locator("#credits")).to_contain_text("of 500 credits")
     before = int(re.findall(r"\d+", await page.locator("#credits").inner_text())[0])
     await page.get_by_label("What should it show?").fill("A fox on a blue background")
     await page.get_by_role("button", name="Make 4 pictures 1 credit").click()
     await expect(page.locator(".picture:not(.working)")).to_have_count(4)
     await expect(page.get_by_role("heading", name="A fox on a blue background")).to_be_visible()
     await expect(page.locator(".run header small")).to_have_text(f"1 credit · {before - 1} left")
-    await expect(page.locator("#credits")).to_contain_text(f"{before - 1} of 50 credits")
+    await expect(page.locator("#credits")).to_contain_text(f"{before - 1} of 500 credits")
     await expect(page.locator("#told")).to_have_text("Your 4 pictures are ready.")
     alt = await page.locator(".picture img").nth(2).get_attribute("alt")
     assert alt == "A fox on a blue background (picture 3 of 4)"
@@ -63,7 +63,7 @@ async def test_a_place_in_the_queue_is_shown(visit):
 
 async def test_escape_cancels_and_the_model_stops_and_nothing_is_charged(visit, preview: Running):
     page = await studio(visit)
-    await expect(page.locator("#credits")).to_contain_text("of 50")
+    await expect(page.locator("#credits")).to_contain_text("of 500")
     before = await page.locator("#credits").inner_text()
     await ask(page, "A hold of its own")
     await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
@@ -126,7 +126,7 @@ async def test_the_marks_lie_exactly_under_the_words(visit):
 
 async def test_a_refusal_teaches_and_nothing_is_charged(visit, screenshot_dir: Path):
     page = await studio(visit)
-    await expect(page.locator("#credits")).to_contain_text("of 50")
+    await expect(page.locator("#credits")).to_contain_text("of 500")
     before = await page.locator("#credits").inner_text()
     prompt = "Poster 🎨 for the order paid with 4111 1111 1111 1111 by us"
     await ask(page, prompt)
