@@ -85,6 +85,26 @@ async def test_an_outcome_that_was_written_but_reported_failed_stays_the_only_on
     check(house, 3)
 
 
+async def test_an_outcome_that_is_found_on_disk_only_later_stays_the_only_one(house: Any, make: Any) -> None:
+    """The disk failed so badly that what it holds could not be read at once; the caller tries again meanwhile."""
+    async with house.open() as log:
+        ticket = await log.intend(make.intent())
+        recover, calls = log._writer._recover, []
+
+        def blind_at_first() -> bool:
+            calls.append(None)
+            return len(calls) > 1 and recover()
+
+        log._writer._recover = blind_at_first  # type: ignore[method-assign]
+        house.disk.after_commit = [LOST]
+        with pytest.raises(AuditUnavailable):
+            await log.conclude(ticket, make.outcome(effect="allow"))
+        with pytest.raises(TicketConcluded):
+            await log.conclude(ticket, make.outcome(effect="failed"))
+        assert len(calls) == 2
+    check(house, 2)
+
+
 @pytest.mark.parametrize("form", ["before_commit", "after_commit"])
 async def test_a_failed_batch_fails_for_everybody_in_it_and_leaves_no_hole(house: Any, make: Any, form: str) -> None:
     async with house.open() as log:
