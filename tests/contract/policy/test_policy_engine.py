@@ -318,14 +318,12 @@ async def test_both_ends_decide_a_thousand_made_up_questions_alike(ends: dict[st
     """Not only the effect: every reason and obligation. The seed is in the message of a failure."""
     effects: Counter[str] = Counter()
     for seed in range(1_000):
-        document = made_up(random.Random(seed))
+        document, is_spoilt = made_up(random.Random(seed))
         embedded, remote = [await outcome(ends[name], document) for name in ("embedded", "opa")]
-        if "failed" in (embedded, remote):
-            # A built-in that meets a value of a wrong type: an error, which is a no. OPA as a library knows no
-            # strict-builtin-errors and says deny instead.
-            assert {effect_of(embedded), effect_of(remote)} <= {"failed", "deny"}, f"seed {seed}"
-        else:
-            assert embedded == remote, f"seed {seed}"
+        if is_spoilt and "failed" in (embedded, remote):
+            # A value of a wrong type, which the gateway never sends: an engine may stumble over it, and that is a no.
+            continue
+        assert embedded == remote != "failed", f"seed {seed}"
         effects[effect_of(embedded)] += 1
     assert min(effects[effect] for effect in Effect) >= 20, f"too lopsided to prove anything: {effects}"
 
@@ -364,8 +362,8 @@ def in_order(answer: object) -> object:
     return answer
 
 
-def made_up(dice: random.Random) -> dict[str, Any]:
-    """A question that is good but for a part here and there, and sometimes spoilt."""
+def made_up(dice: random.Random) -> tuple[dict[str, Any], bool]:
+    """A question that is good but for a part here and there; and whether it was spoilt as well."""
 
     def seldom(usual: Any, *others: Any) -> Any:
         return dice.choice(others) if dice.random() < 0.12 else usual
@@ -409,7 +407,8 @@ def made_up(dice: random.Random) -> dict[str, Any]:
         usage = Usage(user_day=seldom(3, 499, 500), user_month=seldom(30, 4999, 5000), in_flight=seldom(0, 15, 16))
         now = NOW + timedelta(hours=dice.randrange(12))
         document = image(actor, *findings, request=request, ip=ip, usage=usage, now=now)
-    return spoilt(document, dice) if dice.random() < 0.15 else document
+    is_spoilt = dice.random() < 0.15
+    return (spoilt(document, dice) if is_spoilt else document), is_spoilt
 
 
 def spoilt(document: dict[str, Any], dice: random.Random) -> dict[str, Any]:
