@@ -78,7 +78,7 @@ class Entry:
     """One half of a record, or all of a single-phase event, before it is sealed.
 
     Everything but ``subject``, ``content`` and ``index`` becomes the plain envelope: put no person and no free text
-    there. Raises ``EntryInvalid`` (which quotes no value) when a field breaks its rule.
+    there. Empty index terms (an unknown address, a nameless group) are left out. Raises ``EntryInvalid`` (which quotes no value) when a field breaks its rule.
     """
 
     action: str  # closed by the caller: "image:generate", "auth:sign-in"
@@ -117,8 +117,8 @@ class Entry:
             _check("index kind", kind, _CODE, MAX_CODE_LENGTH)
             if kind == ACTOR_TERM:
                 raise EntryInvalid("index kind 'actor' is made from subject.actor")
-            if any(not 0 < len(value) <= MAX_TERM_LENGTH for value in values):
-                raise EntryInvalid(f"index terms must have 1 to {MAX_TERM_LENGTH} characters")
+            if any(len(value) > MAX_TERM_LENGTH for value in values):
+                raise EntryInvalid(f"index terms must have at most {MAX_TERM_LENGTH} characters")
 
 
 ACTOR_TERM = "actor"  # kind of the blind-index term that every record has

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from audit.canonical import encode
 from audit.errors import StoreDamaged
 from audit.keys.ring import DayKeys
-from audit.record import ACTOR_TERM, Entry
+from audit.record import ACTOR_TERM
 
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
@@ -94,10 +94,5 @@ def blind_terms(keys: DayKeys, actor: str, index: Mapping[str, tuple[str, ...]])
     """All tokens of a record, sorted and without repeats, so that their order tells nothing."""
     tokens = {blind_token(keys, ACTOR_TERM, actor)}
     for kind, values in index.items():
-        tokens.update(blind_token(keys, kind, value) for value in values)
+        tokens.update(blind_token(keys, kind, value) for value in values if value)
     return tuple(sorted(tokens))
-
-
-def terms_of(entry: Entry, keys: DayKeys) -> tuple[bytes, ...]:
-    """Tokens of an entry."""
-    return blind_terms(keys, entry.subject.actor, entry.index)

@@ -36,7 +36,7 @@ WHO = Subject(actor="alice", display="Alice")
         {"latency_ms": -1},
         {"index": {"actor": ("bob",)}},
         {"index": {"Group": ("a",)}},
-        {"index": {"group": ("",)}},
+        {"index": {"group": ("x" * 513,)}},
         {"index": {"group": tuple(str(n) for n in range(1025))}},
     ],
 )

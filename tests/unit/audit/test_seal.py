@@ -109,6 +109,10 @@ def test_terms_are_sorted_and_without_repeats() -> None:
     assert len(terms) == 4
 
 
+def test_empty_terms_are_left_out() -> None:
+    assert blind_terms(keys(), "alice", {"network": ("",), "group": ()}) == blind_terms(keys(), "alice", {})
+
+
 def test_wiped_keys_are_zero() -> None:
     made = keys()
     made.wipe()
