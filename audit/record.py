@@ -78,7 +78,8 @@ class Entry:
     """One half of a record, or all of a single-phase event, before it is sealed.
 
     Everything but ``subject``, ``content`` and ``index`` becomes the plain envelope: put no person and no free text
-    there. Empty index terms (an unknown address, a nameless group) are left out. Raises ``EntryInvalid`` (which quotes no value) when a field breaks its rule.
+    there. Empty index terms (an unknown address, a nameless group) are left out. Raises ``EntryInvalid`` (which quotes
+    no value) when a field breaks its rule.
     """
 
     action: str  # closed by the caller: "image:generate", "auth:sign-in"
