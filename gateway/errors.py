@@ -17,6 +17,7 @@
         ├── AuditUnavailable        503  no durable record, so nothing happens
         ├── PolicyUnavailable       503
         ├── IdentityUnavailable     503
+        ├── StorageUnavailable      503  the gateway's own database
         ├── ModelOverloaded         503
         ├── ModelUnavailable        503
         └── ModelBroken             502  the image server answered with something else than pictures
@@ -169,6 +170,10 @@ class PolicyUnavailable(Failure):
 
 class IdentityUnavailable(Failure):
     code = "identity_unavailable"
+
+
+class StorageUnavailable(Failure):
+    code = "storage_unavailable"
 
 
 class ModelOverloaded(Failure):

@@ -25,7 +25,6 @@ from datetime import datetime
 from gateway.credits.ledger import Ledger
 from gateway.credits.prices import price
 from gateway.credits.rate import RateLimit
-from gateway.credits.usage import UsageCounts
 from gateway.errors import ModelBroken
 from gateway.exchange import Accepted, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result
 from gateway.identity import Identity
@@ -47,7 +46,6 @@ class Pipeline:
     policy: Policy
     screening: Screening
     ledger: Ledger
-    usage: UsageCounts
     rate: RateLimit
     server: ImageServer
     clock: Callable[[], datetime]
@@ -107,7 +105,7 @@ class Pipeline:
                 actor=record.actor,
                 request=request,
                 origin=record.call.origin,
-                usage=await self.usage.facts(record.actor.id),
+                usage=record.usage,
                 findings=findings,
                 stage=stage,
                 cost_credits=price(request),

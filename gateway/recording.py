@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any
 
 import anyio
+from sqlalchemy.exc import SQLAlchemyError
 
 from audit import AuditLog, Entry, Subject, Ticket
 from audit import AuditUnavailable as LogUnavailable
@@ -39,6 +40,7 @@ from gateway.errors import (
     Refusal,
     ReviewPending,
     StepUpRequired,
+    StorageUnavailable,
 )
 from gateway.exchange import (
     Actor,
@@ -51,6 +53,7 @@ from gateway.exchange import (
     Origin,
     Picture,
     RequestId,
+    Usage,
 )
 from gateway.observe.metrics import Metrics
 from gateway.observe.timing import Timings
@@ -60,6 +63,7 @@ log = logging.getLogger(__name__)
 
 _CODES: Mapping[type[ImprimaturError], Code] = {
     CreditsEmpty: Code.CREDITS_EMPTY,
+    StorageUnavailable: Code.STORAGE_UNAVAILABLE,
     PolicyUnavailable: Code.POLICY_UNAVAILABLE,
     ModelOverloaded: Code.MODEL_OVERLOADED,
     ModelUnavailable: Code.MODEL_UNAVAILABLE,
@@ -94,6 +98,7 @@ class OpenRecord:
         self.findings: tuple[Finding, ...] = ()
         self.decisions: list[Decision] = []
         self.policy_input: Mapping[str, Any] = {}
+        self.usage = Usage()
         self.charge: Charge | None = None
         self.revised_prompt: str | None = None
         self.pictures: Sequence[Picture] = ()
@@ -125,11 +130,17 @@ class Recorder:
         try:
             if request is None:
                 raise problem or AssertionError("unreachable: either read or refused")
+            record.usage = await self._usage.facts(actor.id)
             yield record, request
         except BaseException as error:
             # Shielded: the very reason we are here may be a cancellation, and the record must not die of it.
             with anyio.CancelScope(shield=True):
                 await self._abandon(record, error)
+            if isinstance(error, SQLAlchemyError):
+                raise StorageUnavailable(
+                    "The gateway's database doesn't answer. Try again in a moment; nothing was charged.",
+                    retry_after_seconds=5,
+                ) from error
             raise
         finally:
             self._usage.end(actor.id)
@@ -140,8 +151,13 @@ class Recorder:
             raise AssertionError("a picture without a reservation: the pipeline's steps are out of order")
         with anyio.CancelScope(shield=True), record.call.timings.stage("audit"):
             await self._write_outcome(record, effect, (), credits=record.charge.credits)
-            left = await self._ledger.settle(record.charge)
-            await self._usage.count(record.actor.id, refused=False)
+            try:
+                left = await self._ledger.settle(record.charge)
+                await self._usage.count(record.actor.id, refused=False)
+            except SQLAlchemyError as error:
+                # The record says "delivered" and can't be unsaid, so the picture is; the sweeper gives the credits back.
+                log.error("credits.unsettled", extra={"request_id": record.request_id, "cause": type(error).__name__})
+                return record.charge.remaining
         return left
 
     async def _intend(self, actor: Actor, call: Call, request: ImageRequest | None) -> Ticket:
@@ -212,10 +228,15 @@ class Recorder:
             if not record.concluded:
                 await self._write_outcome(record, effect, reasons, error=type(error).__name__)
         finally:
-            if record.charge is not None:
-                await self._ledger.release(record.request_id)
-            if isinstance(error, Denied | ContentBlocked | ReviewPending):
-                await self._usage.count(record.actor.id, refused=True)
+            try:
+                if record.charge is not None:
+                    await self._ledger.release(record.request_id)
+                if isinstance(error, Denied | ContentBlocked | ReviewPending):
+                    await self._usage.count(record.actor.id, refused=True)
+            except SQLAlchemyError as problem:
+                log.error(
+                    "credits.unreleased", extra={"request_id": record.request_id, "cause": type(problem).__name__}
+                )
 
 
 def subject_of(actor: Actor) -> Subject:
@@ -237,6 +258,8 @@ def _ending(error: BaseException) -> tuple[str, tuple[str, ...]]:
         return Effect.DENY, codes or (_CODES.get(type(error), Code.REQUEST_INVALID),)
     if isinstance(error, Failure):
         return Conclusion.FAILED, (_CODES.get(type(error), Code.INTERNAL),)
+    if isinstance(error, SQLAlchemyError):
+        return Conclusion.FAILED, (Code.STORAGE_UNAVAILABLE,)
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return Conclusion.CANCELLED, (Code.CLIENT_GONE,)
     log.error("request.crashed", exc_info=error)

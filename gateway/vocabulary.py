@@ -104,6 +104,7 @@ class Code(StrEnum):
     MODEL_OVERLOADED = "model.overloaded"
     MODEL_BROKEN = "model.broken-answer"
     CLIENT_GONE = "client.gone"
+    STORAGE_UNAVAILABLE = "internal.storage-unavailable"
     INTERNAL = "internal.error"
     CRASHED = "internal.crashed"
 

@@ -83,7 +83,6 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             policy=policy,
             screening=screening,
             ledger=ledger,
-            usage=usage,
             rate=RateLimit(settings.server.requests_per_minute),
             server=server,
             clock=clock,

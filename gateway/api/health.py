@@ -22,7 +22,11 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Whether a request would get through; names each part that it would get stuck at."""
+    """Whether this gateway can do its work; names each part that it would get stuck at.
+
+    The image server is told and does not count: without it requests still get their recorded answer, people their
+    pages and auditors their log, and a Service that took the gateway away would take all of that too.
+    """
     services = services_of(request)
     parts: dict[str, Any] = {}
     try:
@@ -33,8 +37,8 @@ async def readyz(request: Request) -> Response:
     audit = await asyncio.to_thread(services.audit.health)
     parts["audit"] = "ok" if audit.writable else "refusing intents"
     parts["policy"] = "ok" if await services.policy.ready() else "no rules in force"
-    parts["model_server"] = "ok" if await services.server.ready() else "not reachable"
     ready = all(state == "ok" for state in parts.values())
+    parts["model_server"] = "ok" if await services.server.ready() else "not reachable"
     body = {"status": "ready" if ready else "not ready", "parts": parts, "policy_revision": services.policy.revision}
     return JSONResponse(body, 200 if ready else 503)
 

@@ -19,6 +19,7 @@ class RateLimit:
     def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
         self._size = float(per_minute)
         self._now = now
+        self._prune_at = 0.0
         self._buckets: dict[ActorId, tuple[float, float]] = {}  # actor -> (tokens, at); the event loop's thread only
 
     def take(self, actor: ActorId) -> Mapping[str, str]:
@@ -27,7 +28,8 @@ class RateLimit:
         per_second = self._size / 60
         tokens, at = self._buckets.get(actor, (self._size, now))
         tokens = min(self._size, tokens + (now - at) * per_second)
-        if len(self._buckets) >= MAX_BUCKETS:
+        if len(self._buckets) >= MAX_BUCKETS and now >= self._prune_at:
+            self._prune_at = now + 1  # looking through all of them costs milliseconds, so once a second at most
             self._buckets = {
                 a: (t, s) for a, (t, s) in self._buckets.items() if t + (now - s) * per_second < self._size
             }

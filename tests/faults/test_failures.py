@@ -55,7 +55,7 @@ async def test_no_image_server_at_all(crew):
         answer = await alice.generate("a fox", size="auto")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
         ready = await alice.client.get("/readyz")
-    assert ready.status_code == 503
+    assert ready.status_code == 200, "without pictures there are still records, pages and refusals"
     assert ready.json()["parts"]["model_server"] == "not reachable"
     assert (await row_of(crew, answer))["reasons"] == ["model.unavailable"]
 
