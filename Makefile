@@ -30,7 +30,7 @@ check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 	@echo "docs …" && $(BIN)/python -m docs.gen --check && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
 	@echo "All checks passed."
 
-bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=gateway|screening
+bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=gateway|policy|screening
 	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
 
 train: $(VENV)/.test ## Train the embedded model again from public artwork (hours on a CPU)
@@ -64,6 +64,8 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(call install,test)
+	@# OPA's own engine as a library, the oracle of the policy tests. It asks for a newer Python than it needs.
+	@$(PIP) --no-deps --ignore-requires-python opa-golib-python-bindings==0.4.4
 
 $(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(call install,bench)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from gateway.errors import ContentBlocked, Denied, ReviewPending, StepUpRequired
 from gateway.exchange import Decision, Finding
@@ -12,6 +12,9 @@ from gateway.screening.facade import Screening
 from gateway.screening.rules.schema import Scope
 from gateway.screening.text.masking import apply_masks
 from gateway.vocabulary import Effect
+
+ROOTS: Final = ("subject.", "role.")
+"""Families of reasons that others follow from."""
 
 
 def obey(decision: Decision, stage: str) -> Decision:
@@ -61,5 +64,7 @@ def _blocked(decision: Decision, stage: str) -> ContentBlocked:
 
 
 def _sentence(decision: Decision) -> str:
-    words = " ".join(dict.fromkeys(reason.message for reason in decision.reasons if reason.message))
+    # Who has no role has no model and no pictures either: say the root, the record keeps all.
+    roots = [reason for reason in decision.reasons if reason.code.startswith(ROOTS)]
+    words = " ".join(dict.fromkeys(reason.message for reason in roots or decision.reasons if reason.message))
     return f"{words or 'Policy does not allow this.'} Nothing was charged."

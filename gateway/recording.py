@@ -155,7 +155,7 @@ class Recorder:
                 left = await self._ledger.settle(record.charge)
                 await self._usage.count(record.actor.id, refused=False)
             except SQLAlchemyError as error:
-                # The record says "delivered" and can't be unsaid, so the picture is; the sweeper gives the credits back.
+                # The record says "delivered" and can't be unsaid, so it is; the sweeper gives the credits back.
                 log.error("credits.unsettled", extra={"request_id": record.request_id, "cause": type(error).__name__})
                 return record.charge.remaining
         return left
