@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from audit import AuditLog, Entry, TicketConcluded
+from audit import AuditLog, Entry, TicketError
 from audit import AuditUnavailable as LogUnavailable
 from gateway.credits.ledger import Ledger
 from gateway.exchange import RequestId
@@ -53,8 +53,8 @@ class Sweeper:
             )
             try:
                 await self._audit.conclude(opened.ticket, entry)
-            except TicketConcluded:
-                continue  # it ended by itself in this very moment
+            except TicketError:
+                continue  # it ended by itself in this very moment, or its day is past retention
             except LogUnavailable:
                 log.warning("sweep.log-unavailable")
                 return swept

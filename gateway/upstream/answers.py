@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -145,14 +146,19 @@ def _making(data: Mapping[str, Any], request: ImageRequest) -> Making:
     if not isinstance(told, dict):
         return Making(model=request.model)
     return Making(
-        model=str(told.get("model", request.model)),
-        model_digest=str(told.get("model_digest", "")),
+        model=_name(told.get("model", request.model)),
+        model_digest=_name(told.get("model_digest", "")),
         seed=told.get("seed"),
         steps=told.get("steps"),
         guidance=told.get("guidance"),
         scheduler=str(told.get("scheduler", "")),
         batch_mode=str(told.get("batch_mode", "")),
     )
+
+
+def _name(text: object) -> str:
+    """A model's name or digest, with nothing in it that a plain envelope of the log may not hold."""
+    return re.sub(r"[^A-Za-z0-9._:/@+-]", "-", str(text))[:160]
 
 
 def _usage(data: Mapping[str, Any]) -> TokenUsage:

@@ -163,3 +163,11 @@ async def test_the_catalogue_outlives_a_server_that_goes_down(client, server, mo
     await server.__aexit__()
     catalogue._until = 0.0
     assert list(await catalogue.models()) == ["imprimatur-embedded"]
+
+
+async def test_a_model_with_a_strange_name_does_not_upset_the_log(client, server):
+    told = {**double.PROVENANCE, "model": "my model\n<b>" + "x" * 500}
+    server.behaviour = double.saying({"data": [{"b64_json": double.B64}], "size": "32x32", "provenance": told})
+    (made,) = await ask(client)
+    assert made.making.model.startswith("my-model--b-")
+    assert len(made.making.model) == 160
