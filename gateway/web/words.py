@@ -73,6 +73,7 @@ REASONS: Final[Mapping[str, str]] = {
     "client.gone": "client went away",
     "internal.error": "internal error",
     "internal.crashed": "the gateway stopped in the middle",
+    "internal.storage-unavailable": "database down",
     "retention.expired": "retention is over",
     "dlp.payment-card": "payment card number",
     "dlp.iban": "bank account number",

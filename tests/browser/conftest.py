@@ -122,11 +122,11 @@ async def listen(visit: Visit) -> None:
             visit.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
 
     visit.page.on("console", heard)
-    visit.page.on("pageerror", lambda error: visit.complaints.append(f"thrown: {error}"))
+    visit.page.on("pageerror", lambda error: visit.complaints.append(f"thrown: {error} at {visit.page.url}"))
     await visit.page.add_init_script(
         "window.cspViolations = [];"
         "addEventListener('securitypolicyviolation',"
-        " (e) => window.cspViolations.push(`policy: ${e.violatedDirective} ${e.blockedURI}`));"
+        " (e) => window.cspViolations.push(`policy: ${e.violatedDirective} ${e.blockedURI} ${e.documentURI}`));"
     )
 
 
