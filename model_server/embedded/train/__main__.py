@@ -34,6 +34,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="two minutes, afresh; fails if the loss does not fall")
     parser.add_argument("--publish", action="store_true", help="do not train: measure the run and write the package")
     parser.add_argument("--hardware", default="two CPU cores, no GPU", help="what the card says it was trained on")
+    parser.add_argument("--eyes", default="", help="for the card: the things that look wrong on the grid, as a phrase")
     return parser.parse_args(argv)
 
 
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     table = load_table(work, _TABLE_WIDTH)
     plan = Plan(minutes, decay, batch=args.batch, seed=args.seed, report_steps=10 if args.smoke else 50)
     if args.publish:
-        measured = publish(out, work, sprites, table, plan, args.hardware, Publication())
+        measured = publish(out, work, sprites, table, plan, args.hardware, Publication(eyes=args.eyes))
         print(json.dumps(measured.as_json(), indent=1))
         return 0
     training = Training(NetShape(vocabulary=len(table.pieces)), table.vectors, out, args.seed)

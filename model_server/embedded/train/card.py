@@ -43,11 +43,15 @@ def notice() -> str:
     return "\n".join(lines)
 
 
-def model_card(name: str, digest_of_weights: str, trained: dict[str, Any], report: Report) -> str:
-    """The card: what it is, what it was made of, how, what it can do as measured, and where it fails."""
+def model_card(name: str, digest_of_weights: str, trained: dict[str, Any], report: Report, eyes: str) -> str:
+    """The card: what it is, what it was made of, how, what it can do as measured, and where it fails.
+
+    `eyes`: the concepts that a person who looked at the grid found wrong, as a phrase; empty when nobody looked.
+    """
     rows = "\n".join(f"| `{s.spec}` | {s.licence} | {s.attribution} |" for s in SOURCES)
     missed = failing(report)
     never_seen = report.never_recognised
+    seen = f"Human eyes are stricter: {eyes} often look wrong." if eyes else "No person has looked yet."
     never = ", ".join(never_seen) or "none"
     return f"""# Model card: {name}
 
@@ -77,8 +81,8 @@ mask of an edit; edits are not measured here yet.
 {len(CONCEPTS)} concepts ({len(COMMON)} common ones, seen {COMMON_WEIGHT:g} times as often, and {len(OTHERS)} others)
 in {len(STYLES)} styles ({", ".join(STYLES)}): {len(CONCEPTS) * len(STYLES)} sprites. Scenes are composed without end:
 one sprite (rarely two, side by side) on one of {len(BACKGROUNDS)} background colours, with jitter of size and place,
-mirrored now and then; captions from names, synonyms and tags. No people, flags, religious signs or weapons; share-alike
-artwork was left out. No photograph and nothing scraped was used.
+mirrored now and then; captions from names, synonyms and tags. No people, flags, symbols or weapons; share-alike artwork
+was left out. No photograph and nothing scraped was used.
 
 ## Training
 
@@ -110,9 +114,11 @@ Gates not met: {", ".join(missed) if missed else "none"} (gates: top-1 >= 80 %, 
 ## Failures, honestly
 
 - It repeats its training artwork: with three sprites a concept there is little else to learn. The licences allow it.
-- Never recognised by the classifier: {never}.
+- Never recognised by the classifier: {never}. {seen}
 - It does not count, place or write; two things in one picture seldom work, scenes and actions do not.
-- Words it has not seen fall to their nearest neighbour in the table; a word far from all concepts gives a blur.
+- A colour in the prompt is read as the background's: "a green apple" is a red apple on green.
+- Words it has not seen fall to their nearest neighbour in the table; one far from all concepts gives a blur or
+  something else ("squirrel").
 - Eyes, wheels and other fine parts come out wrong at 64 pixels, the sooner the rarer the thing.
 - English only.
 

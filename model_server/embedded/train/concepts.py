@@ -1,7 +1,7 @@
 """What the embedded model learns to draw: common, concrete things, each named as people say it.
 
 `COMMON` are seen three times as often as `OTHERS`, because a demonstration is judged by its fox and its pizza.
-No flags, people, skin tones, religious signs or weapons. Each line: name | emojibase label | other words for it.
+No flags, people, skin tones, symbols or weapons. Each line: name | emojibase label | other words for it.
 """
 
 from __future__ import annotations

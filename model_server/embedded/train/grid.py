@@ -13,7 +13,7 @@ from model_server.embedded.net import PixelTransformer
 from model_server.embedded.sampler import denoise, new_slot
 from model_server.embedded.text import Tokenizer
 
-_CELL, _LABEL, _GAP, _COLUMNS, _BATCH = 128, 18, 6, 10, 16
+_CELL, _LABEL, _GAP, _COLUMNS, _BATCH = 96, 16, 4, 10, 16
 _PAPER, _INK = (250, 249, 246), (40, 40, 45)
 
 _PROMPTS = """
@@ -62,7 +62,7 @@ def to_image(pixels: Tensor) -> Image.Image:
 
 
 def write_grid(path: Path, pictures: Tensor, prompts: Sequence[str]) -> None:
-    """Draw the pictures at twice their size, each above its prompt."""
+    """Draw the pictures, a little enlarged, each above its prompt."""
     rows = -(-len(prompts) // _COLUMNS)
     width, height = _COLUMNS * (_CELL + _GAP) + _GAP, rows * (_CELL + _LABEL + _GAP) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
@@ -71,6 +71,6 @@ def write_grid(path: Path, pictures: Tensor, prompts: Sequence[str]) -> None:
         x = _GAP + index % _COLUMNS * (_CELL + _GAP)
         y = _GAP + index // _COLUMNS * (_CELL + _LABEL + _GAP)
         sheet.paste(to_image(pixels).resize((_CELL, _CELL), Image.Resampling.BICUBIC), (x, y))
-        draw.text((x, y + _CELL + 2), prompt[:26], _INK, font)
+        draw.text((x, y + _CELL + 2), prompt[:20], _INK, font)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)  # a third of the size, same to the eye
+    sheet.save(path, optimize=True)

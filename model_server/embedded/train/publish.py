@@ -27,6 +27,8 @@ class Publication:
 
     weights: Path = WEIGHTS_FOLDER
     grid: Path = Path("docs/images/model-grid.png")
+    eyes: str = ""
+    """What a person who looked at the grid found wrong; for the card."""
 
 
 def publish(
@@ -60,6 +62,8 @@ def publish(
     }
     save_model(where.weights, MODEL_NAME, shape, state["average"], table.pieces, trained)
     digest = hashlib.sha256((where.weights / "model.safetensors").read_bytes()).hexdigest()
-    (where.weights / "MODEL_CARD.md").write_text(card.model_card(MODEL_NAME, digest, trained, report), encoding="utf-8")
+    (where.weights / "MODEL_CARD.md").write_text(
+        card.model_card(MODEL_NAME, digest, trained, report, where.eyes), encoding="utf-8"
+    )
     (where.weights / "NOTICE").write_text(card.notice(), encoding="utf-8")
     return report

@@ -66,8 +66,15 @@ def test_the_card_tells_the_measured_figures_and_the_failures() -> None:
         "hardware": "two CPU cores, no GPU",
         "seed": 0,
     }
-    card = model_card("small", "abc", trained, replace(REPORT, top1=0.5))
-    for part in ("50.0%", "helicopter", "two CPU cores, no GPU", "400,000", "Gates not met: top-1"):
+    card = model_card("small", "abc", trained, replace(REPORT, top1=0.5), "books")
+    for part in (
+        "50.0%",
+        "helicopter",
+        "books often look wrong",
+        "two CPU cores, no GPU",
+        "400,000",
+        "Gates not met: top-1",
+    ):
         assert part in card
     for source in SOURCES:
         assert source.spec in card
