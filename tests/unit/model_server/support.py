@@ -128,6 +128,13 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def is_stopping(engine: Engine, work_id: str) -> bool:
+    """Whether the engine was told to stop this request (and will at its next step), or already has."""
+    with engine._lock:
+        work = engine._live.get(work_id)
+    return work is None or work.stop.is_set()
+
+
 @dataclass(slots=True)
 class Running:
     """A server on loopback with its engine, and a client that may call."""

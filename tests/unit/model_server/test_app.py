@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 
 from model_server.pipelines.embedded import EmbeddedStepModel
 from model_server.wire import ErrorEnvelope, GenerationResponse, ModelList, QueueStatus
-from tests.unit.model_server.support import SECRET, PacedModel, Running, bearer, serving, token, until
+from tests.unit.model_server.support import SECRET, PacedModel, Running, bearer, is_stopping, serving, token, until
 
 GENERATE = "/v1/images/generations"
 
@@ -241,14 +242,21 @@ def test_cancel_by_id_stops_the_work_and_tells_whoever_waited(slow: Running, pac
 
 
 def test_a_caller_who_hangs_up_frees_the_slot_within_a_step(slow: Running, paced: PacedModel) -> None:
-    headers = {"x-request-id": "request-1"}
-    with pytest.raises(httpx.ReadTimeout):
-        slow.client.post(GENERATE, json={"prompt": "x", "steps": 100}, headers=headers, timeout=1.5)
-    before = paced.steps_taken
+    body = json.dumps({"prompt": "x", "steps": 100}).encode()
+    head = (
+        f"POST {GENERATE} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token()}\r\nx-request-id: request-1\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    port = int(slow.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port)) as caller:
+        caller.sendall(head.encode() + body)
+        until(lambda: slow.engine.status("request-1") is not None)
+        until(lambda: status_of(slow, "request-1").state == "running")
+    until(lambda: is_stopping(slow.engine, "request-1"))
     paced.allow(1)
     until(lambda: status_of(slow, "request-1").state == "cancelled")
-    assert paced.steps_taken <= before + 1
-    paced.allow(1)
+    assert paced.steps_taken <= 1
+    paced.allow(2)
     assert slow.client.post(GENERATE, json={"prompt": "x", "steps": 1}).status_code == 200
 
 

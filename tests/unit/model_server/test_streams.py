@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from model_server.wire import CompletedEvent, ErrorEnvelope, PartialImageEvent, ProgressEvent
-from tests.unit.model_server.support import PacedModel, Running, bearer, until
+from tests.unit.model_server.support import PacedModel, Running, bearer, is_stopping, until
 
 GENERATE = "/v1/images/generations"
 Events = list[tuple[str, dict[str, Any]]]
@@ -96,7 +96,7 @@ def test_a_listener_who_hangs_up_frees_the_slot_within_a_step(slow: Running, pac
         while next(events)[1]["step"] < 1:
             pass
     until(lambda: paced.steps_taken == 3)
-    until(lambda: slow.engine._live["request-1"].stop.is_set() if "request-1" in slow.engine._live else True)
+    until(lambda: is_stopping(slow.engine, "request-1"))
     paced.allow(1)
     until(lambda: slow.engine.status("request-1").state == "cancelled")  # type: ignore[union-attr]
     assert paced.steps_taken <= 4
