@@ -39,6 +39,7 @@ from audit.query import OpenedRecord, Page, Query, RecordView, RequestRow
 from audit.record import Effect, Entry, Envelope, OpenTicket, Phase, RecordRef, Subject, Ticket
 from audit.retention import PurgeReceipt
 from audit.settings import AuditSettings
+from audit.tree import leaf_hash, verify_inclusion
 
 __all__ = [
     "JSON",
@@ -78,5 +79,7 @@ __all__ = [
     "TicketExpired",
     "TicketUnknown",
     "VerifierKey",
+    "leaf_hash",
     "new_event_id",
+    "verify_inclusion",
 ]

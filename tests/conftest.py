@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.stack import Stack
-
-UNHURRIED = {"server": {"requests_per_minute": 100_000}, "policy": {"decision_timeout_seconds": 5}}
-"""Tests ask faster than people do, on machines that are busier than a gateway's."""
+from tests.support.patience import UNHURRIED
 
 _connect = socket.socket.connect
 

@@ -63,6 +63,7 @@ async def require(request: Request, permission: Permission) -> Actor:
     services = services_of(request)
     origin = origin_of(request)
     actor = await services.identity.authenticate(credentials_of(request), origin)
+    request.state.actor = actor  # a page that says no may still show to whom
     policy_input = build_admin_input(
         request_id=request_id_of(request), now=services.clock(), actor=actor, action=permission, origin=origin
     )

@@ -85,7 +85,8 @@ class Rego:
         """Work out every rule of `data.<package>`. Raises RegoError when one stumbles."""
         try:
             self._engine.set_input_json(document_json)
-            self._engine.eval_query(f"data.{package}")
+            # As JSON: as Python's own values a set of refusals would be a set of dictionaries, which there can't be.
+            self._engine.eval_query_as_json(f"data.{package}")
         except Exception as error:
             raise _translated(error) from None
 

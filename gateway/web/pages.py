@@ -24,7 +24,8 @@ def page(
 
 def problem_page(request: Request, status: int, context: Mapping[str, Any]) -> Response:
     """The page of a refusal or a failure (`gateway/problems.py` says what goes into `context`)."""
-    visitor = getattr(request.state, "visitor", None)
+    actor = getattr(request.state, "actor", None)
+    visitor = getattr(request.state, "visitor", None) or (None if actor is None else visitor_of(request, actor))
     html = render("problem.html", request, {**context, "visitor": visitor})
     return HTMLResponse(html, status, headers={"cache-control": "no-store"})
 

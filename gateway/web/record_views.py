@@ -8,8 +8,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from audit import Envelope, Proof, RecordView, RequestRow, Subject, VerifierKey
-from audit.tree import leaf_hash, verify_inclusion
+from audit import Envelope, Proof, RecordView, RequestRow, Subject, VerifierKey, leaf_hash, verify_inclusion
 from gateway.web.proof_drawing import Drawing, draw
 from gateway.web.words import iso
 

@@ -65,3 +65,30 @@ async def test_data_outside_the_roots_or_given_twice_is_refused(tmp_path: Path) 
         change(folder, {"gateway/config/data.yaml": text})
         with pytest.raises(BundleRefused, match=says):
             await try_out(read_bundle(folder), decision_seconds=UNHURRIED_SECONDS)
+
+
+EDITS = {
+    "only our networks": (
+        "gateway/config/networks/data.yaml",
+        'allowed_cidrs: ["10.0.0.0/8"]\nallowed_countries: ["*"]\n',
+    ),
+    "only our countries": (
+        "gateway/config/networks/data.yaml",
+        'allowed_cidrs: ["0.0.0.0/0"]\nallowed_countries: ["DE"]\n',
+    ),
+    "no hours at all": ("gateway/config/hours/data.yaml", 'timezone: "Europe/Berlin"\nwindows: []\n'),
+    "no models": ("gateway/config/models/data.yaml", "{}\n"),
+    "nobody may do anything": (
+        "gateway/config/roles/data.yaml",
+        "grants: {}\npermission_mfa_max_age_seconds: {}\napi_key_permissions: []\napi_key_max_age_seconds: 1\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+async def test_data_that_denies_more_comes_into_force(tmp_path: Path, name: str) -> None:
+    """Rules that say no to the trial's own questions are good rules: a set of refusals must not upset the trial."""
+    path, text = EDITS[name]
+    folder = copy_of_shipped(tmp_path)
+    change(folder, {path: text})
+    await try_out(read_bundle(folder), decision_seconds=UNHURRIED_SECONDS)

@@ -3,7 +3,8 @@
 import { cut, say } from "./dom.js";
 import { call } from "./gateway.js";
 
-const COUNTS = [1, 2, 4, 6, 8, 10];
+// What the shipped rules let an employee ask for at once; programs may ask for more where their rules say so.
+const COUNTS = [1, 2, 4];
 const USUAL_COUNT = 4;
 
 /** The models this person may use; empty when none, or when the gateway can't say now. */
