@@ -39,6 +39,7 @@ class Assembly:
         self._request = request
         self._settings = settings
         self._pictures: dict[int, Picture] = {}
+        self._usage: tuple[TokenUsage, ...] = ()  # each picture's own; together the request's
         self._last: Mapping[str, Any] = {}
 
     def take(self, event: str, data: dict[str, Any]) -> Progress | Partial | None:
@@ -64,6 +65,7 @@ class Assembly:
         if event.endswith(".completed"):
             index = int(data.get("index") or len(self._pictures))
             self._pictures[index] = _picture(index, data["b64_json"], data, self._request, self._settings)
+            self._usage += (_usage(data),)
             self._last = data
         return None
 
@@ -76,7 +78,12 @@ class Assembly:
         return Made(
             pictures=pictures,
             making=_making(self._last, self._request),
-            usage=_usage(self._last),
+            usage=TokenUsage(
+                input_tokens=sum(u.input_tokens for u in self._usage),
+                text_tokens=sum(u.text_tokens for u in self._usage),
+                image_tokens=sum(u.image_tokens for u in self._usage),
+                output_tokens=sum(u.output_tokens for u in self._usage),
+            ),
             size=str(self._last.get("size", self._request.size)),
         )
 

@@ -82,6 +82,7 @@ async def test_a_stream_gives_progress_partials_and_then_all_pictures(client):
     seen = await ask(client, request(n=2, stream=True, partial_images=1))
     assert [type(s) for s in seen] == [Progress] * 3 + [Partial, Made]
     assert len(seen[-1].pictures) == 2
+    assert seen[-1].usage.output_tokens == 2 * double.USAGE["output_tokens"]
 
 
 @pytest.mark.parametrize("name", BROKEN)
