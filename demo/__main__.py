@@ -51,18 +51,29 @@ def main() -> int:
 
 
 def _leave_running(stack: Stack) -> None:
-    print(f"\nIt is all still running. Open {stack.url} and sign in as one of these:\n")
-    header = f"  {'person':<8} {'may':<28} {'password':<22} TOTP secret"
-    print(header + "\n  " + "-" * (len(header) + 20))
+    print("\nIt is all still running.\n")
+    for what, address in (
+        ("studio", stack.url),
+        ("auditor's search", f"{stack.url}/audit"),
+        ("API", f"{stack.url}/v1"),
+        ("identity provider", stack.idp.issuer),
+        ("model server", stack.model_url),
+    ):
+        print(f"  {what:<19} {address}")
+    header = f"  {'person':<7} {'may':<26} {'password':<20} TOTP secret"
+    print("\n" + header + "\n  " + "-" * (len(header) + 38))
     may = {
         "alice": "make pictures",
-        "bob": f"search the log ({stack.url}/audit)",
+        "bob": "search the log",
         "carol": "nothing: no second factor",
         "dave": "nothing: no role",
+        "erin": "administer (no pages yet)",
+        "frank": "nothing: roles that clash",
+        "pat": "write policy (no page yet)",
     }
     for person in stack.people.values():
         secret = person.totp_secret or "(none)"
-        print(f"  {person.name:<8} {may.get(person.name, ', '.join(person.groups)):<28} {person.password:<22} {secret}")
+        print(f"  {person.name:<7} {may.get(person.name, ''):<26} {person.password:<20} {secret}")
     print("\nCodes now (new ones each 30 s; Ctrl-C stops everything):")
     try:
         while True:
