@@ -1,10 +1,13 @@
 # One word per chore. `make help` prints them; each says what it does while it does it.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+# One line for each twenty packages: enough to see that it goes on.
+PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 {print "  " n " packages found …"; fflush()} /^Installing collected/ {print "  installing them …"; fflush()} /^ERROR/ {print}'
 WORKERS ?= 2
 
 .PHONY: help demo run test check bench train docs vendor screenshots clean
@@ -55,7 +58,7 @@ $(VENV)/bin/python:
 
 define install
 	@echo "Installing $(1) (a few minutes the first time) …"
-	@$(PIP) --editable '.[$(1)]'
+	@$(PIP) --editable '.[$(1)]' | $(PROGRESS)
 	@touch $@
 endef
 
@@ -65,7 +68,7 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(call install,test)
 	@# OPA's own engine as a library, the oracle of the policy tests. It asks for a newer Python than it needs.
-	@$(PIP) --no-deps --ignore-requires-python opa-golib-python-bindings==0.4.4
+	@$(PIP) --quiet --no-deps --ignore-requires-python opa-golib-python-bindings==0.4.4
 
 $(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(call install,bench)
