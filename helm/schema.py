@@ -24,7 +24,7 @@ NAME: Final = "values.schema.json"
 TARGET: Final = HERE / "imprimatur" / NAME
 
 DECIDED_BY_CHART: Final = {
-    "Settings": {"database_url"},
+    "Settings": {"database_url", "pictures_path"},
     "ServerSettings": {"host", "port", "clock_offset_seconds"},
     "IdentitySettings": {"secret_path", "cookie_secure"},
     "PolicySettings": {"engine", "directory", "opa_url", "opa_token_path"},

@@ -50,6 +50,7 @@ def settings_file(folder: Path, port: int, upstream_port: int) -> Path:
             # Nobody signs in here; the provider only has to be known, because the people are its.
             "providers": [{"name": "bench", "issuer": "http://127.0.0.1:9", "client_id": "bench"}],
         },
+        "pictures_path": str(folder / "pictures"),
         "policy": {"directory": str(policies)},
         "screening": {"secret_path": str(secrets / "screening.key")},
         "credits": {"first_month": PLENTY},

@@ -78,7 +78,7 @@ def _settings_fit_the_pod(chart: Rendered, settings: Settings) -> Iterator[str]:
         m["mountPath"]: bool(m.get("readOnly"))
         for m in chart.component("Deployment", "gateway")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
     }
-    for path in (settings.audit.directory, settings.audit.witness_path.parent):
+    for path in (settings.audit.directory, settings.audit.witness_path.parent, settings.pictures_path):
         root = next((m for m in mounts if path.is_relative_to(m)), None)
         if root is None or mounts[root]:
             yield f"{path} is not on a volume that can be written"

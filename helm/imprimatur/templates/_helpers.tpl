@@ -152,6 +152,7 @@ http://{{ include "imprimatur.fullname" . }}-model-server:8101
 {{- end -}}
 {{- $decided := dict
   "database_url" (include "imprimatur.databaseUrl" .)
+  "pictures_path" "/var/lib/imprimatur/pictures"
   "server" (dict "host" "0.0.0.0" "port" 8100)
   "identity" (dict "secret_path" (printf "%s/identity.key" $secrets))
   "policy" $policy

@@ -22,6 +22,7 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.schema import metadata
 from tests.support.idp import PUBLIC_URL, demo_idp
+from tests.support.patience import UNHURRIED
 
 __all__ = ["demo_idp"]
 
@@ -67,7 +68,9 @@ async def open_house(demo_idp: DemoIdp, state: Path) -> AsyncIterator[FastAPI]:
         secrets[name].write_bytes(name.encode() * 8)
     settings = Settings(
         database_url=f"sqlite+aiosqlite:///{state / 'gateway.sqlite'}",
+        pictures_path=state / "pictures",
         server={"public_url": PUBLIC_URL},
+        policy=UNHURRIED["policy"],
         identity={
             "providers": [demo_idp.provider()],
             "roles": ROLE_MAPPING,
