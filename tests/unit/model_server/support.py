@@ -51,6 +51,12 @@ def bearer(value: str | None = None) -> dict[str, str]:
     return {"authorization": f"Bearer {value or token()}"}
 
 
+def _fresh(request: httpx.Request) -> httpx.Request:
+    """A new token for each request: one made with the client would be stale a minute later."""
+    request.headers.setdefault("authorization", bearer()["authorization"])
+    return request
+
+
 @dataclass(slots=True)
 class PacedSlot:
     seed: int
@@ -168,7 +174,7 @@ def serving(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
             until(lambda: server.started and engine.is_ready)
-            with httpx.Client(base_url=url, headers=bearer(), timeout=PATIENCE_SECONDS) as client:
+            with httpx.Client(base_url=url, auth=_fresh, timeout=PATIENCE_SECONDS) as client:
                 yield Running(url, engine, metrics, client)
         finally:
             if isinstance(model, PacedModel):
