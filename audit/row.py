@@ -71,11 +71,6 @@ class Row(NamedTuple):
     content: bytes | None
 
     @property
-    def is_head(self) -> bool:
-        """True for the record that a request or event is listed under."""
-        return self.phase != Phase.OUTCOME
-
-    @property
     def context(self) -> SealContext:
         day = date.fromisoformat(self.day)
         return SealContext(self.tenant, day, self.event_id, self.phase, self.class_, self.schema)

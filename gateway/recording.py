@@ -39,7 +39,6 @@ from gateway.errors import (
     PolicyUnavailable,
     Refusal,
     ReviewPending,
-    StepUpRequired,
     StorageUnavailable,
 )
 from gateway.exchange import (
@@ -299,6 +298,3 @@ def _no_record() -> AuditUnavailable:
         "The audit log can't be written, so nothing was sent to the model. Try again in a moment; nothing was charged.",
         retry_after_seconds=5,
     )
-
-
-__all__ = ["Call", "OpenRecord", "Recorder", "StepUpRequired", "subject_of"]

@@ -75,11 +75,6 @@ class StaticTree:
         """Every file, by its path inside the folder."""
         return tuple(self._files)
 
-    def packed_bytes(self, name: str) -> int:
-        """Size of a file on the wire."""
-        file = self._files[name]
-        return len(file.plain if file.packed is None else file.packed)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._respond(scope)(scope, receive, send)
 
