@@ -16,7 +16,7 @@ from model_server.pictures import encode
 from model_server.pipelines.port import Capabilities
 from model_server.wire import (
     CompletedEvent,
-    GenerationResponse,
+    ImagesResponse,
     ImageDatum,
     InputTokenDetails,
     PartialImageEvent,
@@ -63,7 +63,7 @@ class Answer:
         self._clock = clock
         self._listener = listener
 
-    async def whole(self) -> GenerationResponse:
+    async def whole(self) -> ImagesResponse:
         """All pictures at once. Raises ServiceError when there are none."""
         while True:
             event = await self._listener.next()
@@ -111,8 +111,8 @@ class Answer:
             encode, picture, job.width, job.height, order.output_format, order.output_compression
         )
 
-    def _response(self, pictures: list[str]) -> GenerationResponse:
-        return GenerationResponse(
+    def _response(self, pictures: list[str]) -> ImagesResponse:
+        return ImagesResponse(
             id=self._id,
             created=self._now(),
             data=tuple(ImageDatum(b64_json=picture) for picture in pictures),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model_server.embedded.conditions import SOURCE_VALUES
 from model_server.embedded.net import PixelTransformer
 
 _SMALLEST_REST = 0.05
@@ -36,7 +37,7 @@ def new_slot(
 ) -> PixelSlot:
     """A slot at time 0: noise of `seed`, from a generator of its own on the CPU."""
     size = net.shape.size_pixels
-    noise = torch.randn(3, size, size, generator=torch.Generator("cpu").manual_seed(seed))
+    noise = torch.randn(3, size, size, generator=torch.Generator("cpu").manual_seed(seed)) * net.shape.noise_scale
     return PixelSlot(torch.tensor(ids), torch.tensor(negative_ids), noise, torch.zeros_like(noise), steps, guidance)
 
 
@@ -53,8 +54,10 @@ def denoise(net: PixelTransformer, slots: Sequence[PixelSlot]) -> None:
         twice = torch.cat([noisy, noisy])
         known = torch.zeros_like(twice)  # text to picture: nothing is given, everything is painted
         mask = torch.ones_like(twice[:, :1])
+        source = torch.zeros(len(twice), SOURCE_VALUES)
+        layout = torch.zeros(len(twice), net.shape.patches, net.shape.layout_width)
         with torch.autocast("cpu", torch.bfloat16):
-            guesses = net(twice, known, mask, torch.cat([now, now]), ids).float()
+            guesses = net(twice, known, mask, torch.cat([now, now]), ids, source, layout).float()
         wanted, unwanted = guesses.chunk(2)
         guidance = torch.tensor([slot.guidance for slot in active])[:, None, None, None]
         guess = unwanted + guidance * (wanted - unwanted)

@@ -1,6 +1,7 @@
 """What the embedded model learns to draw: common, concrete things, each named as people say it.
 
-`COMMON` are seen three times as often as `OTHERS`, because a demonstration is judged by its fox and its pizza.
+`COMMON` are seen three times as often as `OTHERS`, because a demonstration is judged by its fox and its pizza;
+`LATER` joined in the second stage of training and are seen half as often again, to catch up.
 No flags, people, skin tones, symbols or weapons. Each line: name | emojibase label | other words for it.
 """
 
@@ -199,8 +200,103 @@ door|door|
 chair|chair|
 """
 
-COMMON_WEIGHT = 3.0
-"""How much oftener a common concept is drawn than another."""
+_LATER = """
+gorilla|gorilla|
+deer|deer|stag
+goat|goat|
+camel|camel|
+kangaroo|kangaroo|
+sloth|sloth|
+otter|otter|
+squirrel|chipmunk|chipmunk
+bat|bat|
+eagle|eagle|hawk
+bird|bird|sparrow,robin
+seal|seal|sea lion
+hippo|hippopotamus|hippopotamus
+rhino|rhinoceros|rhinoceros
+llama|llama|alpaca
+leopard|leopard|cheetah
+hamster|hamster|guinea pig
+spider|spider|
+ant|ant|
+lizard|lizard|gecko
+squid|squid|
+shrimp|shrimp|prawn
+lotus|lotus|water lily
+melon|melon|cantaloupe
+green apple|green apple|
+chili|hot pepper|chilli,hot pepper
+pepper|bell pepper|bell pepper,paprika
+cucumber|cucumber|
+onion|onion|
+garlic|garlic|
+peanuts|peanuts|peanut
+bagel|bagel|
+waffle|waffle|
+bacon|bacon|
+salad|green salad|
+sushi|sushi|
+ramen|steaming bowl|noodles,noodle soup
+spaghetti|spaghetti|pasta
+pie|pie|
+candy|candy|sweets
+honey|honey pot|honey pot
+wine glass|wine glass|wine,glass of wine
+beer|beer mug|mug of beer
+hospital|hospital|
+factory|factory|
+stadium|stadium|arena
+fountain|fountain|
+circus tent|circus tent|circus
+ambulance|ambulance|
+racing car|racing car|race car
+skateboard|skateboard|
+scooter|motor scooter|
+tram|tram|streetcar
+speedboat|speedboat|
+suitcase|luggage|luggage
+watch|watch|wristwatch
+baseball|baseball|
+tennis ball|tennis|
+bowling|bowling|
+puzzle piece|puzzle piece|jigsaw
+joystick|joystick|
+gamepad|video game|controller
+palette|artist palette|paint palette
+yarn|yarn|ball of wool
+party popper|party popper|confetti
+piano|musical keyboard|
+trumpet|trumpet|
+saxophone|saxophone|
+microphone|microphone|
+headphones|headphone|headphone
+television|television|tv
+telephone|telephone|
+phone|mobile phone|smartphone,mobile phone
+magnifying glass|magnifying glass tilted left|
+backpack|backpack|rucksack
+handbag|handbag|purse
+shoe|running shoe|sneaker
+dress|dress|
+jeans|jeans|trousers
+scarf|scarf|
+gem|gem stone|diamond,jewel
+ring|ring|diamond ring
+scissors|scissors|
+lock|locked|padlock
+hammer|hammer|
+telescope|telescope|
+microscope|microscope|
+bed|bed|
+couch|couch and lamp|sofa
+bathtub|bathtub|
+broom|broom|
+basket|basket|
+"""
+
+COMMON_WEIGHT, LATER_WEIGHT = 3.0, 1.5
+"""How much oftener a common concept is drawn than another, and one that came in the second stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,4 +319,5 @@ def _parse(lines: str, weight: float) -> list[Concept]:
 
 COMMON = tuple(_parse(_COMMON, COMMON_WEIGHT))
 OTHERS = tuple(_parse(_OTHERS, 1.0))
-CONCEPTS = COMMON + OTHERS
+LATER = tuple(_parse(_LATER, LATER_WEIGHT))
+CONCEPTS = COMMON + OTHERS + LATER

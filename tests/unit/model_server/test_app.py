@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from model_server.pipelines.embedded import EmbeddedStepModel
-from model_server.wire import ErrorEnvelope, GenerationResponse, ModelList, QueueStatus
+from model_server.wire import ErrorEnvelope, ImagesResponse, ModelList, QueueStatus
 from tests.unit.model_server.support import SECRET, PacedModel, Running, bearer, is_stopping, serving, token, until
 
 GENERATE = "/v1/images/generations"
@@ -25,7 +25,7 @@ def test_a_prompt_becomes_pictures_with_their_provenance(server: Running) -> Non
     response = server.client.post(
         GENERATE, json={"prompt": "red apple", "n": 2, "seed": 7, "steps": 3, "size": "256x256"}
     )
-    answer = GenerationResponse.model_validate_json(response.text)
+    answer = ImagesResponse.model_validate_json(response.text)
     assert response.status_code == 200
     assert len(answer.data) == 2
     assert answer.data[0] != answer.data[1]

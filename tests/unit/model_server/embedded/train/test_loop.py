@@ -12,7 +12,7 @@ from model_server.embedded.train.compose import Batch, Composer
 from model_server.embedded.train.loop import CHECKPOINT, DECAY_FLAG, Plan, Progress, Training, is_learning, loss_of
 from tests.unit.model_server.support import PIECES, two_sprites
 
-SHAPE = NetShape(len(PIECES), size_pixels=16, width=32, layers=1, heads=2, table_width=8, bottleneck=16)
+SHAPE = NetShape(len(PIECES), size_pixels=16, patch_pixels=2, width=32, layers=1, heads=2, table_width=8, bottleneck=16)
 
 
 def batches(size: int = 16) -> Iterator[Batch]:

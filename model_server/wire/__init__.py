@@ -1,15 +1,16 @@
 """The types of the wire: what a caller sends and what comes back. Imports neither torch nor the rest of the server.
 
-The shape is the OpenAI Images API (`POST /v1/images/generations`, JSON and SSE) with four more fields, `seed`,
-`steps`, `guidance` and `negative_prompt`, one more event, `image_generation.progress`, and `provenance` in every
-answer: enough to make the same picture again, byte for byte, on the same model.
+The shape is the OpenAI Images API: `POST /v1/images/generations` (JSON), `/v1/images/edits` and `/v1/images/variations`
+(multipart), plain or as server-sent events. Ours on top: `seed`, `steps`, `guidance`, `negative_prompt`, `strength`,
+`sketch`; the events `*.progress`; and `provenance` in every answer: enough to make the same picture again, byte for
+byte, on the same model.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 JWT_ISSUER = "imprimatur-gateway"
 JWT_AUDIENCE = "imprimatur-model-server"
@@ -19,6 +20,13 @@ JWT_LIFETIME_SECONDS = 60
 
 REQUEST_ID_HEADER = "x-request-id"
 """A caller may name its request here (8 to 64 of `A-Za-z0-9_-`), to look it up and to cancel it; else we name it."""
+TENANT_HEADER = "x-imprimatur-tenant"
+"""Whose turn a request takes (1 to 64 of `A-Za-z0-9_-`): tenants share the device fairly. Opaque: an HMAC, no name."""
+CLASS_HEADER = "x-imprimatur-class"
+"""`interactive` (someone waits; the default), `preview` (a quick draft) or `batch` (nobody waits)."""
+DEADLINE_HEADER = "x-imprimatur-deadline-seconds"
+"""After so many seconds (0.1 to 86,400) nobody wants the pictures any more: the request is ended, or refused at once
+when it could not be met."""
 
 MAX_PROMPT_CHARACTERS = 32_000
 MAX_PICTURES = 10
@@ -26,11 +34,20 @@ MAX_PARTIAL_IMAGES = 3
 MAX_SEED = 2**63 - 1
 MAX_STEPS = 1_000
 MAX_GUIDANCE = 50.0
+MAX_INPUT_IMAGES = 16
+MAX_IMAGE_BYTES = 50_000_000
+"""Of each picture sent for an edit; a mask and a picture to vary may have `MAX_MASK_BYTES` (the Images reference)."""
+MAX_MASK_BYTES = 4_000_000
+MAX_REGIONS = 16
+MAX_STROKE_POINTS = 500
 
 OutputFormat = Literal["png", "webp", "jpeg"]
 Quality = Literal["auto", "low", "medium", "high", "standard", "hd", "xhigh", "max"]
 JobState = Literal["queued", "running", "completed", "cancelled", "failed"]
+Task = Literal["generate", "edit", "vary"]
+Class = Literal["interactive", "preview", "batch"]
 RequestIdText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class WireModel(BaseModel):
@@ -39,11 +56,10 @@ class WireModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class GenerationRequest(WireModel):
-    """The body of `POST /v1/images/generations`."""
+class _PictureRequest(WireModel):
+    """What all three calls take. Defaults are the model's own, so that a bare call gives its best."""
 
-    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)
-    model: str | None = Field(None, max_length=128, description="Id from /v1/models; absent: the one that is loaded.")
+    model: str | None = Field(None, max_length=128, description="Id from /v1/models; absent: the first that is loaded.")
     n: int = Field(1, ge=1, le=MAX_PICTURES, description="Pictures; picture i is made from noise of seed + i.")
     size: str = Field("auto", pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="auto or WIDTHxHEIGHT.")
     quality: Quality = Field("auto", description="How many steps, when `steps` is absent: low half, high twice.")
@@ -59,25 +75,87 @@ class GenerationRequest(WireModel):
         None, ge=0, le=MAX_GUIDANCE, allow_inf_nan=False, description="How strictly to follow the prompt; 1 = not."
     )
     negative_prompt: str = Field("", max_length=MAX_PROMPT_CHARACTERS, description="What to steer away from.")
-    moderation: Literal["auto", "low"] = Field("auto", description="Accepted and not read: screening is elsewhere.")
-    style: Literal["vivid", "natural"] | None = Field(None, description="Accepted and not read: say it in the prompt.")
     user: str | None = Field(None, max_length=512, description="Accepted and not read: people are unknown here.")
     safety_identifier: str | None = Field(None, max_length=512, description="Accepted and not read, as `user`.")
 
-    @field_validator("prompt", "negative_prompt")
+    @field_validator("prompt", "negative_prompt", check_fields=False)
     @classmethod
     def _is_text(cls, value: str) -> str:
-        # JSON can spell half of a surrogate pair; tokenizers and UTF-8 writers crash on it far from here.
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise ValueError("holds a lone surrogate, which is not text")
-        return value
+        return _text(value)
 
-    @field_validator("prompt")
+    @field_validator("prompt", check_fields=False)
     @classmethod
     def _is_not_blank(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is blank")
         return value
+
+
+class SketchRegion(WireModel):
+    """One thing painted where it should stand: a box, or a brush stroke. Places are shares of the picture, 0..1."""
+
+    label: str = Field("", max_length=100, description="What stands there; empty: as the prompt says.")
+    box: tuple[Share, Share, Share, Share] | None = Field(None, description="Left, top, right, bottom.")
+    stroke: tuple[tuple[Share, Share], ...] | None = Field(
+        None, min_length=1, max_length=MAX_STROKE_POINTS, description="The points that the brush went through."
+    )
+    width: float = Field(0.1, gt=0, le=1, allow_inf_nan=False, description="The brush's width.")
+
+    @field_validator("label")
+    @classmethod
+    def _is_text(cls, value: str) -> str:
+        return _text(value)
+
+    @model_validator(mode="after")
+    def _is_one_shape(self) -> SketchRegion:
+        if (self.box is None) == (self.stroke is None):
+            raise ValueError("needs a box or a stroke, and not both")
+        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise ValueError("the box must be left, top, right, bottom, with left < right and top < bottom")
+        return self
+
+
+class Sketch(WireModel):
+    """What stands where, after Make-A-Scene (Gafni et al. 2022, arXiv:2203.13131). Later regions cover earlier ones."""
+
+    regions: tuple[SketchRegion, ...] = Field(min_length=1, max_length=MAX_REGIONS)
+
+
+class GenerationRequest(_PictureRequest):
+    """The body of `POST /v1/images/generations`."""
+
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)
+    sketch: Sketch | None = Field(None, description="Where things stand, for models that can (`sketch` in the list).")
+    moderation: Literal["auto", "low"] = Field("auto", description="Accepted and not read: screening is elsewhere.")
+    style: Literal["vivid", "natural"] | None = Field(None, description="Accepted and not read: say it in the prompt.")
+
+
+class EditRequest(_PictureRequest):
+    """The fields of `POST /v1/images/edits` beside its files `image` (or `image[]`), `mask` and `markup`."""
+
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)
+    strength: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False, description="How far from the picture: near 0 hardly, 1 all new."
+    )
+    input_fidelity: Literal["high", "low"] | None = Field(None, description="A word for `strength`, when it is absent.")
+
+
+class VariationRequest(_PictureRequest):
+    """The fields of `POST /v1/images/variations` beside its file `image`."""
+
+    strength: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False, description="How far from the picture: near 0 hardly, 1 all new."
+    )
+
+
+PictureRequest = GenerationRequest | EditRequest | VariationRequest
+
+
+def _text(value: str) -> str:
+    # JSON can spell half of a surrogate pair; tokenizers and UTF-8 writers crash on it far from here.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("holds a lone surrogate, which is not text")
+    return value
 
 
 class InputTokenDetails(WireModel):
@@ -105,7 +183,11 @@ class Provenance(WireModel):
     steps: int
     guidance: float
     scheduler: str
-    batch_mode: str = Field(description="`request`: the n pictures of a request were denoised as one batch.")
+    strength: float = Field(1.0, description="Share of the noise that was laid on the picture sent; 1 = all.")
+    batch_mode: str = Field(
+        description="`mixed`: denoised beside whatever else was in work, equal up to rounding; `fixed:N`: in a batch "
+        "padded to N rows, the same to the bit whatever else was in work; `alone`: the request had the device."
+    )
     rendered_size: str = Field(description="Pixels the model itself made; the size asked for is scaled from it.")
 
 
@@ -115,13 +197,13 @@ class ImageDatum(WireModel):
     b64_json: str
 
 
-class GenerationResponse(WireModel):
+class ImagesResponse(WireModel):
     """The answer when `stream` is false."""
 
     id: str
     created: int = Field(description="Unix time, seconds.")
     data: tuple[ImageDatum, ...]
-    background: Literal["opaque"] = "opaque"
+    background: Literal["opaque", "transparent"] = "opaque"
     output_format: OutputFormat
     quality: str
     size: str
@@ -129,10 +211,15 @@ class GenerationResponse(WireModel):
     provenance: Provenance
 
 
+EventStem = Literal["image_generation", "image_edit", "image_variation"]
+STEMS: dict[Task, EventStem] = {"generate": "image_generation", "edit": "image_edit", "vary": "image_variation"}
+"""How the events of each call's stream begin; OpenAI's words for the first two."""
+
+
 class ProgressEvent(WireModel):
     """Ours: where the request is. The first event of every stream, then at each few steps."""
 
-    type: Literal["image_generation.progress"] = "image_generation.progress"
+    type: Literal["image_generation.progress", "image_edit.progress", "image_variation.progress"]
     id: str
     state: JobState
     step: int = Field(description="Denoising steps done.")
@@ -144,9 +231,9 @@ class ProgressEvent(WireModel):
 class PartialImageEvent(WireModel):
     """An unfinished picture: what the model would answer if it had to stop now."""
 
-    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    type: Literal["image_generation.partial_image", "image_edit.partial_image", "image_variation.partial_image"]
     b64_json: str
-    background: Literal["opaque"] = "opaque"
+    background: Literal["opaque", "transparent"] = "opaque"
     created_at: int
     index: int = Field(description="Which of the n pictures.")
     output_format: OutputFormat
@@ -158,10 +245,10 @@ class PartialImageEvent(WireModel):
 class CompletedEvent(WireModel):
     """One finished picture; there are n of these on a stream."""
 
-    type: Literal["image_generation.completed"] = "image_generation.completed"
+    type: Literal["image_generation.completed", "image_edit.completed", "image_variation.completed"]
     id: str
     b64_json: str
-    background: Literal["opaque"] = "opaque"
+    background: Literal["opaque", "transparent"] = "opaque"
     created_at: int
     index: int
     output_format: OutputFormat
@@ -234,6 +321,11 @@ class ModelInfo(WireModel):
     steps: WholeRange
     guidance: Range
     max_pictures: int
+    tasks: tuple[Task, ...] = Field(description="Which of the three calls it answers.")
+    sketch: bool = Field(False, description="Whether `sketch` does something.")
+    max_input_images: int = Field(0, description="Pictures that an edit may bring.")
+    strength: Range | None = Field(None, description="Of edits without a mask, and of variations.")
+    licence: str = Field("", description="What the operator noted about the terms of the weights.")
 
 
 class ModelList(WireModel):
