@@ -180,9 +180,7 @@ def enlarged(net: PixelTransformer, factor: int) -> PixelTransformer:
     """
     old = net.shape
     side, large = old.patch_pixels, old.patch_pixels * factor
-    shape = replace(
-        old, size_pixels=old.size_pixels * factor, patch_pixels=large, noise_scale=old.noise_scale * factor
-    )
+    shape = replace(old, size_pixels=old.size_pixels * factor, patch_pixels=large, noise_scale=old.noise_scale * factor)
     weights = net.state_dict()
 
     def repeat(values: Tensor) -> Tensor:

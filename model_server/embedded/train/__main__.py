@@ -14,8 +14,9 @@ from model_server.embedded.net import NetShape
 from model_server.embedded.text import Tokenizer
 from model_server.embedded.train.compose import Batch, Composer
 from model_server.embedded.train.data import load_sprites
-from model_server.embedded.train.loop import Plan, Progress, Training, is_learning
+from model_server.embedded.train.loop import Plan, Progress, Training, is_learning, new_net
 from model_server.embedded.train.publish import Publication, publish
+from model_server.embedded.train.start import start_from
 from model_server.embedded.train.table import load_table
 
 _TABLE_WIDTH = 128
@@ -28,6 +29,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=None, help="folder of this run's checkpoint (default WORK/run)")
     parser.add_argument("--minutes", type=float, default=600.0, help="wall minutes of training in all, over resumes")
     parser.add_argument("--decay-minutes", type=float, default=None, help="the last minutes, decaying (default 30 %%)")
+    parser.add_argument("--from", dest="start", type=Path, default=None, help="package folder to go on from")
+    parser.add_argument("--rate", type=float, default=1.0, help="peak learning rate, as a share of the full one")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -55,16 +58,22 @@ def main(argv: list[str] | None = None) -> int:
     decay = 0.3 * minutes if args.decay_minutes is None else args.decay_minutes
 
     sprites = load_sprites(work)
-    table = load_table(work, _TABLE_WIDTH)
-    plan = Plan(minutes, decay, batch=args.batch, seed=args.seed, report_steps=10 if args.smoke else 50)
+    report_steps = 10 if args.smoke else 50
+    plan = Plan(minutes, decay, batch=args.batch, seed=args.seed, report_steps=report_steps, rate=args.rate)
+    if args.start is None:
+        table = load_table(work, _TABLE_WIDTH)
+        net, lineage = new_net(NetShape(vocabulary=len(table.pieces)), table.vectors, args.seed), []
+    else:
+        start = start_from(args.start)
+        table, net, lineage = start.table, start.net, start.lineage
     if args.publish:
         measured = publish(out, work, sprites, table, plan, args.hardware, Publication(eyes=args.eyes))
         print(json.dumps(measured.as_json(), indent=1))
         return 0
-    training = Training(NetShape(vocabulary=len(table.pieces)), table.vectors, out, args.seed)
+    training = Training(net, out, lineage)
     if not args.smoke and training.resume():
         print(f"resumed at step {training.step}, {training.seconds / 60:.1f} min", flush=True)
-    composer = Composer(sprites, Tokenizer(table.pieces), args.seed * 1_000_003 + training.step)
+    composer = Composer(sprites, Tokenizer(table.pieces), table.vectors, args.seed * 1_000_003 + training.step)
     losses: list[float] = []
 
     def report(progress: Progress) -> None:

@@ -31,7 +31,7 @@ _STYLE_WORDS = {
 }
 _FILLER_WORDS = """
 cute happy cheerful little big small beautiful lovely friendly funny nice old young fresh sweet simple pretty
-colourful bright tasty delicious wild shiny fluffy red green blue yellow orange brown smiling single
+colourful bright tasty delicious wild shiny fluffy smiling single
 """
 _FILLERS = tuple(_FILLER_WORDS.split())
 """Adjectives the picture does not show. Seen in training, they teach the model to look past them."""
@@ -68,3 +68,39 @@ def caption(subject: str, style: str, background: str, rng: random.Random, *, co
         place = rng.choice(("on {} background", "on {} background", "{} background", "on {}")).format(colour)
         words = f"{place} {words}" if rng.random() < 0.1 else f"{words} {place}"
     return f"{words} {style_words}".strip()
+
+
+_FAR = 0.1
+"""A thing this far from the middle, as a share of the picture's side, is said to be on that side."""
+_SAY_PLACE = 0.5
+
+
+def where(name: str, x: float, y: float, rng: random.Random) -> str:
+    """The name of one thing with, now and then, where it is; `x` and `y` are its centre's place, 0..1."""
+    across = "left" if x < 0.5 - _FAR else "right" if x > 0.5 + _FAR else ""
+    down = "top" if y < 0.5 - _FAR else "bottom" if y > 0.5 + _FAR else ""
+    place = " ".join(word for word in (down, across) if word)
+    if not place or rng.random() >= _SAY_PLACE:
+        return name
+    return f"{name} {rng.choice(('in', 'at', 'on'))} {place}{rng.choice(('', ' corner') if down and across else ('',))}"
+
+
+def together(names: Sequence[str], places: Sequence[tuple[float, float]], rng: random.Random) -> str:
+    """All the things of one picture, two of them often with how they lie to each other."""
+    if len(names) == 1:
+        return where(names[0], *places[0], rng)
+    if len(names) > 2 or rng.random() >= _SAY_PLACE:
+        return " and ".join(names)
+    across, down = (places[1][axis] - places[0][axis] for axis in (0, 1))
+    if abs(across) > abs(down):
+        first, second = names if across > 0 else names[::-1]
+        said = ("{0} left of {1}", "{1} right of {0}", "{0} on left {1} on right", "{0} next to {1}")
+    else:
+        first, second = names if down > 0 else names[::-1]
+        said = ("{0} above {1}", "{1} below {0}", "{0} over {1}", "{1} under {0}")
+    return rng.choice(said).format(first, second)
+
+
+def nothing(background: str, rng: random.Random) -> str:
+    """A prompt that asks for bare background: what somebody types who wants a thing to be gone."""
+    return rng.choice(("nothing", "empty", "plain background", f"{background} background", f"empty {background}"))

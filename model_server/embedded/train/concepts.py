@@ -258,7 +258,7 @@ speedboat|speedboat|
 suitcase|luggage|luggage
 watch|watch|wristwatch
 baseball|baseball|
-tennis ball|tennis|
+tennis racket|tennis|tennis ball,tennis
 bowling|bowling|
 puzzle piece|puzzle piece|jigsaw
 joystick|joystick|

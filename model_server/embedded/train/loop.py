@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,8 @@ class Plan:
     save_seconds: float = 120.0
     report_steps: int = 50
     compiled: bool = True
+    rate: float = 1.0
+    """Share of the full learning rate that is the peak; below 1 for a net that is trained already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +59,33 @@ class Progress:
     rate: float
 
 
-def loss_of(net: Callable[..., Tensor], batch: Batch, generator: torch.Generator) -> Tensor:
+def loss_of(
+    net: Callable[..., Tensor], batch: Batch, generator: torch.Generator, *, noise_scale: float = 1.0
+) -> Tensor:
     """Mean squared error of the velocity, over the pixels to be painted (Salimans & Ho 2022, arXiv:2202.00512)."""
     clean, mask = batch.clean, batch.mask
     count = clean.shape[0]
     time_ = torch.sigmoid(torch.randn(count, generator=generator) * _TIME_SPREAD + _TIME_MEAN)
-    noise = torch.randn(clean.shape, generator=generator)
+    noise = torch.randn(clean.shape, generator=generator) * noise_scale
     t = time_[:, None, None, None]
     noisy = t * clean + (1 - t) * noise
     with torch.autocast("cpu", torch.bfloat16):
-        guess = net(noisy, clean * (1 - mask), mask, time_, batch.ids)
+        guess = net(noisy, clean * (1 - mask), mask, time_, batch.ids, batch.source, batch.layout)
     error = ((guess.float() - clean) / (1 - t).clamp(min=_SMALLEST_NOISE)) ** 2
     return (error * mask).sum() / (mask.sum() * clean.shape[1]).clamp(min=1.0)
 
 
 class Training:
-    """A net, its EMA and its optimisers, with what is needed to stop and go on."""
+    """A net, its EMA and its optimisers, with what is needed to stop and go on.
 
-    def __init__(self, shape: NetShape, table: Tensor, out: Path, seed: int) -> None:
-        torch.manual_seed(seed)
-        self.net = PixelTransformer(shape)
-        self.net.table.weight.data.copy_(table)
+    `lineage` says what the net was before, one entry a stage, the first stage first; it travels with the checkpoint.
+    """
+
+    def __init__(self, net: PixelTransformer, out: Path, lineage: Sequence[dict[str, Any]] = ()) -> None:
+        self.net = net.train().requires_grad_(True)
+        self.net.table.weight.requires_grad_(False)
         self.out = out
+        self.lineage = list(lineage)
         matrices = [p for p in self.net.blocks.parameters() if p.ndim == 2 and p.shape[0] != 6]
         held = set(map(id, matrices))
         others = [p for p in self.net.parameters() if id(p) not in held and p.requires_grad]
@@ -103,6 +111,8 @@ class Training:
             "pictures": self.pictures,
             "seconds": self.seconds,
             "decay_began_seconds": self.decay_began_seconds,
+            "lineage": self.lineage,
+            "shape": self.net.shape.as_json(),
         }
         path = self.out / CHECKPOINT
         part = path.with_suffix(".part")
@@ -121,6 +131,7 @@ class Training:
             optimiser.load_state_dict(saved)
         self.step, self.pictures, self.seconds = state["step"], state["pictures"], state["seconds"]
         self.decay_began_seconds = state["decay_began_seconds"]
+        self.lineage = state["lineage"]
         return True
 
     def run(
@@ -141,9 +152,9 @@ class Training:
         while (factor := self._rate_factor(plan)) > 0:
             for optimiser, rate in zip(self._optimisers, self._rates, strict=True):
                 for group in optimiser.param_groups:
-                    group["lr"] = rate * factor
+                    group["lr"] = rate * plan.rate * factor
             batch = next(batches)
-            loss = loss_of(net, batch, generator)
+            loss = loss_of(net, batch, generator, noise_scale=self.net.shape.noise_scale)
             loss.backward()
             nn.utils.clip_grad_norm_(self._trained, _LARGEST_GRADIENT)
             for optimiser in self._optimisers:
@@ -185,6 +196,14 @@ class Training:
         names = [name for name in state if name != "table.weight"]
         with torch.no_grad():
             torch._foreach_lerp_([self.average[name] for name in names], [state[name] for name in names], 1 - keep)
+
+
+def new_net(shape: NetShape, table: Tensor, seed: int) -> PixelTransformer:
+    """A net that has learnt nothing yet but its words."""
+    torch.manual_seed(seed)
+    net = PixelTransformer(shape)
+    net.table.weight.data.copy_(table)
+    return net
 
 
 def is_learning(losses: list[float]) -> bool:
