@@ -57,3 +57,42 @@ def test_a_diffusers_model_needs_its_folder() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+TLS = {"tls_certificate_path": "server.pem", "tls_key_path": "server.key", "tls_client_ca_path": "ca.pem"}
+
+
+@pytest.mark.parametrize("missing", sorted(TLS))
+def test_tls_is_all_of_its_three_files_or_nothing(missing: str) -> None:
+    given = {name: value for name, value in TLS.items() if name != missing}
+    with pytest.raises(ValidationError, match="go together"):
+        Settings(token_secret=SECRET, **given)
+    assert Settings(token_secret=SECRET, **TLS).has_tls
+    assert not Settings(token_secret=SECRET).has_tls
+
+
+def test_with_tls_the_token_is_still_demanded() -> None:
+    with pytest.raises(ValidationError, match="token_secret_path"):
+        Settings(host="0.0.0.0", **TLS)
+
+
+def test_tokens_may_be_left_out_on_a_public_address_only_where_tls_names_the_caller() -> None:
+    with pytest.raises(ValidationError, match="loopback"):
+        Settings(host="0.0.0.0", insecure_no_auth=True, **TLS)
+    settings = Settings(host="0.0.0.0", insecure_no_auth=True, tls_client_name="gateway.internal", **TLS)
+    assert settings.read_secret() is None
+
+
+@pytest.mark.parametrize("field", [{"tls_client_name": "gateway.internal"}, {"probe_port": 8102}])
+def test_what_only_tls_can_keep_is_refused_without_it(field: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="tls|TLS"):
+        Settings(token_secret=SECRET, **field)
+
+
+def test_the_memory_for_bodies_holds_at_least_one() -> None:
+    with pytest.raises(ValidationError, match="upload_memory_bytes"):
+        Settings(token_secret=SECRET, max_upload_bytes=1000, upload_memory_bytes=999)
+
+
+def test_a_settings_file_of_models_needs_no_folder_of_one() -> None:
+    assert Settings(token_secret=SECRET, kind="diffusers", models_path="models.yaml").path is None
