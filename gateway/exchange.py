@@ -82,11 +82,56 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What a record keeps of a picture that came along: enough to know it again, never the picture itself."""
+
+    sha256: str
+    size_bytes: int
+    media_type: str
+    """As it was claimed; once screened, as its content says. Empty = nothing was claimed."""
+    width: int = 0
+    height: int = 0
+    """Pixels; 0 before screening, which is the first to decode it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file as a person sent it. Nothing but screening may look into it, and nothing may forward it."""
+
+    field: str
+    """`image` (`image[1]` for the second of several) or `mask`."""
+    data: bytes = field(repr=False)
+    facts: FileFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanUpload:
+    """The same picture, encoded anew by us as PNG: its pixels and nothing else. Built by `screening/`, by nobody else."""
+
+    field: str
+    data: bytes = field(repr=False)
+    sent: FileFacts
+    forwarded: FileFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SketchRegion:
+    """One thing of a sketch and where it stands, in shares of the picture (0..1): a box (left, top, right, bottom) or
+    a brush stroke. `label` is text of the person's, so it is screened like the prompt."""
+
+    label: str = ""
+    box: tuple[float, float, float, float] | None = None
+    stroke: tuple[tuple[float, float], ...] | None = None
+    width: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
     """What an actor asks of an image model, after the shape of each field was checked."""
 
     action: Permission
     prompt: str
+    """Empty for a variation, which has none."""
     model: str
     negative_prompt: str = ""
     """What the picture should not show: text of the person's, so screened like the prompt."""
@@ -104,7 +149,14 @@ class ImageRequest:
     style: str = ""
     safety_identifier: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Fields that the model server understands and policy does not need: steps, guidance. Never text."""
+    """Fields that the model server understands and policy does not need: steps, guidance, strength. Never text."""
+    sketch: tuple[SketchRegion, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    """The pictures to work on, in the order in which they came, and then the mask."""
+
+    @property
+    def has_mask(self) -> bool:
+        return any(upload.field == "mask" for upload in self.uploads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ from gateway.errors import (
     ModelOverloaded,
     ModelUnavailable,
     PolicyUnavailable,
+    RateLimited,
     Refusal,
     ReviewPending,
     StorageUnavailable,
@@ -44,6 +45,7 @@ from gateway.errors import (
 from gateway.exchange import (
     Actor,
     Charge,
+    CleanUpload,
     Credentials,
     Decision,
     Finding,
@@ -62,6 +64,7 @@ log = logging.getLogger(__name__)
 
 _CODES: Mapping[type[ImprimaturError], Code] = {
     CreditsEmpty: Code.CREDITS_EMPTY,
+    RateLimited: Code.REQUEST_NO_ROOM,
     StorageUnavailable: Code.STORAGE_UNAVAILABLE,
     PolicyUnavailable: Code.POLICY_UNAVAILABLE,
     ModelOverloaded: Code.MODEL_OVERLOADED,
@@ -84,6 +87,8 @@ class Call:
     timings: Timings = field(default_factory=Timings)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     """What the answer shall carry besides, good or bad; filled as it becomes known."""
+    hold: Callable[[int], None] = field(default=lambda _: None, repr=False)
+    """Told of bytes that the request holds besides what it brought. Raises RateLimited when there is no room."""
 
 
 class OpenRecord:
@@ -100,6 +105,8 @@ class OpenRecord:
         self.usage = Usage()
         self.charge: Charge | None = None
         self.revised_prompt: str | None = None
+        self.revised_labels: tuple[str, ...] | None = None
+        self.uploads: tuple[CleanUpload, ...] = ()
         self.pictures: Sequence[Picture] = ()
         self.making = Making()
         self.concluded = False
@@ -160,9 +167,8 @@ class Recorder:
         return left
 
     async def _intend(self, actor: Actor, call: Call, request: ImageRequest | None) -> Ticket:
-        asked = {} if request is None else asdict(request)
         content = {
-            "request": _json(asked),
+            "request": {} if request is None else _json(_asked(request)),
             "ip": call.origin.ip,
             "user_agent": call.origin.user_agent,
             "method": actor.method,
@@ -192,6 +198,10 @@ class Recorder:
             "policy_input": dict(record.policy_input),
             "findings": [_json(asdict(f)) for f in record.findings],
             "revised_prompt": record.revised_prompt,
+            "revised_labels": None if record.revised_labels is None else list(record.revised_labels),
+            "uploads": [
+                {"field": u.field, "sent": asdict(u.sent), "forwarded": asdict(u.forwarded)} for u in record.uploads
+            ],
             "pictures": [
                 {"sha256": p.sha256, "bytes": len(p.data), "media_type": p.media_type} for p in record.pictures
             ],
@@ -280,6 +290,12 @@ def _index(actor: Actor, origin: Origin, findings: Sequence[Finding]) -> dict[st
         "credential": (actor.credential_id,),
         "finding": tuple(dict.fromkeys(str(f.type) for f in findings)),
     }
+
+
+def _asked(request: ImageRequest) -> dict[str, Any]:
+    """The request as the record keeps it: of pictures that came along their digests, never their bytes."""
+    uploads = [{"field": upload.field, **asdict(upload.facts)} for upload in request.uploads]
+    return {**asdict(replace(request, uploads=())), "uploads": uploads}
 
 
 def _json(value: Any) -> Any:

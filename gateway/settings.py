@@ -118,6 +118,9 @@ class ScreeningSettings(Section):
     picture_timeout_seconds: PositiveFloat = Field(
         5.0, description="Checking a request's pictures that takes longer yields `screening.unavailable`."
     )
+    upload_timeout_seconds: PositiveFloat = Field(
+        20.0, description="Decoding a request's uploads that takes longer yields `screening.unavailable`."
+    )
     reload_seconds: PositiveFloat = Field(1.0, description="How often the rule files are looked at for changes.")
     secret_path: Path = Field(
         Path("state/secrets/screening.key"), description="File with the key of the HMACs that stand for found values."
@@ -137,10 +140,25 @@ class UpstreamSettings(Section):
     )
     default_model: str = Field("imprimatur-embedded", description="Model used when a request names none.")
     connect_seconds: PositiveFloat = Field(2.0, description="Time to reach it.")
+    tls_ca_path: Path | None = Field(
+        None, description="CA that its certificate must come from; when given, no other is trusted, not the system's."
+    )
+    tls_certificate_path: Path | None = Field(
+        None, description="Our client certificate, for a server that asks for one (mTLS)."
+    )
+    tls_key_path: Path | None = Field(None, description="The certificate's private key.")
     read_seconds: PositiveFloat = Field(120.0, description="Longest silence while a picture is being made.")
-    total_seconds: PositiveFloat = Field(300.0, description="Longest time one request may take in all.")
+    total_seconds: PositiveFloat = Field(
+        300.0, description="Longest time one request may take in all; the model server is told, as a deadline."
+    )
     max_connections: PositiveInt = Field(256, description="Open connections to it.")
     max_picture_bytes: PositiveInt = Field(32 << 20, description="Largest encoded picture accepted from it.")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.tls_certificate_path is None) != (self.tls_key_path is None):
+            raise ValueError("upstream: tls_certificate_path and tls_key_path go together")
+        return self
 
 
 class AuditSection(Section):
@@ -173,7 +191,16 @@ class ServerSettings(Section):
     public_url: str = Field(
         "http://127.0.0.1:8100", description="The address people type; redirects and Origin checks use it."
     )
-    max_body_bytes: PositiveInt = Field(1 << 20, description="Largest JSON body; images have their own limit.")
+    max_body_bytes: PositiveInt = Field(1 << 20, description="Largest JSON body; pictures have their own limit.")
+    max_upload_bytes: PositiveInt = Field(
+        128 << 20, description="Largest body with pictures (edits, variations), all files of a request together."
+    )
+    upload_room_bytes: PositiveInt = Field(
+        512 << 20, description="Memory for the uploads of all requests together; more get 429 and `retry-after`."
+    )
+    upload_seconds: PositiveFloat = Field(
+        60.0, description="A body with pictures that takes longer to arrive is refused."
+    )
     requests_per_minute: PositiveInt = Field(60, description="Image requests one person may send in a minute.")
     max_in_flight: PositiveInt = Field(256, description="Requests being worked on at once; more get 429.")
     trusted_proxies: tuple[str, ...] = Field(

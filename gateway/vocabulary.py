@@ -100,6 +100,7 @@ class Code(StrEnum):
     SCREENING_UNAVAILABLE = "screening.unavailable"
     CREDITS_EMPTY = "credits.empty"
     REQUEST_INVALID = "request.invalid"
+    REQUEST_NO_ROOM = "request.no-room"
     MODEL_UNAVAILABLE = "model.unavailable"
     MODEL_OVERLOADED = "model.overloaded"
     MODEL_BROKEN = "model.broken-answer"

@@ -66,6 +66,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             secret=settings.screening.secret_path.read_bytes().rstrip(b"\n"),
             timeout_seconds=settings.screening.timeout_seconds,
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
+            upload_timeout_seconds=settings.screening.upload_timeout_seconds,
             reload_seconds=settings.screening.reload_seconds,
             on_reload=lambda ok, *_: metrics.rule_reloads.labels("loaded" if ok else "refused").inc(),
         )

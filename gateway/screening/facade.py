@@ -1,4 +1,5 @@
-"""The door of screening: prompts and pictures go in, findings come out. Never raises, never decides, fails closed."""
+"""The door of screening: prompts and pictures go in, findings come out. Never decides, fails closed; raises only for an
+upload that is no picture."""
 
 from __future__ import annotations
 
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.exchange import Finding, Picture, Stage
+from gateway.exchange import CleanUpload, Finding, Picture, Stage, Upload
 from gateway.screening.content.tokens import Words
 from gateway.screening.findings import FindingWriter, numbered, unavailable
 from gateway.screening.image.decode import NotAPicture, check_picture
+from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, check_shapes
 from gateway.screening.rules.book import OnReload, RuleBook
 from gateway.screening.rules.ruleset import RuleSet
 from gateway.screening.rules.schema import Scope
@@ -50,6 +52,7 @@ class Screening:
         secret: bytes,
         timeout_seconds: float = 0.5,
         picture_timeout_seconds: float = 5.0,
+        upload_timeout_seconds: float = 20.0,
         reload_seconds: float = 1.0,
         on_reload: OnReload | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -57,6 +60,7 @@ class Screening:
         self._write = FindingWriter(secret)
         self._timeout = timeout_seconds
         self._picture_timeout = picture_timeout_seconds
+        self._cleaner = UploadCleaner(upload_timeout_seconds)
         self._clock = clock
         self._book = RuleBook(directory, reload_seconds=reload_seconds, on_reload=on_reload, clock=clock)
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="screening")
@@ -86,6 +90,27 @@ class Screening:
         for index, check in broken:
             _log.warning("screening.picture-refused", extra={"picture": index, "check": check})
         return numbered(unavailable(stage, f"pictures[{index}]") for index, _ in broken)
+
+    async def clean_uploads(
+        self, uploads: Sequence[Upload], *, square: bool = False, hold: Callable[[int], None] = lambda _: None
+    ) -> tuple[tuple[CleanUpload, ...], tuple[Finding, ...]]:
+        """The pictures of a request, encoded anew by us: these may be forwarded, the person's own bytes never.
+
+        A file that can't be taken is a mistake of whoever sent it: InvalidRequest, with its field. Screening that did
+        not come to an answer is a finding, `screening.unavailable`, and then there are no pictures.
+        """
+        if not uploads:
+            return (), ()
+        try:
+            clean = await self._cleaner.clean(uploads, hold)
+        except UploadsUnavailable as error:
+            _log.error("screening.uploads-failed", extra={"cause": str(error)})
+            return (), (unavailable("upload", "uploads"),)
+        except OSError as error:  # no process to be had
+            _failed("screening.uploads-failed", error)
+            return (), (unavailable("upload", "uploads"),)
+        check_shapes(clean, square=square)
+        return clean, ()
 
     def fingerprint(self, text: str) -> str:
         """An HMAC that stands for `text` in policy's input: equal texts meet, none can be read back."""

@@ -50,16 +50,15 @@ def check_picture(picture: Picture) -> None:
         raise
     except Exception as error:  # Pillow raises almost anything on hostile bytes
         raise NotAPicture(f"decode: {type(error).__name__}") from None
-    if not _ends_with_the_picture(picture):
+    if not ends_with_the_picture(picture.data, picture.media_type):
         raise NotAPicture("bytes behind the picture")
 
 
-def _ends_with_the_picture(picture: Picture) -> bool:
-    """Nothing rides behind the picture: a file that is also an archive or a page (polyglot) is not let out."""
-    data = picture.data
-    if picture.media_type == "image/png":
+def ends_with_the_picture(data: bytes, media_type: str) -> bool:
+    """Nothing rides behind the picture: a file that is also an archive or a page (polyglot) is not let through."""
+    if media_type == "image/png":
         return data.endswith(_PNG_END) and data.count(_PNG_END) == 1
-    if picture.media_type == "image/jpeg":
+    if media_type == "image/jpeg":
         return data.endswith(b"\xff\xd9")
     (size,) = struct.unpack_from("<I", data, 4)
     return len(data) == 8 + int(size) + (int(size) & 1)
