@@ -1,78 +1,77 @@
-"""The engine: one thread owns the device and works through the waiting room; the HTTP side never waits for it.
+"""The engine: one thread owns the device and denoises whatever is in work, step by step; the HTTP side never waits.
 
-A request's n pictures are denoised as one batch. Between two steps the engine looks up: a cancelled request ends there
-and frees its slots; progress and previews go out. Everything a caller hears of its request goes through `publish`,
-which the engine calls from its own thread (and `submit` once, before it returns) and which must not block.
+A tick is one denoising step of the pictures that the schedule chose, of one request or of many. Requests join and leave
+between ticks; a cancelled one leaves at the next. Everything a caller hears of its request goes through `publish`,
+which is called from the engine's thread (and once by `submit`, before it returns) and must not block.
+
+    lobby.py     who has come in         schedule.py  whose turn it is     forecast.py  places and times
+    stepper.py   one turn of the device  warm_up.py   measures a model     work.py      one request
+    device.py    what the steps taught: pace.py (c(b), a step's cost), memory.py, power.py; limits.py
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
-from PIL.Image import Image
-
-from model_server.errors import Conflict, Internal, QueueFull, Unavailable
-from model_server.events import Cancelled, Event, Failed, Finished, Previewed, Publish, Snapshot
+from model_server.device import Device
+from model_server.errors import DeadlineExceeded, NotFound, Unavailable
+from model_server.events import Cancelled, Failed, Publish, Snapshot
+from model_server.forecast import alone_seconds
+from model_server.limits import EngineLimits
+from model_server.lobby import Lobby, going_down
 from model_server.observe import Metrics, log
-from model_server.pace import Pace
-from model_server.pipelines.port import CallModel, Job, StepModel
-from model_server.queue import RoomClosed, RoomFull, WaitingRoom
-from model_server.wire import JobState
+from model_server.pipelines.port import Job, StepModel
+from model_server.stepper import Ending, Stepper
+from model_server.warm_up import job_for, warm_up
+from model_server.wire import Class
+from model_server.work import AnyModel, Work
 
-_REMEMBERED = 1000
-"""Ended requests whose last state can still be asked for. States only: the prompt goes when the request ends."""
-_WARM_UP_COUNTS = (1, 2, 4, 10)
-_WARM_UP_STEPS = 3
-_PROGRESS_EVENTS = 10
-_UNKNOWN_WAIT_SECONDS = 5
+_PLACES_SECONDS: Final = 1.0
+"""How often those who wait are told that their place has changed."""
+_WARM_UP_SECONDS: Final = 5
 
 logger = logging.getLogger(__name__)
 
 
-AnyModel = StepModel[Any] | CallModel  # Any: a model knows its own slots, the engine only hands them back
+@dataclass(slots=True)
+class _Swap:
+    """Models that are to replace those in force, once they are warm."""
 
-
-class _Stopped(Exception):
-    """Thrown out of a model's loop between steps when its request was cancelled."""
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    """One accepted request. `state` and `step` are written by the engine's thread, or under its lock while waiting."""
-
-    id: str
-    job: Job
-    preview_steps: tuple[int, ...]
-    publish: Publish
-    accepted_at: float
-    state: JobState = "queued"
-    step: int = 0
-    stop: threading.Event = field(default_factory=threading.Event)
+    models: Mapping[str, AnyModel]
+    pieces: Iterator[None]
+    done: Future[None]
 
 
 class Engine:
-    """Owns a model and its thread. Methods are safe from any thread and return at once (`close` excepted)."""
+    """Owns the models of one device and its thread. Methods are safe from any thread and return at once (`close`
+    excepted)."""
 
     def __init__(
-        self, model: AnyModel, *, queue_limit: int, metrics: Metrics, clock: Callable[[], float] = time.monotonic
+        self,
+        models: Mapping[str, AnyModel],
+        *,
+        limits: EngineLimits,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` measures durations, in seconds."""
-        self.model = model
+        """`models` by name; the first one is the default. `clock` measures durations, in seconds."""
+        self._models = _named(models)
         self._metrics = metrics
         self._clock = clock
-        self._room: WaitingRoom[_Work] = WaitingRoom(queue_limit)
-        self._pace = Pace()
-        self._lock = threading.Lock()
-        self._live: dict[str, _Work] = {}  # guarded by _lock: accepted and not ended
-        self._ended: OrderedDict[str, Snapshot] = OrderedDict()  # guarded by _lock
-        self._running: _Work | None = None  # written by the engine's thread
+        self._device = Device.of(self.model(None).capabilities.device, limits, metrics)
+        self._changed = threading.Condition()
+        self._lobby = Lobby(limits.queue_limit, self._device.paces, metrics, clock)  # guarded by _changed
+        self._swaps: deque[_Swap] = deque()  # guarded by _changed
+        self._stepper = Stepper(self._device, metrics, self._tell, clock)
+        self._places_told_at = clock()
         self._warm = threading.Event()
         self._draining = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -91,211 +90,205 @@ class Engine:
         """Whether a request would be worked on without delay for warm-up."""
         return self._warm.is_set() and self.is_alive and not self._draining.is_set()
 
+    @property
+    def models(self) -> Mapping[str, AnyModel]:
+        """The models in force, by name; the first one is the default."""
+        return self._models
+
+    def model(self, name: str | None) -> AnyModel:
+        """The model of that name; None: the default. Raises NotFound, naming those there are."""
+        models = self._models
+        if name is None:
+            return next(iter(models.values()))
+        if name not in models:
+            offered = ", ".join(models)
+            raise NotFound(
+                f"There is no such model here. You can use: {offered}; or leave `model` out.",
+                param="model",
+                code="model_not_found",
+            )
+        return models[name]
+
+    def batch_size(self, model: AnyModel) -> int:
+        """Pictures of the model's default size that share a step when many wait."""
+        width, height = model.capabilities.sizes[0]
+        shape = model.shape(job_for(model, width, height)) if isinstance(model, StepModel) else None
+        return self._device.paces.capacity((model, shape))
+
     def drain(self) -> None:
         """Take no more requests; those accepted go on."""
         self._draining.set()
 
-    def submit(self, work_id: str, job: Job, partials: int, publish: Publish) -> None:
+    def submit(
+        self,
+        work_id: str,
+        model: AnyModel,
+        job: Job,
+        publish: Publish,
+        *,
+        partials: int = 0,
+        tenant: str = "",
+        work_class: Class = "interactive",
+        deadline_seconds: float | None = None,
+    ) -> None:
         """Accept a request. Its first event, a Snapshot, is published before this returns.
 
-        Raises QueueFull with an honest Retry-After, Conflict when a request of that id is live, Unavailable.
+        Raises QueueFull with an honest Retry-After, DeadlineExceeded when it could not be done in time even at once,
+        Conflict when a request of that id is live, Unavailable.
         """
         if self._draining.is_set():
-            raise Unavailable("The model server is shutting down.", retry_after_seconds=_UNKNOWN_WAIT_SECONDS)
+            raise going_down()
         if not self._warm.is_set():
-            raise Unavailable("The model is still warming up.", retry_after_seconds=_UNKNOWN_WAIT_SECONDS)
-        work = _Work(work_id, job, _preview_steps(job.steps, partials), publish, self._clock())
-        with self._lock:
-            if work_id in self._live:
-                raise Conflict("A request of this id is still in work.")
-            self._live[work_id] = work
-        try:
-            self._room.enter(work, lambda position: publish(self._snapshot(work, position)))
-        except (RoomFull, RoomClosed) as error:
-            with self._lock:
-                del self._live[work_id]
-            if isinstance(error, RoomFull):
-                raise QueueFull("Too many requests are waiting.", retry_after_seconds=self._place_free_in()) from None
-            raise Unavailable("The model server is shutting down.", retry_after_seconds=_UNKNOWN_WAIT_SECONDS) from None
-        self._metrics.queue_depth.set(len(self._room))
+            raise Unavailable("The model is still warming up.", retry_after_seconds=_WARM_UP_SECONDS)
+        now = self._clock()
+        deadline_at = None if deadline_seconds is None else now + deadline_seconds
+        shape = model.shape(job) if isinstance(model, StepModel) else None
+        work = Work(work_id, model, job, publish, partials, tenant, work_class, now, deadline_at, shape)
+        needs = alone_seconds(work, self._device.paces.of_work)
+        if deadline_seconds is not None and needs is not None and needs > deadline_seconds:
+            raise DeadlineExceeded
+        with self._changed:
+            # Published under the lock, before the engine can take it up: what this tells must come first.
+            publish(self._lobby.enter(work))
+            self._changed.notify()
 
     def cancel(self, work_id: str) -> Snapshot | None:
-        """Stop a request: at once while it waits, within one step when it runs. None when the id is unknown."""
-        with self._lock:
-            work = self._live.get(work_id)
-        if work is not None:
-            work.stop.set()
-            if self._room.leave(work):
-                self._end(work, "cancelled", Cancelled())
+        """Stop a request: at once while it is not in a step, else with the end of that step. None when unknown."""
+        with self._changed:
+            work = self._lobby.get(work_id)
+            if work is None:
+                return self._lobby.status(work_id)
+            work.stopped = True
+            is_free = not self._lobby.is_on_device(work)
+            if is_free:
+                self._lobby.leave(work, "cancelled")
+        if is_free:
+            self._announce(Ending(work, "cancelled", Cancelled()))
         return self.status(work_id)
 
     def status(self, work_id: str) -> Snapshot | None:
         """Where a request is, or how it ended; None when unknown or long ago."""
-        with self._lock:
-            work = self._live.get(work_id)
-            if work is None:
-                return self._ended.get(work_id)
-        line = self._room.line()
-        return self._snapshot(work, line.index(work) if work in line else 0)
+        with self._changed:
+            return self._lobby.status(work_id)
+
+    def swap(self, models: Mapping[str, AnyModel]) -> Future[None]:
+        """Replace the models. New ones warm up between the steps of what is in work; then new requests go to them, and
+        live ones end on the model they began with. The future is done when they are in force; it fails, and nothing
+        changes, when one can't warm up."""
+        fresh = [model for model in models.values() if model not in self._models.values()]
+        pieces = (piece for model in fresh for piece in warm_up(model, self._device, self._clock))
+        swap = _Swap(_named(models), pieces, Future())
+        with self._changed:
+            if self._lobby.is_closed:
+                swap.done.set_exception(going_down())
+                return swap.done
+            self._swaps.append(swap)
+            self._changed.notify()
+        return swap.done
 
     def close(self, drain_seconds: float) -> None:
-        """End: send those waiting away, give the running request `drain_seconds`, then stop it between steps."""
+        """End: send those who have not begun away, give the others `drain_seconds`, then stop them between steps."""
         self.drain()
-        for work in self._room.close():
-            self._end(work, "failed", Failed(Unavailable("The model server is shutting down.", retry_after_seconds=1)))
+        with self._changed:
+            self._lobby.is_closed = True
+            waiting = [w for w in self._lobby.works() if w.state == "queued" and not self._lobby.is_on_device(w)]
+            for work in waiting:
+                self._lobby.leave(work, "failed")
+            self._changed.notify()
+        for work in waiting:
+            self._announce(Ending(work, "failed", Failed(going_down(1))))
         self._thread.join(drain_seconds)
-        running = self._running
-        if running is not None:
-            running.stop.set()
+        with self._changed:
+            for work in self._lobby.works():
+                work.stopped = True
         self._thread.join(drain_seconds)
 
     # --- the engine's thread ---
 
     def _run(self) -> None:
         try:
-            self._warm_up()
+            for model in self._models.values():
+                for _piece in warm_up(model, self._device, self._clock):
+                    if self._draining.is_set():
+                        return
         except Exception:
             log(logger, logging.ERROR, "engine.warm_up_failed", trace=True)
             return
         self._warm.set()
-        log(logger, logging.INFO, "engine.ready", model=self.model.capabilities.name)
-        while True:
-            try:
-                work = self._room.take()
-            except RoomClosed:
-                return
-            self._running = work
-            try:
-                self._work_on(work)
-            finally:
-                self._running = None
-                self._metrics.running.set(0)
+        log(logger, logging.INFO, "engine.ready", model=", ".join(self._models))
+        while self._tick():
+            pass
 
-    def _work_on(self, work: _Work) -> None:
-        self._metrics.queue_depth.set(len(self._room))
-        self._metrics.wait.observe(self._clock() - work.accepted_at)
-        self._metrics.running.set(work.job.count)
-        work.state = "running"
+    def _tick(self) -> bool:
+        """One step of what was chosen, and a piece of warm-up where one is due. False when the engine has ended."""
+        with self._changed:
+            while not self._lobby and not self._swaps and not self._lobby.is_closed:
+                self._changed.wait()
+            if self._lobby.is_closed and not self._lobby:
+                for swap in self._swaps:
+                    swap.done.set_exception(going_down())
+                return False
+            late = self._lobby.overdue()
+            for work in late:
+                self._lobby.leave(work, "failed")
+            places = self._lobby.next_step()
+        for work in late:
+            self._announce(Ending(work, "failed", Failed(DeadlineExceeded())))
+        endings = self._stepper.take(places) if places else []
+        with self._changed:
+            self._lobby.step_done()
+            for ending in endings:
+                self._lobby.leave(ending.work, ending.state)
+        for ending in endings:
+            self._announce(ending)
+        if self._swaps:
+            self._go_on_with(self._swaps[0])
+        self._tell_places()
+        return True
+
+    def _go_on_with(self, swap: _Swap) -> None:
         try:
-            if work.stop.is_set():
-                raise _Stopped
-            work.publish(self._snapshot(work, 0))
-            self._tell_places()
-            pictures = self._make(work)
-        except _Stopped:
-            self._end(work, "cancelled", Cancelled())
-        except Exception:
-            # Whatever a model throws, the next request finds a working engine. The message may quote the prompt:
-            # it goes nowhere.
-            log(logger, logging.ERROR, "request.failed", trace=True, id=work.id)
-            self._end(work, "failed", Failed(Internal()))
-        else:
-            self._metrics.pictures.inc(len(pictures))
-            self._end(work, "completed", Finished(pictures))
+            next(swap.pieces)
+        except StopIteration:
+            self._models = swap.models
+            with self._changed:
+                in_use = [work.model for work in self._lobby.works()]
+            self._device.paces.keep_only([*self._models.values(), *in_use])
+            self._swaps.popleft()
+            log(logger, logging.INFO, "engine.swapped", model=", ".join(self._models))
+            swap.done.set_result(None)
+        except Exception as error:
+            log(logger, logging.ERROR, "engine.swap_failed", trace=True)
+            self._swaps.popleft()
+            swap.done.set_exception(error)
 
-    def _make(self, work: _Work) -> list[Image]:
-        job = work.job
-        every = max(1, job.steps // _PROGRESS_EVENTS)
-        last = self._clock()
-
-        def after_step(done: int, preview: Callable[[], list[Image]]) -> None:
-            nonlocal last
-            now = self._clock()
-            self._pace.learn(job.count, now - last)
-            self._metrics.step.observe(now - last)
-            work.step = done
-            if work.stop.is_set():
-                raise _Stopped
-            if done % every == 0 or done == job.steps:
-                work.publish(self._snapshot(work, 0))
-            if done in work.preview_steps:
-                work.publish(Previewed(work.preview_steps.index(done), preview()))
-            last = self._clock()
-
-        return _drive(self.model, job, after_step)
-
-    def _warm_up(self) -> None:
-        capabilities = self.model.capabilities
-        width, height = capabilities.sizes[0]
-        steps = int(min(max(_WARM_UP_STEPS, capabilities.steps.minimum), capabilities.steps.maximum))
-        counts = _WARM_UP_COUNTS if isinstance(self.model, StepModel) else _WARM_UP_COUNTS[:1]
-        for count in counts:
-            last = self._clock()
-
-            def after_step(_done: int, _preview: Callable[[], list[Image]], count: int = count) -> None:
-                nonlocal last
-                now = self._clock()
-                self._pace.learn(count, now - last)
-                last = now
-                if self._draining.is_set():
-                    raise _Stopped
-
-            guidance = capabilities.guidance.default
-            job = Job("warm up", "", count, width, height, steps, guidance, seed=0)
-            try:
-                _drive(self.model, job, after_step)
-            except _Stopped:
-                return
-
-    # --- bookkeeping ---
-
-    def _end(self, work: _Work, state: JobState, event: Event) -> None:
-        """Forget the request but for its state, then tell its caller. The slot is free when the caller hears of it."""
-        work.state = state
-        with self._lock:
-            self._live.pop(work.id, None)
-            self._ended[work.id] = Snapshot(work.id, state, work.step, work.job.steps, 0, 0.0)
-            while len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
-        self._metrics.queue_depth.set(len(self._room))
-        self._metrics.requests.labels(state).inc()
+    def _announce(self, ending: Ending) -> None:
+        """Tell the caller. Its places are free by now."""
+        work = ending.work
+        self._metrics.requests.labels(ending.state).inc()
         seconds = round(self._clock() - work.accepted_at, 3)
-        log(logger, logging.INFO, "request.ended", id=work.id, outcome=state, pictures=work.job.count, seconds=seconds)
-        work.publish(event)
+        fields = {"outcome": ending.state, "pictures": work.job.count, "seconds": seconds}
+        log(logger, logging.INFO, "request.ended", id=work.id, **fields)
+        work.publish(ending.event)
+
+    def _tell(self, work: Work) -> None:
+        with self._changed:
+            snapshot = self._lobby.snapshot(work)
+        work.publish(snapshot)
 
     def _tell_places(self) -> None:
-        for position, waiting in enumerate(self._room.line()):
-            waiting.publish(self._snapshot(waiting, position))
-
-    def _snapshot(self, work: _Work, position: int) -> Snapshot:
-        ahead = 0 if work.state != "queued" else position + (self._running is not None)
-        return Snapshot(work.id, work.state, work.step, work.job.steps, ahead, self._eta(work, position))
-
-    def _eta(self, work: _Work, position: int) -> float | None:
-        own = self._seconds_left(work)
-        if work.state != "queued":
-            return own
-        before = self._room_line_seconds(position)
-        return None if own is None or before is None else round(own + before, 3)
-
-    def _room_line_seconds(self, position: int) -> float | None:
-        running = self._running
-        ahead = ([running] if running is not None else []) + self._room.line()[:position]
-        parts = [self._seconds_left(work) for work in ahead]
-        return None if None in parts else sum(part for part in parts if part is not None)
-
-    def _seconds_left(self, work: _Work) -> float | None:
-        seconds = self._pace.step_seconds(work.job.count)
-        return None if seconds is None else round(seconds * (work.job.steps - work.step), 3)
-
-    def _place_free_in(self) -> int:
-        """Whole seconds until the running request should end, which lets the first one waiting leave its place."""
-        running = self._running
-        left = None if running is None else self._seconds_left(running)
-        return _UNKNOWN_WAIT_SECONDS if left is None else max(1, math.ceil(left))
+        """Now and then, tell those who wait where they stand."""
+        now = self._clock()
+        if now - self._places_told_at < _PLACES_SECONDS:
+            return
+        self._places_told_at = now
+        with self._changed:
+            told = self._lobby.moved()
+        for work, snapshot in told:
+            work.publish(snapshot)
 
 
-def _preview_steps(steps: int, partials: int) -> tuple[int, ...]:
-    """The steps, evenly spaced and before the last, after which an unfinished picture goes out."""
-    return tuple(sorted({round(steps * (k + 1) / (partials + 1)) for k in range(partials)} & set(range(1, steps))))
-
-
-def _drive(model: AnyModel, job: Job, after_step: Callable[[int, Callable[[], list[Image]]], None]) -> list[Image]:
-    """Run a job to its pictures on either kind of model. What `after_step` raises ends it."""
-    if not isinstance(model, StepModel):
-        return model.call(job, after_step)
-    slots = model.begin(job)
-    while any(slot.done < slot.steps for slot in slots):
-        model.step(slots)
-        after_step(slots[0].done, lambda: [model.preview(slot) for slot in slots])
-    return [model.finish(slot) for slot in slots]
+def _named(models: Mapping[str, AnyModel]) -> Mapping[str, AnyModel]:
+    if not models:
+        raise ValueError("an engine needs a model")
+    return MappingProxyType(dict(models))

@@ -11,7 +11,8 @@
     ├── WrongMedia       415
     ├── QueueFull        429  Retry-After says when a place is expected
     ├── Internal         500  our fault; the cause is in our log, by event name
-    └── Unavailable      503  starting, or draining before the end; Retry-After
+    ├── Unavailable      503  starting, draining before the end, or out of memory; Retry-After
+    └── DeadlineExceeded 504  not done in the time that the caller gave it
 
     ModelRefused              raised while loading: the model's files are not what they must be; the server won't start
 
@@ -112,3 +113,15 @@ class Internal(ServiceError):
 
 class Unavailable(ServiceError):
     status, type, code = 503, "server_error", "model_unavailable"
+
+
+class DeadlineExceeded(ServiceError):
+    status, type, code = 504, "server_error", "deadline_exceeded"
+
+    def __init__(self) -> None:
+        super().__init__("The pictures could not be made in the time given. Give more time, or ask for fewer steps.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        # A client that gave up on purpose should not be repeated by its SDK.
+        return {"x-should-retry": "false"}

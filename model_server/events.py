@@ -33,9 +33,10 @@ class Previewed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """All pictures of a request, as the model made them. Last event."""
+    """All pictures of a request, as the model made them. Last event. `batch_mode` is the provenance's."""
 
     pictures: list[Image]
+    batch_mode: str
 
 
 @dataclass(frozen=True, slots=True)

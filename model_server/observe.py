@@ -7,11 +7,16 @@ import logging
 import sys
 import time
 import traceback
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from model_server.wire import Class
+
 _STEP_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _WAIT_BUCKETS = (0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
 
 _LOUD_LIBRARIES = ("diffusers", "transformers", "PIL", "accelerate", "huggingface_hub")
 """Their warnings quote the prompt (CLIP's, on a long one, in full), so nothing of theirs below CRITICAL is logged."""
@@ -23,12 +28,28 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         name = "imprimatur_model_"
-        self.queue_depth = Gauge(name + "queue_depth", "Requests waiting.", registry=self.registry)
-        self.running = Gauge(name + "slots_busy", "Pictures in the making.", registry=self.registry)
+        depth = Gauge(name + "queue_depth", "Requests waiting, by class.", ["class"], registry=self.registry)
+        self.queue_depths: dict[Class, Gauge] = {c: depth.labels(c) for c in get_args(Class)}
+        self.running = Gauge(name + "slots_busy", "Pictures in the step of this moment.", registry=self.registry)
         self.wait = Histogram(
             name + "queue_wait_seconds",
-            "Time from acceptance to first step.",
+            "Time from acceptance to first step, by class.",
+            ["class"],
             buckets=_WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self.batch = Histogram(
+            name + "batch_pictures", "Pictures that shared a step.", buckets=_BATCH_BUCKETS, registry=self.registry
+        )
+        self.out_of_memory = Counter(
+            name + "out_of_memory", "Steps that the device's memory was too small for.", registry=self.registry
+        )
+        self.memory_peak = Gauge(
+            name + "memory_peak_bytes", "Highest use of the device's memory in a step so far.", registry=self.registry
+        )
+        self.share_of_peak = Gauge(
+            name + "share_of_peak",
+            "Floating point operations of the last steps, beside what the device did at best, 0 to 1.",
             registry=self.registry,
         )
         self.step = Histogram(

@@ -1,0 +1,22 @@
+"""How much the engine takes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """The operator's bounds; what was measured on the device may set narrower ones."""
+
+    queue_limit: int = 64
+    """Requests that may wait; one more is refused."""
+    max_batch: int = 16
+    """Pictures in one step at most; measured throughput and memory may say fewer."""
+    batching: Literal["mixed", "fixed"] = "mixed"
+    """fixed: each step is padded to `max_batch` pictures, so that a picture is the same to the bit in any company."""
+    memory_share: float = 0.92
+    """Share of the card's memory that may be used."""
+    profile_seconds: float = 20.0
+    """Time for measuring each model at warm-up."""
