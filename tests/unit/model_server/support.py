@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import httpx
 import numpy as np
+import torch
 import uvicorn
 from joserfc import jwt
 from joserfc.jwk import OctKey
@@ -21,10 +22,12 @@ from PIL import Image
 from model_server.app import create_app
 from model_server.auth import TokenCheck
 from model_server.embedded.train.data import RENDER_PIXELS, STYLES, Sprites
-from model_server.engine import AnyModel, Engine
+from model_server.engine import Engine
+from model_server.limits import EngineLimits
 from model_server.observe import Metrics
 from model_server.pipelines.port import Capabilities, Job, Limits
 from model_server.wire import JWT_AUDIENCE, JWT_ISSUER
+from model_server.work import AnyModel
 
 SECRET = b"a secret of this test run, forty bytes.."
 PIECES = ("[PAD]", "red", "apple", "fox", "blue", "app", "##le", "a", "##b")
@@ -67,14 +70,23 @@ class PacedSlot:
 class PacedModel:
     """A step model that takes each step only when the test allows it. Warm-up runs free.
 
-    Its pictures are one flat colour made of seed and steps done, so that a test can tell them apart.
+    Its pictures are one flat colour made of seed and steps done, so that a test can tell them apart. It also is the
+    engine's clock: time passes by `cost(pictures)` seconds with each step, and not otherwise, so that what is measured
+    is what the test says. The default cost is proportional: then one picture a step is best.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cost: Callable[[int], float] = lambda pictures: 0.01 * pictures) -> None:
         self._permits = threading.Semaphore(0)
         self._free = True
+        self._cost = cost
+        self.now = 1000.0
         self.steps_taken = 0
+        self.batches: list[list[int]] = []
+        """The seeds of the pictures in each step since `hold`."""
+        self.begun: list[Job] = []
         self.fails_at_step: int | None = None
+        self.fails_with_seed: int | None = None
+        self.out_of_memory_above: int | None = None
         self.capabilities = Capabilities(
             name="paced",
             digest="sha256:" + "0" * 64,
@@ -86,12 +98,20 @@ class PacedModel:
             steps=Limits(4, 1, 1000),
             guidance=Limits(1.0, 1.0, 10.0),
             output_tokens=4,
+            tasks=("generate", "edit", "vary"),
+            max_input_images=16,
+            has_sketch=True,
         )
+
+    def clock(self) -> float:
+        return self.now
 
     def hold(self) -> None:
         """From now on steps wait."""
         self._free = False
         self.steps_taken = 0
+        self.batches.clear()
+        self.begun.clear()
 
     def allow(self, steps: int) -> None:
         """Let that many steps happen."""
@@ -106,15 +126,23 @@ class PacedModel:
     def count_tokens(self, prompt: str) -> int:
         return len(prompt.split())
 
-    def begin(self, job: Job) -> list[PacedSlot]:
-        return [PacedSlot(job.seed + index, job.steps) for index in range(job.count)]
+    def shape(self, job: Job) -> tuple[int, int]:
+        return (job.width, job.height)
 
-    def step(self, slots: Sequence[PacedSlot]) -> None:
+    def begin(self, job: Job) -> list[PacedSlot]:
+        self.begun.append(job)
+        return [PacedSlot(job.seed + index, max(1, round(job.steps * job.strength))) for index in range(job.count)]
+
+    def step(self, slots: Sequence[PacedSlot], rows: int = 0) -> None:
         if not self._free and not self._permits.acquire(timeout=PATIENCE_SECONDS):
             raise TimeoutError("the test never allowed this step")
         self.steps_taken += 1
-        if self.fails_at_step == self.steps_taken:
+        self.now += self._cost(max(rows, len(slots)))
+        if self.out_of_memory_above is not None and len(slots) > self.out_of_memory_above:
+            raise torch.OutOfMemoryError("the prompt was: SECRET-PROMPT")
+        if self.fails_at_step == self.steps_taken or self.fails_with_seed in [slot.seed for slot in slots]:
             raise RuntimeError("the prompt was: SECRET-PROMPT")
+        self.batches.append([slot.seed for slot in slots])
         for slot in slots:
             slot.done += 1
 
@@ -136,9 +164,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 def is_stopping(engine: Engine, work_id: str) -> bool:
     """Whether the engine was told to stop this request (and will at its next step), or already has."""
-    with engine._lock:
-        work = engine._live.get(work_id)
-    return work is None or work.stop.is_set()
+    with engine._changed:
+        work = engine._lobby.get(work_id)
+    return work is None or work.stopped
 
 
 @dataclass(slots=True)
@@ -157,7 +185,9 @@ def serving(
 ) -> Iterator[Running]:
     """The real application under the real HTTP server, on a free port, ready to work."""
     metrics = Metrics()
-    engine = Engine(model, queue_limit=queue_limit, metrics=metrics)
+    clock = model.clock if isinstance(model, PacedModel) else time.monotonic
+    limits = EngineLimits(queue_limit=queue_limit)
+    engine = Engine({model.capabilities.name: model}, limits=limits, metrics=metrics, clock=clock)
     app = create_app(
         engine,
         check=TokenCheck(secret, lambda: datetime.now(UTC)),
