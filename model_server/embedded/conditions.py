@@ -5,8 +5,11 @@ Both are small arrays with a fixed meaning, the same in training and in service.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 SOURCE_SIDE = 8
 SOURCE_VALUES = SOURCE_SIDE * SOURCE_SIDE * 3 + 1
@@ -20,6 +23,10 @@ _CELLS = LAYOUT_SIDE // _PATCH_SIDE
 CELLS_PER_PATCH = _CELLS * _CELLS
 
 NOT_PAINTED = -1
+
+_FINER = 4
+"""A stroke is drawn so many times finer than the grid, and a cell counts as painted where enough of it is."""
+_COVERED = 80
 
 Floats = npt.NDArray[np.float32]
 Cells = npt.NDArray[np.int8]
@@ -52,3 +59,30 @@ def label_vector(table: Floats, ids: list[int]) -> Floats:
     if not known:
         return np.zeros(table.shape[1], np.float32)
     return table[known].mean(0, dtype=np.float32)
+
+
+def blank_cells() -> Cells:
+    """A layout with nothing painted."""
+    return np.full((LAYOUT_SIDE, LAYOUT_SIDE), NOT_PAINTED, np.int8)
+
+
+def paint_box(cells: Cells, number: int, box: tuple[float, float, float, float]) -> None:
+    """Paint the cells under a box (left, top, right, bottom, in shares of the side); one cell at least."""
+    left, top = (min(LAYOUT_SIDE - 1, round(edge * LAYOUT_SIDE)) for edge in box[:2])
+    right, bottom = (round(edge * LAYOUT_SIDE) for edge in box[2:])
+    cells[top : max(bottom, top + 1), left : max(right, left + 1)] = number
+
+
+def paint_stroke(cells: Cells, number: int, points: Sequence[tuple[float, float]], width: float) -> None:
+    """Paint the cells under a brush of that width (in shares of the side) that went through the points."""
+    large = LAYOUT_SIDE * _FINER
+    canvas = Image.new("L", (large, large))
+    draw = ImageDraw.Draw(canvas)
+    places = [(x * large, y * large) for x, y in points]
+    radius = max(width * large, _FINER) / 2
+    for x, y in places:
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    if len(places) > 1:
+        draw.line(places, fill=255, width=round(2 * radius))
+    small = np.asarray(canvas.resize((LAYOUT_SIDE, LAYOUT_SIDE), Image.Resampling.BOX))
+    cells[small > _COVERED] = number

@@ -19,9 +19,8 @@ from torch import Tensor
 from model_server.embedded.conditions import (
     CELLS_PER_PATCH,
     LAYOUT_PATCHES,
-    LAYOUT_SIDE,
-    NOT_PAINTED,
     SOURCE_VALUES,
+    blank_cells,
     label_vector,
     layout_values,
     source_values,
@@ -248,7 +247,7 @@ class Composer:
         return things
 
     def _layout(self, things: Sequence[_Placed]) -> Floats:
-        rng, cells = self._rng, _blank()
+        rng, cells = self._rng, blank_cells()
         vectors = []
         for number, thing in enumerate(things):
             cells[sketches.paint(thing.alpha, rng)] = number
@@ -300,10 +299,6 @@ def _scaled(picture: Image.Image, side: int) -> npt.NDArray[np.uint8]:
     """The premultiplied picture at that size. "RGBa" cannot become an array directly: split into its four bands."""
     small = picture.resize((side, side), Image.Resampling.LANCZOS)
     return np.stack([np.asarray(band) for band in small.split()], -1)
-
-
-def _blank() -> npt.NDArray[np.int8]:
-    return np.full((LAYOUT_SIDE, LAYOUT_SIDE), NOT_PAINTED, np.int8)
 
 
 def _overlap(one: masks.Box, other: masks.Box) -> float:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from model_server.embedded.net import PixelTransformer
-from model_server.embedded.sampler import denoise, new_slot
+from model_server.embedded.sampler import Wish, denoise, new_slot
 from model_server.embedded.text import Tokenizer
 
 _CELL, _LABEL, _GAP, _COLUMNS, _BATCH = 96, 16, 4, 10, 16
@@ -46,7 +46,7 @@ def sample(
     for start in range(0, len(prompts), _BATCH):
         part = prompts[start : start + _BATCH]
         slots = [
-            new_slot(net, tokenizer.encode(prompt), empty, seed + start + row, steps, guidance)
+            new_slot(net, Wish(tokenizer.encode(prompt), empty), seed + start + row, steps, guidance)
             for row, prompt in enumerate(part)
         ]
         for _ in range(steps):

@@ -59,7 +59,9 @@ def box_of(coverage: npt.NDArray[np.float32]) -> Box:
 
 def widened(box: Box, rng: random.Random, size: int) -> Box:
     """The box as a person would draw it: somewhat larger, not quite centred, inside the picture."""
-    left, top, right, bottom = (edge + sign * rng.randint(0, size // 12) for edge, sign in zip(box, (-1, -1, 1, 1)))
+    left, top, right, bottom = (
+        edge + sign * rng.randint(0, size // 12) for edge, sign in zip(box, (-1, -1, 1, 1), strict=True)
+    )
     return max(0, left), max(0, top), min(size, right), min(size, bottom)
 
 

@@ -1,29 +1,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from model_server.embedded.net import NetShape
 from model_server.embedded.text import Tokenizer
 from model_server.embedded.train.compose import Batch, Composer
-from model_server.embedded.train.loop import CHECKPOINT, DECAY_FLAG, Plan, Progress, Training, is_learning, loss_of
+from model_server.embedded.train.loop import (
+    CHECKPOINT,
+    DECAY_FLAG,
+    Plan,
+    Progress,
+    Training,
+    is_learning,
+    loss_of,
+    new_net,
+)
+from tests.unit.model_server.embedded.shapes import TINY
 from tests.unit.model_server.support import PIECES, two_sprites
 
-SHAPE = NetShape(len(PIECES), size_pixels=16, patch_pixels=2, width=32, layers=1, heads=2, table_width=8, bottleneck=16)
+TABLE = torch.randn(len(PIECES), 8, generator=torch.Generator().manual_seed(0))
 
 
 def batches(size: int = 16) -> Iterator[Batch]:
-    composer = Composer(two_sprites(), Tokenizer(PIECES), 0, size=16, rows=[0, 1])
+    composer = Composer(two_sprites(), Tokenizer(PIECES), TABLE, 0, size=16, rows=[0, 1])
     while True:
         yield composer.batch(size)
 
 
 def training(out: Path) -> Training:
-    table = torch.randn(len(PIECES), 8, generator=torch.Generator().manual_seed(0))
-    return Training(SHAPE, table, out, seed=0)
+    return Training(new_net(TINY, TABLE, 0), out)
 
 
 class Clock:
@@ -118,7 +127,7 @@ def test_known_pixels_carry_no_loss(tmp_path: Path) -> None:
         spoiled[:, :, 8:] = 99.0
         return spoiled
 
-    loss = loss_of(net, Batch(batch.clean, mask, batch.ids, batch.concepts), torch.Generator().manual_seed(0))
+    loss = loss_of(net, replace(batch, mask=mask), torch.Generator().manual_seed(0))
     assert loss.item() == 0.0
     assert run.step == 0
 
