@@ -6,6 +6,7 @@ pixels, ages are seconds, spans are character offsets into the text **as the per
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,16 +101,16 @@ class Upload:
 
     field: str
     """`image` (`image[1]` for the second of several) or `mask`."""
-    data: bytes = field(repr=False)
+    data: bytes = dataclasses.field(repr=False)
     facts: FileFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanUpload:
-    """The same picture, encoded anew by us as PNG: its pixels and nothing else. Built by `screening/`, by nobody else."""
+    """The same picture, encoded anew by us as PNG: pixels and nothing else. Built by `screening/`, by nobody else."""
 
     field: str
-    data: bytes = field(repr=False)
+    data: bytes = dataclasses.field(repr=False)
     sent: FileFacts
     forwarded: FileFacts
 
@@ -303,6 +304,18 @@ class Partial:
     media_type: str
     width: int
     height: int
+
+    @property
+    def picture(self) -> Picture:
+        """What screening looks at. Nothing records it, so it has no digest."""
+        return Picture(
+            index=self.index,
+            data=self.data,
+            media_type=self.media_type,
+            width=self.width,
+            height=self.height,
+            sha256="",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

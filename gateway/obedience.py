@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from gateway.errors import ContentBlocked, Denied, ReviewPending, StepUpRequired
-from gateway.exchange import Decision, Finding
+from gateway.exchange import Decision, Finding, ImageRequest
 from gateway.screening.facade import Screening
 from gateway.screening.rules.schema import Scope
 from gateway.screening.text.masking import apply_masks
@@ -15,6 +15,9 @@ from gateway.vocabulary import Effect
 
 ROOTS: Final = ("subject.", "role.")
 """Families of reasons that others follow from."""
+
+SPREAD: Final = "sketch"
+"""The field of a finding that stands in a prompt and its sketch's labels together, and in none of them alone."""
 
 
 def obey(decision: Decision, stage: str) -> Decision:
@@ -30,32 +33,72 @@ def obey(decision: Decision, stage: str) -> Decision:
     return decision
 
 
-async def find(screening: Screening, texts: Mapping[Scope, str]) -> tuple[Finding, ...]:
+def texts_of(request: ImageRequest) -> dict[str, str]:
+    """Every text of the person's in `request`, by field: prompt, negative_prompt, and the labels of a sketch as
+    `sketch.0`, `sketch.1`…"""
+    labels = {f"sketch.{place}": region.label for place, region in enumerate(request.sketch)}
+    texts = {"prompt": request.prompt, "negative_prompt": request.negative_prompt, **labels}
+    return {name: text for name, text in texts.items() if text}
+
+
+async def find(screening: Screening, texts: Mapping[str, str]) -> tuple[Finding, ...]:
     """What stands in each text of a request, by field. Ids are unique over all of them."""
     found: list[Finding] = []
     for name, text in texts.items():
-        prefix = "" if name == "prompt" else f"{name}."
-        found += [replace(f, id=prefix + f.id, field=name) for f in await screening.screen_prompt(text, field=name)]
-    return tuple(found)
+        scope: Scope = "negative_prompt" if name == "negative_prompt" else "prompt"
+        found += [_placed(finding, name) for finding in await screening.screen_prompt(text, field=scope)]
+    return (*found, *await _find_spread(screening, texts, found))
 
 
 async def mask(
-    screening: Screening, texts: Mapping[Scope, str], findings: Sequence[Finding], decision: Decision
-) -> dict[Scope, str]:
+    screening: Screening, texts: Mapping[str, str], findings: Sequence[Finding], decision: Decision
+) -> dict[str, str]:
     """`texts` with every span that policy ordered replaced. Raises ContentBlocked when a mask missed: what was to be
     masked must not be found again, because a mask that misses is a leak."""
     orders = decision.obligations.mask
     ordered = {order.finding for order in orders}
     replacements = {order.with_ for order in orders}
-    masked = {name: apply_masks(text, [f for f in findings if f.field == name], orders) for name, text in texts.items()}
+    masked = {name: apply_masks(text, findings, orders, field=name) for name, text in texts.items()}
+    places = masked | {SPREAD: _spread(masked)}
     detectors = {finding.detector for finding in findings if finding.id in ordered}
     for finding in await find(screening, masked):
-        if (
-            finding.detector in detectors
-            and masked[cast(Scope, finding.field)][finding.start : finding.end] not in replacements
-        ):
+        if finding.detector in detectors and places[finding.field][finding.start : finding.end] not in replacements:
             raise _blocked(decision, "prompt")
     return masked
+
+
+async def _find_spread(screening: Screening, texts: Mapping[str, str], found: Sequence[Finding]) -> list[Finding]:
+    """What stands in none of the texts alone: the model gets the labels of a sketch beside its prompt, so half a card
+    number in each is a card number. Such a finding can't be masked."""
+    if not any(name.startswith("sketch.") for name in texts):
+        return []
+    starts, place = {}, 0
+    for name, text in _side_by_side(texts):
+        starts[name] = place
+        place += len(text) + 1
+    known = [(f.type, starts[f.field] + f.start, starts[f.field] + f.end) for f in found if f.field in starts]
+    return [
+        replace(
+            _placed(finding, SPREAD),
+            maskable=False,
+            replacement="",
+            proposed=Effect.DENY if finding.proposed is Effect.MASK else finding.proposed,
+        )
+        for finding in await screening.screen_prompt(_spread(texts))
+        if not any(t == finding.type and s < finding.end and finding.start < e for t, s, e in known)
+    ]
+
+
+def _side_by_side(texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name, text) for name, text in texts.items() if name != "negative_prompt"]
+
+
+def _spread(texts: Mapping[str, str]) -> str:
+    return " ".join(text for _, text in _side_by_side(texts))
+
+
+def _placed(finding: Finding, name: str) -> Finding:
+    return replace(finding, id=finding.id if name == "prompt" else f"{name}.{finding.id}", field=name)
 
 
 def _blocked(decision: Decision, stage: str) -> ContentBlocked:

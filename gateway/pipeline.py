@@ -3,9 +3,9 @@
  1. authenticate         who is asking                            Unauthenticated, RateLimited; not recorded
  2. intend               the intent is durable                    AuditUnavailable: nothing below runs
  3. authorise            policy on who, what, where, how often    Denied, StepUpRequired, PolicyUnavailable
- 4. screen the prompt    findings -> policy -> allow or mask      ContentBlocked, ReviewPending
+ 4. screen what came     findings -> policy -> allow or mask      ContentBlocked, ReviewPending, InvalidRequest
  5. reserve credits                                               CreditsEmpty
- 6. forward              the masked prompt, no more               ModelUnavailable, ModelOverloaded, InvalidRequest
+ 6. forward              masked texts, clean pictures, no more    ModelUnavailable, ModelOverloaded, InvalidRequest
  7. moderate             findings -> policy, each picture         ContentBlocked, ReviewPending
  8. sign                 provenance marks (a room still empty)
  9. conclude             the outcome is durable, credits settled  AuditUnavailable: no picture leaves
@@ -28,13 +28,12 @@ from gateway.credits.rate import RateLimit
 from gateway.errors import ModelBroken
 from gateway.exchange import Accepted, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result
 from gateway.identity import Identity
-from gateway.obedience import find, mask, obey
+from gateway.obedience import find, mask, obey, texts_of
 from gateway.policy import Policy, build_input
 from gateway.recording import Call, OpenRecord, Recorder
 from gateway.screening.facade import Screening
-from gateway.screening.rules.schema import Scope
 from gateway.upstream import ImageServer, Made
-from gateway.vocabulary import Effect
+from gateway.vocabulary import Effect, Permission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +59,7 @@ class Pipeline:
         async with self.recorder.open(actor, call) as (record, request):  # 2
             await self._decide(record, request, "request")  # 3
             texts = await self._screen(record, request)  # 4
+            await self._clean(record, request)
             record.charge = await self.ledger.reserve(record.request_id, actor.id, price(request))  # 5
             yield Accepted(
                 request_id=record.request_id,
@@ -68,7 +68,8 @@ class Pipeline:
                 revised_prompt=record.revised_prompt,
             )
             made: Made | None = None
-            async with aclosing(self.server.generate(request, texts, record.request_id)) as answers:  # 6
+            making = self.server.make(request, texts, record.uploads, record.request_id, actor)
+            async with aclosing(making) as answers:  # 6
                 async for answer in answers:
                     if isinstance(answer, Made):
                         made = answer
@@ -107,6 +108,7 @@ class Pipeline:
                 origin=record.call.origin,
                 usage=record.usage,
                 findings=findings,
+                uploads=record.uploads,
                 stage=stage,
                 cost_credits=price(request),
                 prompt_hmac=self.screening.fingerprint(request.prompt),
@@ -115,30 +117,31 @@ class Pipeline:
         record.decisions.append(decision)
         return obey(decision, stage)
 
-    async def _screen(self, record: OpenRecord, request: ImageRequest) -> dict[Scope, str]:
+    async def _screen(self, record: OpenRecord, request: ImageRequest) -> dict[str, str]:
         """The texts that may be forwarded, by field."""
-        texts: dict[Scope, str] = {"prompt": request.prompt}
-        if request.negative_prompt:
-            texts["negative_prompt"] = request.negative_prompt
+        texts = texts_of(request)
         with record.call.timings.stage("screen"):
             record.findings = await find(self.screening, texts)
         decision = await self._decide(record, request, "prompt", record.findings)
         if decision.effect is Effect.MASK:
             texts = await mask(self.screening, texts, record.findings, decision)
-            record.revised_prompt = texts["prompt"]
+            record.revise(request, texts)
         return texts
+
+    async def _clean(self, record: OpenRecord, request: ImageRequest) -> None:
+        """The uploads that may be forwarded, in the record: encoded anew, never the bytes that came."""
+        if not request.uploads:
+            return
+        square = request.action is Permission.IMAGE_VARY
+        with record.call.timings.stage("upload"):
+            clean, found = await self.screening.clean_uploads(request.uploads, square=square, hold=record.call.hold)
+        record.uploads = clean
+        record.findings += found
+        await self._decide(record, request, "upload", found)
 
     async def _may_show(self, partial: Partial) -> bool:
         """Partial pictures pass moderation too; a doubtful one is left out, the finished one decides."""
-        picture = Picture(
-            index=partial.index,
-            data=partial.data,
-            media_type=partial.media_type,
-            width=partial.width,
-            height=partial.height,
-            sha256="",
-        )
-        return not await self.screening.screen_pictures([picture])
+        return not await self.screening.screen_pictures([partial.picture])
 
     async def _moderate(self, record: OpenRecord, request: ImageRequest, pictures: Sequence[Picture]) -> None:
         with record.call.timings.stage("moderate"):

@@ -111,6 +111,12 @@ class OpenRecord:
         self.making = Making()
         self.concluded = False
 
+    def revise(self, request: ImageRequest, texts: Mapping[str, str]) -> None:
+        """Keep what the model sees in place of what was sent."""
+        self.revised_prompt = texts.get("prompt", "")
+        if request.sketch:
+            self.revised_labels = tuple(texts.get(f"sketch.{place}", "") for place in range(len(request.sketch)))
+
 
 class Recorder:
     """Opens and closes records of image requests."""

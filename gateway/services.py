@@ -20,6 +20,7 @@ from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
 from gateway.recording import subject_of
+from gateway.room import Room
 from gateway.screening.facade import Screening
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -44,6 +45,7 @@ class Services:
     audit: AuditLog
     server: ImageServer
     shelf: Shelf
+    room: Room
     catalogue: Catalogue
     pipeline: Pipeline
     metrics: Metrics

@@ -42,6 +42,14 @@ class Permission(StrEnum):
     AUDIT_PROVE = "audit:prove"
 
 
+TASKS: Final = {
+    Permission.IMAGE_GENERATE: "generate",
+    Permission.IMAGE_EDIT: "edit",
+    Permission.IMAGE_VARY: "vary",
+}
+"""The three jobs of image models, in the words of their lists (`GET /v1/models`)."""
+
+
 class Effect(StrEnum):
     """Policy's answer. Where several rules answer, deny > review > mask > allow."""
 

@@ -24,6 +24,7 @@ from gateway.policy.engine import PolicyEngine
 from gateway.policy.opa import OpaEngine
 from gateway.policy.reload import OnReload, Reload
 from gateway.recording import Recorder
+from gateway.room import Room
 from gateway.screening.facade import Screening
 from gateway.services import Services
 from gateway.settings import Settings
@@ -33,6 +34,7 @@ from gateway.sweeper import Sweeper
 from gateway.upstream import ImageServer
 from gateway.upstream.badge import Badge
 from gateway.upstream.catalogue import Catalogue
+from gateway.upstream.turn import Turns
 from gateway.vocabulary import Effect, Event
 
 log = logging.getLogger(__name__)
@@ -60,10 +62,11 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         policy = Policy(_policy_engine(settings, clock, _on_reload(audit, metrics)))
         stack.push_async_callback(policy.aclose)
         await policy.start()
+        # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
+        fingerprints = settings.screening.secret_path.read_bytes().rstrip(b"\n")
         screening = Screening(
             directory=settings.policy.directory,
-            # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
-            secret=settings.screening.secret_path.read_bytes().rstrip(b"\n"),
+            secret=fingerprints,
             timeout_seconds=settings.screening.timeout_seconds,
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
             upload_timeout_seconds=settings.screening.upload_timeout_seconds,
@@ -72,7 +75,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         )
         stack.push_async_callback(screening.aclose)
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
-        server = ImageServer(settings.upstream, Badge(settings.upstream.secret_path, lambda: datetime.now(UTC)))
+        badge = Badge(settings.upstream.secret_path, lambda: datetime.now(UTC))
+        server = ImageServer(settings.upstream, badge, Turns(fingerprints))
         stack.push_async_callback(server.aclose)
 
         ledger = Ledger(database, settings.credits, clock)
@@ -106,6 +110,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             audit=audit,
             server=server,
             shelf=shelf,
+            room=Room(settings.server.upload_room_bytes),
             catalogue=Catalogue(server),
             pipeline=pipeline,
             metrics=metrics,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 
 from fastapi import Request
 
-from gateway.errors import Unauthenticated
+from gateway.errors import Denied, Unauthenticated
 from gateway.exchange import Actor, Credentials, Origin, RequestId
 from gateway.obedience import obey
 from gateway.policy import build_admin_input
@@ -69,6 +70,17 @@ async def require(request: Request, permission: Permission) -> Actor:
     )
     obey(await services.policy.decide_admin(policy_input), "request")
     return actor
+
+
+async def require_any(request: Request, permissions: Iterable[Permission]) -> Actor:
+    """The same for any one of several. Raises what the last of them does."""
+    last: Denied | None = None
+    for permission in permissions:
+        try:
+            return await require(request, permission)
+        except Denied as error:
+            last = error
+    raise last or AssertionError("unreachable: there is at least one permission")
 
 
 def _is_in(ip: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:

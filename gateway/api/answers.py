@@ -5,9 +5,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result, TokenUsage
+from gateway.vocabulary import Permission
+
+STEMS: Final = {
+    Permission.IMAGE_GENERATE: "image_generation",
+    Permission.IMAGE_EDIT: "image_edit",
+    Permission.IMAGE_VARY: "image_variation",
+}
+"""How the events of each call begin. The first two are OpenAI's words; its variations have no stream."""
 
 
 def image_response(result: Result, request: ImageRequest, addresses: Sequence[str] = ()) -> dict[str, Any]:
@@ -37,10 +45,10 @@ def image_response(result: Result, request: ImageRequest, addresses: Sequence[st
     return body
 
 
-def progress_event(progress: Progress) -> bytes:
+def progress_event(progress: Progress, request: ImageRequest) -> bytes:
     """Our own event, sent to pages: the Images API has none."""
     return sse(
-        "image_generation.progress",
+        f"{STEMS[request.action]}.progress",
         {
             "step": progress.step,
             "steps": progress.steps,
@@ -50,10 +58,10 @@ def progress_event(progress: Progress) -> bytes:
     )
 
 
-def accepted_event(accepted: Accepted) -> bytes:
+def accepted_event(accepted: Accepted, request: ImageRequest) -> bytes:
     """Our own event: everything said yes, work begins."""
     return sse(
-        "image_generation.accepted",
+        f"{STEMS[request.action]}.accepted",
         {
             "request_id": accepted.request_id,
             "credits": accepted.credits,
@@ -65,7 +73,7 @@ def accepted_event(accepted: Accepted) -> bytes:
 
 def partial_event(partial: Partial, request: ImageRequest, created_at: int) -> bytes:
     return sse(
-        "image_generation.partial_image",
+        f"{STEMS[request.action]}.partial_image",
         {
             "b64_json": base64.b64encode(partial.data).decode(),
             "partial_image_index": partial.partial_index,
@@ -94,7 +102,7 @@ def completed_events(result: Result, request: ImageRequest) -> list[bytes]:
         }
         if result.revised_prompt is not None:
             data["revised_prompt"] = result.revised_prompt
-        events.append(sse("image_generation.completed", data))
+        events.append(sse(f"{STEMS[request.action]}.completed", data))
     return events
 
 

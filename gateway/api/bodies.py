@@ -1,4 +1,5 @@
-"""The Images API's request bodies, checked field by field before anything else looks at them.
+"""The Images API's request bodies, checked field by field before anything else looks at them: JSON as it came, forms
+after `forms` has read them.
 
 Shapes: the OpenAI Images reference and the types of `openai` 3.54. Every complaint names the field, says what was
 expected, and never repeats what was sent.
@@ -8,21 +9,34 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from gateway.errors import InvalidRequest, UnsupportedMedia
-from gateway.exchange import ImageRequest
+from gateway.exchange import ImageRequest, SketchRegion, Upload
 from gateway.upstream.catalogue import Model
-from gateway.vocabulary import Permission
+from gateway.upstream.fields import NOT_FOR_VARIATIONS
+from gateway.vocabulary import TASKS, Permission
 
 MAX_PROMPT_CHARS: Final = 32_000
 MAX_PICTURES: Final = 10
 MAX_WIDTH, MAX_HEIGHT = 3840, 3840
 MAX_PIXELS: Final = 3840 * 2160
 MAX_ASPECT: Final = 3
+MAX_REGIONS, MAX_LABEL_CHARS, MAX_STROKE_POINTS = 16, 100, 500
 LEGACY_SIZES: Final = frozenset({"256x256", "512x512", "1792x1024", "1024x1792"})
 
 FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -49,15 +63,25 @@ EXPECTED: Final = {
     "negative_prompt": f"a text of at most {MAX_PROMPT_CHARS:,} characters",
     "safety_identifier": "a text of at most 64 characters",
     "user": "a text of at most 256 characters",
+    "sketch": f'{{"regions": [...]}} with 1 to {MAX_REGIONS} regions, each a box or a stroke in shares from 0 to 1',
+    "strength": "a number above 0, at most 1",
+    "input_fidelity": "high or low",
 }
 
+OWN_FIELDS: Final = ("seed", "steps", "guidance", "negative_prompt", "strength", "sketch")
+"""Not OpenAI's: sent only to a server whose list of models says that it knows them."""
 
-class GenerationBody(BaseModel):
-    """`POST /v1/images/generations`, plus the fields of our own model server."""
+Prompt = Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
+Number = StrictFloat | StrictInt
+Share = Annotated[Number, Field(ge=0, le=1)]
+Strength = Annotated[Number, Field(gt=0, le=1)]
+
+
+class _Body(BaseModel):
+    """What all three calls take, plus the fields of our own model server."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    prompt: Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
     model: Annotated[StrictStr, Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")] | None = None
     n: Annotated[StrictInt, Field(ge=1, le=MAX_PICTURES)] | None = None
     size: StrictStr | None = None
@@ -65,24 +89,72 @@ class GenerationBody(BaseModel):
     background: Literal["auto", "opaque", "transparent"] | None = None
     output_format: Literal["png", "webp", "jpeg"] | None = None
     output_compression: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
-    moderation: Literal["auto", "low"] | None = None
     stream: StrictBool | None = None
     partial_images: Annotated[StrictInt, Field(ge=0, le=3)] | None = None
     response_format: Literal["b64_json", "url"] | None = None
-    style: Literal["vivid", "natural"] | None = None
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     user: Annotated[StrictStr, Field(max_length=256)] | None = None
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] | None = None
     steps: Annotated[StrictInt, Field(ge=1, le=200)] | None = None
-    guidance: Annotated[StrictFloat | StrictInt, Field(ge=0, le=30)] | None = None
+    guidance: Annotated[Number, Field(ge=0, le=30)] | None = None
     negative_prompt: Annotated[StrictStr, Field(max_length=MAX_PROMPT_CHARS)] | None = None
+
+
+class RegionBody(BaseModel):
+    """One thing of a sketch: a box (left, top, right, bottom) or a brush stroke, never both."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    label: Annotated[StrictStr, Field(max_length=MAX_LABEL_CHARS)] = ""
+    box: tuple[Share, Share, Share, Share] | None = None
+    stroke: Annotated[tuple[tuple[Share, Share], ...], Field(min_length=1, max_length=MAX_STROKE_POINTS)] | None = None
+    width: Strength = 0.1
+
+    @model_validator(mode="after")
+    def _is_one_shape(self) -> RegionBody:
+        if (self.box is None) == (self.stroke is None):
+            raise ValueError("a box or a stroke")
+        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise ValueError("left, top, right, bottom")
+        return self
+
+
+class SketchBody(BaseModel):
+    """What stands where. Later regions cover earlier ones."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    regions: Annotated[tuple[RegionBody, ...], Field(min_length=1, max_length=MAX_REGIONS)]
+
+
+class GenerationBody(_Body):
+    """`POST /v1/images/generations`."""
+
+    prompt: Prompt
+    moderation: Literal["auto", "low"] | None = None
+    style: Literal["vivid", "natural"] | None = None
+    sketch: SketchBody | None = None
+
+
+class EditBody(_Body):
+    """The texts of `POST /v1/images/edits`."""
+
+    prompt: Prompt
+    input_fidelity: Literal["high", "low"] | None = None
+    strength: Strength | None = None
+
+
+class VariationBody(_Body):
+    """The texts of `POST /v1/images/variations`."""
+
+    strength: Strength | None = None
 
 
 async def read_json(request: Request) -> dict[str, Any]:
     """The body as one JSON object. Duplicate keys are refused: two readers could see two different requests."""
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "application/json":
-        raise UnsupportedMedia("Send the request as application/json.", param="content-type")
+        raise UnsupportedMedia("Send this request as application/json.", param="content-type")
     try:
         value = json.loads(await request.body(), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
     except RecursionError as error:
@@ -96,16 +168,44 @@ async def read_json(request: Request) -> dict[str, Any]:
     return value
 
 
-def generation(body: dict[str, Any], models: dict[str, Model], default_model: str) -> ImageRequest:
-    """A checked request. Raises InvalidRequest with the field in `param`."""
+def generation(body: Mapping[str, Any], models: Mapping[str, Model], default_model: str) -> ImageRequest:
+    """A checked request for pictures from a prompt. Raises InvalidRequest with the field in `param`."""
+    return _request(Permission.IMAGE_GENERATE, _checked(GenerationBody, body), (), models, default_model)
+
+
+def edit(
+    body: Mapping[str, Any], uploads: Sequence[Upload], models: Mapping[str, Model], default_model: str
+) -> ImageRequest:
+    """A checked request to edit the pictures that came along. Raises InvalidRequest with the field in `param`."""
+    return _request(Permission.IMAGE_EDIT, _checked(EditBody, body), uploads, models, default_model)
+
+
+def variation(
+    body: Mapping[str, Any], uploads: Sequence[Upload], models: Mapping[str, Model], default_model: str
+) -> ImageRequest:
+    """A checked request for variations of a picture. Raises InvalidRequest with the field in `param`."""
+    return _request(Permission.IMAGE_VARY, _checked(VariationBody, body), uploads, models, default_model)
+
+
+_Checked = TypeVar("_Checked", bound=_Body)
+
+
+def _checked(shape: type[_Checked], body: Mapping[str, Any]) -> _Checked:
     try:
-        asked = GenerationBody.model_validate(body)
+        return shape.model_validate(body)
     except ValidationError as error:
         raise _complaint(error) from None
-    for name in ("prompt", "negative_prompt"):
-        _check_text(name, getattr(asked, name) or "")
-    if not asked.prompt.strip():
+
+
+def _request(
+    action: Permission, asked: _Body, uploads: Sequence[Upload], models: Mapping[str, Model], default_model: str
+) -> ImageRequest:
+    prompt = getattr(asked, "prompt", "")
+    _check_text("prompt", prompt)
+    _check_text("negative_prompt", asked.negative_prompt or "")
+    if action is not Permission.IMAGE_VARY and not prompt.strip():
         raise _wrong("prompt")
+    sketch = _sketch(getattr(asked, "sketch", None))
     model = asked.model or default_model
     known = models.get(model)
     if models and known is None:
@@ -117,19 +217,15 @@ def generation(body: dict[str, Any], models: dict[str, Model], default_model: st
     size = asked.size or "auto"
     _check_size(size, known)
     if asked.background == "transparent":
-        raise InvalidRequest(
-            "background: this model paints opaque pictures only.", param="background", code="unsupported_value"
-        )
+        raise _unsupported("background", "this model paints opaque pictures only")
     if asked.stream and asked.response_format == "url":
-        raise InvalidRequest(
-            "response_format: a stream carries its pictures as b64_json.",
-            param="response_format",
-            code="unsupported_value",
-        )
-    options = {name: value for name in ("steps", "guidance") if (value := getattr(asked, name)) is not None}
+        raise _unsupported("response_format", "a stream carries its pictures as b64_json")
+    if known is not None:
+        _check_abilities(action, asked, uploads, known)
+    named = ("steps", "guidance", "strength", "input_fidelity")
     return ImageRequest(
-        action=Permission.IMAGE_GENERATE,
-        prompt=asked.prompt,
+        action=action,
+        prompt=prompt,
         model=model,
         negative_prompt=asked.negative_prompt or "",
         n=asked.n or 1,
@@ -138,15 +234,40 @@ def generation(body: dict[str, Any], models: dict[str, Model], default_model: st
         background=asked.background or "auto",
         output_format=asked.output_format or "png",
         output_compression=100 if asked.output_compression is None else asked.output_compression,
-        moderation=asked.moderation or "auto",
+        moderation=getattr(asked, "moderation", None) or "auto",
         response_format=asked.response_format or "b64_json",
         stream=bool(asked.stream),
         partial_images=asked.partial_images or 0,
-        style=asked.style or "",
+        style=getattr(asked, "style", None) or "",
         safety_identifier=asked.safety_identifier or asked.user or "",
         seed=asked.seed,
-        options=options,
+        options={name: value for name in named if (value := getattr(asked, name, None)) is not None},
+        sketch=sketch,
+        uploads=tuple(uploads),
     )
+
+
+def _sketch(asked: SketchBody | None) -> tuple[SketchRegion, ...]:
+    regions = () if asked is None else asked.regions
+    for region in regions:
+        _check_text("sketch", region.label)
+    return tuple(
+        SketchRegion(label=region.label, box=region.box, stroke=region.stroke, width=region.width) for region in regions
+    )
+
+
+def _check_abilities(action: Permission, asked: _Body, uploads: Sequence[Upload], model: Model) -> None:
+    """Refuse here what the model has said that it can't do, before anything is charged or sent."""
+    task = TASKS[action]
+    if model.tasks and task not in model.tasks:
+        raise _unsupported("model", f"this model can't {task}; it can {', '.join(model.tasks)}")
+    pictures = sum(upload.field != "mask" for upload in uploads)
+    if model.max_input_images and pictures > model.max_input_images:
+        raise _unsupported("image", f"this model takes at most {model.max_input_images}, and {pictures} came")
+    own = OWN_FIELDS if action is not Permission.IMAGE_VARY else (*OWN_FIELDS, *NOT_FOR_VARIATIONS)
+    for name in own:
+        if getattr(asked, name, None) is not None and name not in model.knows:
+            raise _unsupported(name, "this model does not know it here; leave it out")
 
 
 def _check_size(size: str, model: Model | None) -> None:
@@ -163,17 +284,16 @@ def _check_size(size: str, model: Model | None) -> None:
         or max(width, height) > MAX_WIDTH
         or max(width, height) > MAX_ASPECT * min(width, height)
     ):
-        raise InvalidRequest(
-            f"size: width and height must be multiples of 16, at most 3:1, and at most {MAX_PIXELS:,} pixels.",
-            param="size",
-            code="unsupported_value",
+        raise _unsupported(
+            "size", f"width and height must be multiples of 16, at most 3:1, and at most {MAX_PIXELS:,} pixels"
         )
     if model is not None and model.sizes and size not in model.sizes:
-        raise InvalidRequest(
-            f"size: this model makes {', '.join(s for s in model.sizes if s != 'auto')} (or auto).",
-            param="size",
-            code="unsupported_value",
-        )
+        raise _unsupported("size", f"this model makes {', '.join(s for s in model.sizes if s != 'auto')} (or auto)")
+
+
+def _unsupported(name: str, what: str) -> InvalidRequest:
+    """The API knows the value, this model can't do it."""
+    return InvalidRequest(f"{name}: {what}.", param=name, code="unsupported_value")
 
 
 def _check_text(name: str, text: str) -> None:

@@ -10,14 +10,16 @@ from fastapi import Request
 
 
 @asynccontextmanager
-async def while_connected(request: Request) -> AsyncIterator[None]:
-    """Cancels its block when the client hangs up, and then ends quietly. The body must have been read before.
+async def while_connected(request: Request, arrived: anyio.Event | None = None) -> AsyncIterator[None]:
+    """Cancels its block when the client hangs up, and then ends quietly.
 
-    An error of the block comes out as itself: a bare task group would wrap it in an exception group.
+    Who reads the body inside the block hands in `arrived` and sets it then: two readers of one connection would take
+    each other's pieces. Without it the body must have been read before. An error of the block comes out as itself: a
+    bare task group would wrap it in an exception group.
     """
     problem: Exception | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(_watch, request, group.cancel_scope)
+        group.start_soon(_watch, request, group.cancel_scope, arrived)
         try:
             yield
         except Exception as error:
@@ -27,7 +29,9 @@ async def while_connected(request: Request) -> AsyncIterator[None]:
         raise problem
 
 
-async def _watch(request: Request, scope: anyio.CancelScope) -> None:
+async def _watch(request: Request, scope: anyio.CancelScope, arrived: anyio.Event | None) -> None:
+    if arrived is not None:
+        await arrived.wait()
     while (await request.receive())["type"] != "http.disconnect":
         pass
     scope.cancel()

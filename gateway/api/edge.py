@@ -37,6 +37,11 @@ IDENTITY_HEADERS: Final = (
 """Names that proxies use to say who somebody is. From outside they are lies, and nothing here reads them."""
 
 
+UPLOAD_PATHS: Final = frozenset({"/v1/images/edits", "/v1/images/variations"})
+"""Their bodies hold pictures. How large those may be is judged where they are read: once we know who sends them, and
+with a record."""
+
+
 class Edge:
     """Wraps the app. `csp` is the one Content-Security-Policy of every answer."""
 
@@ -94,7 +99,8 @@ class Edge:
         self._in_flight += 1
         self._metrics.in_flight.set(self._in_flight)
         try:
-            await self._app(scope, self._bounded(receive), send_with_headers)
+            bounded = receive if scope["path"] in UPLOAD_PATHS else self._bounded(receive)
+            await self._app(scope, bounded, send_with_headers)
         finally:
             self._in_flight -= 1
             self._metrics.in_flight.set(self._in_flight)
@@ -105,7 +111,7 @@ class Edge:
         if not headers.get("host"):
             return InvalidRequest("The Host header is missing.", param="host")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._max_body_bytes:
+        if not length.isdigit() or (int(length) > self._max_body_bytes and scope["path"] not in UPLOAD_PATHS):
             return too_large(self._max_body_bytes)
         if self._in_flight >= self._max_in_flight:
             return RateLimited("Very many requests are being worked on. Try again in a second.")

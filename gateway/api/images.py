@@ -1,23 +1,28 @@
-"""`POST /v1/images/generations`: JSON in, JSON or server-sent events out."""
+"""`POST /v1/images/{generations,edits,variations}`: JSON or a form in, JSON or server-sent events out."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from typing import Final, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final, cast
 
+import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from gateway.api import answers, bodies
 from gateway.api.access import credentials_of, name_request, origin_of, request_id_of
 from gateway.api.connection import while_connected
+from gateway.api.forms import read_upload
 from gateway.errors import ImprimaturError
-from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result
+from gateway.exchange import Accepted, ImageRequest, Partial, Progress, Result, Upload
 from gateway.problems import envelope
 from gateway.recording import Call
+from gateway.room import Lease
 from gateway.services import Services, services_of
+from gateway.upstream.catalogue import Model
 from gateway.vocabulary import Permission
 
 router = APIRouter()
@@ -26,6 +31,7 @@ CLIENT_CLOSED_REQUEST: Final = 499
 """nginx's word for it; nobody is there to read it, but the log line and the metrics are."""
 
 Steps = AsyncGenerator[Accepted | Progress | Partial | Result, None]
+Check = Callable[[Mapping[str, Any], Sequence[Upload], Mapping[str, Model], str], ImageRequest]
 
 
 @router.post("/v1/images/generations")
@@ -33,30 +39,81 @@ async def generate(request: Request) -> Response:
     """Make pictures from a prompt. Refusals are answered before a stream begins, so they carry a real status."""
     services = services_of(request)
     await request.body()  # whole and bounded, before anybody watches the connection
-    seen: list[ImageRequest] = []
 
     async def read() -> ImageRequest:
         models = await services.catalogue.models()
-        asked = bodies.generation(await bodies.read_json(request), models, services.settings.upstream.default_model)
-        seen.append(asked)
-        return asked
+        return bodies.generation(await bodies.read_json(request), models, services.settings.upstream.default_model)
+
+    return await _run(request, Permission.IMAGE_GENERATE, read)
+
+
+@router.post("/v1/images/edits")
+async def edit(request: Request) -> Response:
+    """Change pictures: where the mask is transparent, or as a whole."""
+    return await _run_with_pictures(request, Permission.IMAGE_EDIT, bodies.edit)
+
+
+@router.post("/v1/images/variations")
+async def vary(request: Request) -> Response:
+    """More pictures like this one."""
+    return await _run_with_pictures(request, Permission.IMAGE_VARY, bodies.variation)
+
+
+async def _run_with_pictures(request: Request, action: Permission, check: Check) -> Response:
+    """The body is read inside the pipeline, after step 1: a hundred megabytes are taken from somebody we know."""
+    services = services_of(request)
+    lease = services.room.lease()
+    arrived = anyio.Event()
+
+    async def read() -> ImageRequest:
+        try:
+            fields, uploads = await read_upload(request, action, services.settings.server, lease)
+        finally:
+            arrived.set()
+        models = await services.catalogue.models()
+        return check(fields, uploads, models, services.settings.upstream.default_model)
+
+    try:
+        answer = await _run(request, action, read, arrived, lease)
+    except BaseException:
+        lease.release()
+        raise
+    if not isinstance(answer, _Answer):
+        lease.release()
+    return answer
+
+
+async def _run(
+    request: Request,
+    action: Permission,
+    read: Callable[[], Awaitable[ImageRequest]],
+    arrived: anyio.Event | None = None,
+    lease: Lease | None = None,
+) -> Response:
+    services = services_of(request)
+    seen: list[ImageRequest] = []
+
+    async def read_and_see() -> ImageRequest:
+        seen.append(await read())
+        return seen[0]
 
     call = Call(
-        action=Permission.IMAGE_GENERATE,
+        action=action,
         credentials=credentials_of(request),
         origin=origin_of(request),
-        read=read,
+        read=read_and_see,
         name=lambda request_id: name_request(request, request_id),
         timings=request.scope["state"]["timings"],
         headers=request.scope["state"]["headers"],
+        hold=lambda size_bytes: None if lease is None else lease.hold(size_bytes),
     )
     # The page asks with its cookie and draws progress; SDKs come with a bearer and know the API's own events only.
     shows_progress = call.credentials.authorization is None
     steps = services.pipeline.run(call)
-    accepted = await _first(request, steps)
+    accepted = await _first(request, steps, arrived)
     if accepted is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return _Answer(request, services, call, seen[0], accepted, steps, shows_progress)
+    return _Answer(request, services, seen[0], accepted, steps, shows_progress, lease)
 
 
 class _Answer(Response):
@@ -67,27 +124,31 @@ class _Answer(Response):
         self,
         request: Request,
         services: Services,
-        call: Call,
         asked: ImageRequest,
         accepted: Accepted,
         steps: Steps,
         shows_progress: bool,
+        lease: Lease | None,
     ) -> None:
         super().__init__()
         self._request = request
         self._services = services
-        self._call = call
         self._asked = asked
         self._accepted = accepted
         self._steps = steps
         self._shows_progress = shows_progress
+        self._lease = lease
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with while_connected(self._request), aclosing(self._steps) as steps:
-            if self._asked.stream:
-                await self._stream(steps, send)
-            else:
-                await self._once(steps, scope, receive, send)
+        try:
+            async with while_connected(self._request), aclosing(self._steps) as steps:
+                if self._asked.stream:
+                    await self._stream(steps, send)
+                else:
+                    await self._once(steps, scope, receive, send)
+        finally:
+            if self._lease is not None:
+                self._lease.release()
 
     async def _once(self, steps: Steps, scope: Scope, receive: Receive, send: Send) -> None:
         async for step in steps:
@@ -120,12 +181,12 @@ class _Answer(Response):
     async def _events(self, steps: Steps) -> AsyncIterator[bytes]:
         created_at = int(self._services.clock().timestamp())
         if self._shows_progress:
-            yield answers.accepted_event(self._accepted)
+            yield answers.accepted_event(self._accepted, self._asked)
         try:
             async for step in steps:
                 if isinstance(step, Progress):
                     if self._shows_progress:
-                        yield answers.progress_event(step)
+                        yield answers.progress_event(step, self._asked)
                 elif isinstance(step, Partial):
                     yield answers.partial_event(step, self._asked, created_at)
                 elif isinstance(step, Result):
@@ -141,9 +202,10 @@ class _Answer(Response):
         }
 
 
-async def _first(request: Request, steps: Steps) -> Accepted | None:
+async def _first(request: Request, steps: Steps, arrived: anyio.Event | None) -> Accepted | None:
     """The first thing the pipeline says; None when the client went away before it."""
     first: list[Accepted] = []
-    async with while_connected(request):
-        first.append(cast(Accepted, await anext(steps)))
+    with suppress(ClientDisconnect):  # in the middle of the body: nobody asked anything yet
+        async with while_connected(request, arrived):
+            first.append(cast(Accepted, await anext(steps)))
     return first[0] if first else None

@@ -15,12 +15,12 @@ from typing import Any, Final, Literal, cast
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from gateway.exchange import Actor, Finding, ImageRequest, Origin, Usage
-from gateway.vocabulary import Permission
+from gateway.exchange import Actor, CleanUpload, Finding, ImageRequest, Origin, Usage
+from gateway.vocabulary import TASKS, Permission
 
 INPUT_VERSION: Final = 1
 Mode = Literal["enforce", "shadow", "replay", "preview"]
-DecisionStage = Literal["request", "prompt", "output"]
+DecisionStage = Literal["request", "prompt", "upload", "output"]
 
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -40,12 +40,24 @@ class Subject(TypedDict):
 
 
 @with_config(_CLOSED)
+class UploadFacts(TypedDict):
+    """The pictures that came along. `pixels` is of all of them, and 0 until they were decoded (stage "upload")."""
+
+    count: int
+    bytes: int
+    pixels: int
+    has_mask: bool
+
+
+@with_config(_CLOSED)
 class Resource(TypedDict):
+    task: Literal["generate", "edit", "vary"]
     model: str
     n: int
     size: str
     quality: str
     cost_credits: int
+    uploads: UploadFacts
 
 
 @with_config(_CLOSED)
@@ -101,7 +113,7 @@ class AdminInput(TypedDict):
 
 @with_config(_CLOSED)
 class ImageInput(AdminInput):
-    """Asked up to three times for one picture: on the request, on its prompt, on what came out."""
+    """Asked up to four times for one picture: on the request, on its texts, on its uploads, on what came out."""
 
     stage: DecisionStage
     resource: Resource
@@ -122,18 +134,27 @@ def build_input(
     stage: str,
     cost_credits: int,
     prompt_hmac: str,
+    uploads: Sequence[CleanUpload] = (),
     mode: Mode = "enforce",
 ) -> dict[str, Any]:
-    """The document for `EntryPoint.IMAGE`. `stage` is a DecisionStage; ages are seconds at `now`."""
+    """The document for `EntryPoint.IMAGE`. `stage` is a DecisionStage; ages are seconds at `now`; `uploads` are the
+    clean ones, as soon as there are any."""
     document = ImageInput(
         **_common(request_id, now, actor, request.action, origin, mode),
         stage=cast(DecisionStage, stage),
         resource=Resource(
+            task=cast(Any, TASKS[request.action]),
             model=request.model,
             n=request.n,
             size=request.size,
             quality=request.quality,
             cost_credits=cost_credits,
+            uploads=UploadFacts(
+                count=sum(upload.field != "mask" for upload in request.uploads),
+                bytes=sum(upload.facts.size_bytes for upload in request.uploads),
+                pixels=sum(upload.forwarded.width * upload.forwarded.height for upload in uploads),
+                has_mask=request.has_mask,
+            ),
         ),
         usage=UsageFacts(
             user_day=usage.user_day,

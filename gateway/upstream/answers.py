@@ -15,9 +15,13 @@ from gateway.exchange import ImageRequest, Making, Partial, Picture, Progress, T
 from gateway.settings import UpstreamSettings
 
 ECHOED_PARAMS: Final = frozenset(
-    {"size", "n", "model", "quality", "background", "output_format", "output_compression", "steps", "seed", "guidance"}
+    {
+        *("size", "n", "model", "quality", "background", "output_format", "output_compression", "steps", "seed"),
+        *("guidance", "strength", "input_fidelity", "image", "image[]", "mask"),
+    }
 )
-"""Fields whose complaint we pass on in the server's own words. Never the prompt's: its words could hold the prompt."""
+"""Fields whose complaint we pass on in the server's own words. Never the prompt's or the sketch's: its words
+could hold theirs."""
 
 MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 

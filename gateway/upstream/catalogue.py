@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gateway.errors import Failure
 from gateway.upstream.client import ImageServer
+from gateway.upstream.fields import known_fields
 
 TTL_SECONDS: Final = 30.0
 
@@ -23,6 +24,12 @@ class Model:
     digest: str = ""
     owned_by: str = ""
     created: int = 0
+    tasks: tuple[str, ...] = ()
+    """`generate`, `edit`, `vary`; empty = the server does not say, so that it is asked and judges."""
+    knows: frozenset[str] = frozenset()
+    """Which of our own fields may be sent to it."""
+    max_input_images: int = 0
+    """0 = the server does not say."""
 
 
 class Catalogue:
@@ -46,13 +53,19 @@ class Catalogue:
 
 
 def _model(entry: dict[str, Any]) -> Model:
-    sizes = entry.get("sizes")
     return Model(
         id=entry["id"],
-        sizes=tuple(str(s) for s in sizes) if isinstance(sizes, list) else (),
+        sizes=_texts(entry.get("sizes")),
         default_size=str(entry.get("default_size") or ""),
-        max_n=int(entry.get("max_n") or 10),
+        max_n=int(entry.get("max_n") or entry.get("max_pictures") or 10),
         digest=str(entry.get("digest") or entry.get("model_digest") or ""),
         owned_by=str(entry.get("owned_by") or ""),
         created=int(entry.get("created") or 0),
+        tasks=_texts(entry.get("tasks")),
+        knows=known_fields(entry),
+        max_input_images=int(entry.get("max_input_images") or 0),
     )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()

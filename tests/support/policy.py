@@ -9,7 +9,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.exchange import Actor, ActorId, Finding, ImageRequest, Mfa, Origin, Usage
+from gateway.exchange import (
+    Actor,
+    ActorId,
+    CleanUpload,
+    FileFacts,
+    Finding,
+    ImageRequest,
+    Mfa,
+    Origin,
+    Upload,
+    Usage,
+)
 from gateway.policy import build_admin_input, build_input
 from gateway.policy.reload import Reload
 from gateway.vocabulary import Effect, Permission, Role, Severity
@@ -34,6 +45,11 @@ KEY = replace(ALICE, method="api-key", scopes=frozenset({Permission.IMAGE_GENERA
 REQUEST = ImageRequest(
     action=Permission.IMAGE_GENERATE, prompt="a harbour at dawn", model="imprimatur-embedded", size="512x512"
 )
+FACTS = FileFacts(sha256="00", size_bytes=4, media_type="image/png", width=100, height=50)
+PICTURE = Upload(field="image", data=b"....", facts=FACTS)
+MASK = replace(PICTURE, field="mask")
+EDIT = replace(REQUEST, action=Permission.IMAGE_EDIT, uploads=(PICTURE,))
+VARY = replace(REQUEST, action=Permission.IMAGE_VARY, uploads=(PICTURE,), prompt="")
 EMAIL = Finding(
     id="f1",
     stage="prompt",
@@ -77,8 +93,13 @@ def image(
     usage: Usage | None = None,
     stage: str = "prompt",
     cost_credits: int = 1,
+    clean: bool = False,
 ) -> dict[str, Any]:
-    """The question whether `actor` may have this picture."""
+    """The question whether `actor` may have this picture; `clean` = its uploads were decoded by now."""
+    uploads = [
+        CleanUpload(field=upload.field, data=b"....", sent=upload.facts, forwarded=upload.facts)
+        for upload in request.uploads
+    ]
     return build_input(
         request_id="01890000-0000-7000-8000-000000000000",
         now=now,
@@ -90,6 +111,7 @@ def image(
         stage=stage,
         cost_credits=cost_credits,
         prompt_hmac="00" * 16,
+        uploads=uploads if clean else (),
     )
 
 

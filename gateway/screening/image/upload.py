@@ -1,8 +1,8 @@
 """One picture that a person sent, made harmless: decoded as what its content says it is, and encoded anew by us.
 
 What goes on is pixels and nothing else: no EXIF (which holds where a photo was taken), no XMP, no colour profile, no
-comment, no second picture, no bytes behind the last one. Runs in a process of its own (`upload_child`): decoders are the
-part of this product that hostile bytes know best.
+comment, no second picture, no bytes behind the last one. Runs in a process of its own (`upload_child`): decoders are
+the part of this product that hostile bytes know best.
 
 Colour profiles go without being applied: a wide-gamut photo looks a little paler afterwards.
 """

@@ -1,9 +1,9 @@
 """The process in which uploads are decoded: `python -m gateway.screening.image.upload_child`, one for each request.
 
-Reads one line of JSON, `{"memory_bytes", "most_bytes", "files": [{"bytes", "is_mask"}]}`, and then the files, one behind the
-other. Answers the same way: `{"files": [{"bytes", "media_type", "width", "height"}]}` and the clean pictures, or `{"bad": place,
-"check": which}` for the first file that can't be taken. Whatever a picture does to its decoder happens here, with little
-memory, no environment, and an end.
+Reads one line of JSON, `{"memory_bytes", "most_bytes", "files": [{"bytes", "is_mask"}]}`, and then the files, one
+behind the other. Answers the same way: `{"files": [{"bytes", "media_type", "width", "height"}]}` and the clean
+pictures, or `{"bad": place, "check": which}` for the first file that can't be taken. Whatever a picture does to its
+decoder happens here, with little memory, no environment, and an end.
 """
 
 from __future__ import annotations

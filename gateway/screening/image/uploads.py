@@ -85,9 +85,7 @@ class UploadCleaner:
                 await child.wait()
 
 
-async def _converse(
-    child: Process, uploads: Sequence[Upload], hold: Callable[[int], None]
-) -> tuple[CleanUpload, ...]:
+async def _converse(child: Process, uploads: Sequence[Upload], hold: Callable[[int], None]) -> tuple[CleanUpload, ...]:
     """All files out, then all pictures in: the child writes nothing before it has read everything, or given up."""
     if child.stdin is None or child.stdout is None:
         raise AssertionError("unreachable: both are pipes")

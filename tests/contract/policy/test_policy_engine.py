@@ -28,13 +28,17 @@ from tests.support.policy import (
     ALICE,
     BOB,
     CARD,
+    EDIT,
     EMAIL,
     KEY,
+    MASK,
     NOW,
+    PICTURE,
     REQUEST,
     SHIPPED,
     UNHURRIED_SECONDS,
     UNSCREENED,
+    VARY,
     admin,
     change,
     copy_of_shipped,
@@ -96,6 +100,10 @@ def end(request: pytest.FixtureRequest, ends: dict[str, End]) -> End:
     return ends[request.param]
 
 
+HUGE = replace(PICTURE, facts=replace(PICTURE.facts, width=8192, height=8192))
+UNLOOKED = replace(UNSCREENED, stage="upload", field="uploads")
+
+
 def codes(decision: Decision) -> set[str]:
     return {reason.code for reason in decision.reasons}
 
@@ -134,6 +142,54 @@ IMAGE_CASES: list[tuple[str, dict[str, Any], Effect, set[str]]] = [
     ("five pictures", image(request=replace(REQUEST, n=5)), Effect.DENY, {"count.not-permitted"}),
     ("an odd size", image(request=replace(REQUEST, size="300x300")), Effect.DENY, {"size.not-permitted"}),
     ("the automatic size", image(request=replace(REQUEST, size="auto")), Effect.ALLOW, set()),
+    ("an edit", image(request=EDIT), Effect.ALLOW, set()),
+    ("an edit with a mask", image(request=replace(EDIT, uploads=(PICTURE, MASK))), Effect.ALLOW, set()),
+    ("an edit, decoded", image(request=EDIT, stage="upload", clean=True), Effect.ALLOW, set()),
+    ("an edit of nothing", image(request=replace(EDIT, uploads=())), Effect.DENY, {"request.uploads-unfit"}),
+    (
+        "an edit of seventeen",
+        image(request=replace(EDIT, uploads=(PICTURE,) * 17)),
+        Effect.DENY,
+        {"count.uploads-not-permitted"},
+    ),
+    (
+        "an edit of enormous pictures",
+        image(request=replace(EDIT, uploads=(HUGE, HUGE)), stage="upload", clean=True),
+        Effect.DENY,
+        {"count.uploads-not-permitted"},
+    ),
+    ("a variation", image(request=VARY), Effect.ALLOW, set()),
+    (
+        "a variation of two",
+        image(request=replace(VARY, uploads=(PICTURE, PICTURE))),
+        Effect.DENY,
+        {"request.uploads-unfit"},
+    ),
+    (
+        "a variation with a mask",
+        image(request=replace(VARY, uploads=(PICTURE, MASK))),
+        Effect.DENY,
+        {"request.uploads-unfit"},
+    ),
+    (
+        "pictures with a prompt alone",
+        image(request=replace(REQUEST, uploads=(PICTURE,))),
+        Effect.DENY,
+        {"request.uploads-unfit"},
+    ),
+    ("a key without the scope to edit", image(KEY, request=EDIT), Effect.DENY, {"subject.scope-missing"}),
+    (
+        "a service that may only generate",
+        image(replace(ALICE, roles=frozenset({Role.SERVICE})), request=EDIT),
+        Effect.DENY,
+        {
+            *("role.not-permitted", "model.not-permitted", "count.not-permitted", "mfa.stale"),
+            "count.uploads-not-permitted",
+        },
+    ),
+    ("uploads that could not be looked at", image(ALICE, UNLOOKED, request=EDIT), Effect.DENY, {UNLOOKED.type}),
+    ("an e-mail address in a label", image(ALICE, replace(EMAIL, field="sketch.1")), Effect.MASK, {"dlp.email"}),
+    ("one spread over labels", image(ALICE, replace(EMAIL, field="sketch")), Effect.DENY, {"dlp.email"}),
     ("a used-up day", image(usage=Usage(user_day=500)), Effect.DENY, {"usage.day-limit"}),
     ("a used-up month", image(usage=Usage(user_month=5000)), Effect.DENY, {"usage.month-limit"}),
     ("many at once", image(usage=Usage(in_flight=16)), Effect.DENY, {"usage.in-flight"}),
@@ -377,7 +433,8 @@ def made_up(dice: random.Random) -> tuple[dict[str, Any], bool]:
         mfa=seldom(ALICE.mfa, Mfa(), *(Mfa(at=NOW - timedelta(seconds=s)) for s in (0, 300, 301, 43_200, 43_201))),
         scopes=seldom(None, frozenset(), frozenset({Permission.IMAGE_GENERATE}), frozenset(Permission)),
     )
-    action = seldom(Permission.IMAGE_GENERATE, *Permission)
+    action = seldom(Permission.IMAGE_GENERATE, Permission.IMAGE_EDIT, Permission.IMAGE_VARY)
+    usual_uploads = () if action is Permission.IMAGE_GENERATE else (PICTURE,)
     ip = seldom("10.1.2.3", "2001:db8::1", "::ffff:192.0.2.1", "fe80::1%eth0", "", "nowhere")
     if dice.random() < 0.2:
         document = admin(actor, dice.choice(list(Permission)), ip=ip)
@@ -403,10 +460,12 @@ def made_up(dice: random.Random) -> tuple[dict[str, Any], bool]:
             model=seldom(REQUEST.model, "other"),
             n=seldom(1, 0, 4, 5, 10, 11),
             size=seldom("auto", "512x512", "300x300"),
+            uploads=seldom(usual_uploads, (), (PICTURE, MASK), (PICTURE,) * 17, (HUGE, HUGE)),
         )
         usage = Usage(user_day=seldom(3, 499, 500), user_month=seldom(30, 4999, 5000), in_flight=seldom(0, 15, 16))
         now = NOW + timedelta(hours=dice.randrange(12))
-        document = image(actor, *findings, request=request, ip=ip, usage=usage, now=now)
+        document = image(actor, *findings, request=request, ip=ip, usage=usage, now=now, clean=dice.random() < 0.5)
+        document["action"] = seldom(document["action"], *(permission.value for permission in Permission))
     is_spoilt = dice.random() < 0.15
     return (spoilt(document, dice) if is_spoilt else document), is_spoilt
 

@@ -13,11 +13,18 @@ import data.gateway.config.limits
 import data.gateway.config.models
 
 # METADATA
+# title: The job that each act asks of a model; other acts are not decided here
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+tasks := {"image:generate": "generate", "image:edit": "edit", "image:vary": "vary"}
+
+# METADATA
 # title: The acts that these rules decide
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-3
-image_action if input.action in {"image:generate", "image:edit", "image:vary"}
+image_action if is_string(tasks[input.action])
 
 # METADATA
 # title: The model asked for
@@ -46,6 +53,52 @@ model_permitted if {
 model_permitted if {
 	some group in input.subject.groups
 	group in model.groups
+}
+
+# METADATA
+# title: The model is open for this job, and the job is that of the act
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3(7)
+task_permitted if {
+	input.resource.task == tasks[input.action]
+	input.resource.task in model.tasks
+}
+
+# METADATA
+# title: The act came with the pictures that it needs, and with no others
+# description: A mask belongs to an edit; a variation is of one picture.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+uploads_fit if {
+	input.action == "image:generate"
+	input.resource.uploads == {"count": 0, "bytes": 0, "pixels": 0, "has_mask": false}
+}
+
+uploads_fit if {
+	input.action == "image:edit"
+	input.resource.uploads.count >= 1
+}
+
+uploads_fit if {
+	input.action == "image:vary"
+	input.resource.uploads.count == 1
+	input.resource.uploads.has_mask == false
+}
+
+# METADATA
+# title: No more pictures came along than a role may send, and no larger ones
+# description: Pixels are of all of them together. They are 0 until the pictures were decoded; then this is asked again.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+uploads_permitted if input.resource.uploads.count == 0
+
+uploads_permitted if {
+	some role in data.gateway.access.granting_roles
+	input.resource.uploads.count <= limits.uploads_per_request[role].count
+	input.resource.uploads.pixels <= limits.uploads_per_request[role].pixels
 }
 
 # METADATA
@@ -194,6 +247,48 @@ deny contains data.gateway.lib.reason(
 ) if {
 	model_known
 	not model_permitted
+}
+
+# METADATA
+# title: Refuse jobs that the model is not open for
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3(7)
+deny contains data.gateway.lib.reason(
+	"model.task-not-permitted",
+	"This model is not open for this kind of work. Choose another model.",
+	"low", "gateway.image.authz.task_permitted", "NIST SP 800-53 AC-3(7)",
+) if {
+	image_action
+	model_known
+	not task_permitted
+}
+
+# METADATA
+# title: Refuse pictures that the act does not need, and acts without those that it needs
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+deny contains data.gateway.lib.reason(
+	"request.uploads-unfit",
+	"An edit needs at least one picture, a variation exactly one and no mask, and a prompt alone none.",
+	"low", "gateway.image.authz.uploads_fit", "NIST SP 800-53 SI-10",
+) if {
+	image_action
+	not uploads_fit
+}
+
+# METADATA
+# title: Refuse too many or too large pictures
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+deny contains data.gateway.lib.reason(
+	"count.uploads-not-permitted",
+	"These are more or larger pictures than you may send with one request. Send fewer or smaller ones.",
+	"low", "gateway.image.authz.uploads_permitted", "NIST SP 800-53 SC-6",
+) if {
+	not uploads_permitted
 }
 
 # METADATA

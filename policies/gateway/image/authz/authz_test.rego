@@ -3,8 +3,8 @@ package gateway.image.authz_test
 config := {
 	"roles": {
 		"grants": {
-			"employee": {"permissions": ["image:generate", "audit:search"], "mfa_max_age_seconds": 43200},
-			"service": {"permissions": ["image:generate"], "mfa_max_age_seconds": 900},
+			"employee": {"permissions": ["image:generate", "image:edit", "image:vary", "audit:search"], "mfa_max_age_seconds": 43200},
+			"service": {"permissions": ["image:generate", "image:edit"], "mfa_max_age_seconds": 900},
 			"guest": {"permissions": ["image:generate"], "mfa_max_age_seconds": 900},
 		},
 		"permission_mfa_max_age_seconds": {},
@@ -13,11 +13,15 @@ config := {
 	},
 	"networks": {"allowed_cidrs": ["10.0.0.0/8"], "allowed_countries": ["*"]},
 	"models": {
-		"small": {"roles": ["employee", "service"], "groups": ["beta"], "sizes": ["auto", "512x512"], "max_images": 10},
-		"single": {"roles": ["employee"], "groups": [], "sizes": ["auto"], "max_images": 1},
+		"small": {
+			"roles": ["employee", "service"], "groups": ["beta"], "tasks": ["generate", "edit", "vary"],
+			"sizes": ["auto", "512x512"], "max_images": 10,
+		},
+		"single": {"roles": ["employee"], "groups": [], "tasks": ["generate"], "sizes": ["auto"], "max_images": 1},
 	},
 	"limits": {
 		"images_per_request": {"employee": 4, "service": 12, "guest": 2},
+		"uploads_per_request": {"employee": {"count": 2, "pixels": 1000}, "service": {"count": 1, "pixels": 4000}},
 		"usage": {"user_day": 100, "user_month": 1000, "in_flight": 3},
 		"retention_days": 30,
 	},
@@ -48,7 +52,10 @@ good := {
 		"scopes": null,
 		"mfa_age_seconds": 60,
 	},
-	"resource": {"model": "small", "n": 1, "size": "512x512", "cost_credits": 1},
+	"resource": {
+		"task": "generate", "model": "small", "n": 1, "size": "512x512", "cost_credits": 1,
+		"uploads": {"count": 0, "bytes": 0, "pixels": 0, "has_mask": false},
+	},
 	"context": {"ip": "10.1.2.3", "country": ""},
 	"usage": {"user_day": 0, "user_month": 0, "in_flight": 0, "refused_last_hour": 0},
 	"findings": [],
@@ -94,7 +101,7 @@ test_an_empty_question_is_denied_for_everything if {
 	{reason.code | some reason in decision.reasons} == {
 		"policy.input-version", "subject.inactive", "role.not-permitted", "subject.scope-missing", "mfa.missing",
 		"network.not-permitted", "policy.findings-missing", "policy.action-unknown", "model.unknown", "hours.closed",
-		"usage.day-limit", "usage.month-limit", "usage.in-flight", "request.unpriced",
+		"usage.day-limit", "usage.month-limit", "usage.in-flight", "request.unpriced", "count.uploads-not-permitted",
 	}
 }
 
@@ -113,10 +120,63 @@ test_there_is_no_offer_when_fresh_mfa_would_not_help if {
 
 test_other_acts_are_denied_even_if_a_role_grants_them if is_denied_for({"action": "audit:search"}, {"policy.action-unknown"})
 
+edit(resource) := {"action": "image:edit", "resource": object.union({"task": "edit", "uploads": {"count": 1}}, resource)}
+
+vary(resource) := {"action": "image:vary", "resource": object.union({"task": "vary", "uploads": {"count": 1}}, resource)}
+
 test_editing_and_varying_are_acts_too if {
-	every act in ["image:edit", "image:vary"] {
-		codes({"action": act}) == {"role.not-permitted", "model.not-permitted", "count.not-permitted", "mfa.stale"}
+	decide(edit({})).effect == "allow"
+	decide(vary({})).effect == "allow"
+}
+
+test_who_may_not_edit_may_not if {
+	codes(object.union(edit({}), {"subject": {"roles": ["guest"]}})) == {
+		"role.not-permitted", "model.not-permitted", "count.not-permitted", "count.uploads-not-permitted", "mfa.stale",
 	}
+}
+
+test_a_model_is_open_for_its_jobs_only if {
+	is_denied_for(edit({"model": "single", "size": "auto"}), {"model.task-not-permitted"})
+	is_denied_for(vary({"model": "single", "size": "auto"}), {"model.task-not-permitted"})
+}
+
+test_the_job_is_that_of_the_act if {
+	is_denied_for(edit({"task": "vary"}), {"model.task-not-permitted"})
+	is_denied_for({"resource": {"task": "edit"}}, {"model.task-not-permitted"})
+}
+
+test_a_prompt_alone_comes_without_pictures if {
+	is_denied_for({"resource": {"uploads": {"count": 1}}}, {"request.uploads-unfit"})
+	is_denied_for({"resource": {"uploads": {"has_mask": true}}}, {"request.uploads-unfit"})
+}
+
+test_an_edit_needs_a_picture_and_may_have_a_mask if {
+	is_denied_for(edit({"uploads": {"count": 0}}), {"request.uploads-unfit"})
+	decide(edit({"uploads": {"count": 2, "has_mask": true}})).effect == "allow"
+}
+
+test_a_variation_is_of_one_picture_without_a_mask if {
+	is_denied_for(vary({"uploads": {"count": 0}}), {"request.uploads-unfit"})
+	is_denied_for(vary({"uploads": {"count": 2}}), {"request.uploads-unfit"})
+	is_denied_for(vary({"uploads": {"has_mask": true}}), {"request.uploads-unfit"})
+}
+
+test_the_role_limits_what_may_be_sent if {
+	decide(edit({"uploads": {"count": 2, "pixels": 1000}})).effect == "allow"
+	is_denied_for(edit({"uploads": {"count": 3}}), {"count.uploads-not-permitted"})
+	is_denied_for(edit({"uploads": {"pixels": 1001}}), {"count.uploads-not-permitted"})
+}
+
+test_one_role_must_allow_both_number_and_pixels if {
+	both := {"subject": {"roles": ["employee", "service"]}}
+	decide(object.union(both, edit({"uploads": {"count": 1, "pixels": 4000}}))).effect == "allow"
+	is_denied_for(object.union(both, edit({"uploads": {"count": 2, "pixels": 4000}})), {"count.uploads-not-permitted"})
+}
+
+test_a_role_without_a_limit_may_send_nothing if {
+	without := object.union(object.remove(config, ["limits"]), {"limits": object.remove(config.limits, ["uploads_per_request"])})
+	decision := decide_with(edit({}), without)
+	{reason.code | some reason in decision.reasons} == {"count.uploads-not-permitted"}
 }
 
 test_unknown_models_are_denied if is_denied_for({"resource": {"model": "other"}}, {"model.unknown"})

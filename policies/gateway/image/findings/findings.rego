@@ -87,8 +87,17 @@ maskable(finding) if {
 	finding.maskable == true
 	finding.replacement != ""
 	finding.stage == "prompt"
-	finding.field == "prompt"
+	replaceable(finding)
 }
+
+# METADATA
+# title: It stands in the prompt or in one label of a sketch
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+replaceable(finding) if finding.field == "prompt"
+
+replaceable(finding) if startswith(finding.field, "sketch.")
 
 # METADATA
 # title: The rank of a finding, 0 for allow to 3 for deny

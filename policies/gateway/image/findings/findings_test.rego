@@ -125,6 +125,11 @@ test_what_can_not_be_masked_is_denied if {
 	rank({"field": "negative_prompt"}) == 3
 }
 
+test_the_label_of_a_sketch_is_masked_like_the_prompt if {
+	rank({"field": "sketch.0"}) == 1
+	rank({"field": "sketch"}) == 3
+}
+
 test_what_was_not_to_be_masked_need_not_be_maskable if {
 	rank({"maskable": false, "proposed": "review"}) == 2
 	rank({"maskable": false, "proposed": "allow"}) == 0
