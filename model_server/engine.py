@@ -143,8 +143,8 @@ class Engine:
         now = self._clock()
         deadline_at = None if deadline_seconds is None else now + deadline_seconds
         shape = model.shape(job) if isinstance(model, StepModel) else None
-        work = Work(work_id, model, job, publish, partials, tenant, work_class, now, deadline_at, shape)
-        needs = alone_seconds(work, self._device.paces.of_work)
+        work = Work(work_id, model, job, publish, partials, tenant, work_class, now, deadline_at, shape=shape)
+        needs = alone_seconds(work, *self._device.paces.of_work(work))
         if deadline_seconds is not None and needs is not None and needs > deadline_seconds:
             raise DeadlineExceeded
         with self._changed:
@@ -267,8 +267,8 @@ class Engine:
         work = ending.work
         self._metrics.requests.labels(ending.state).inc()
         seconds = round(self._clock() - work.accepted_at, 3)
-        fields = {"outcome": ending.state, "pictures": work.job.count, "seconds": seconds}
-        log(logger, logging.INFO, "request.ended", id=work.id, **fields)
+        pictures, outcome = work.job.count, ending.state
+        log(logger, logging.INFO, "request.ended", id=work.id, outcome=outcome, pictures=pictures, seconds=seconds)
         work.publish(ending.event)
 
     def _tell(self, work: Work) -> None:

@@ -1,76 +1,47 @@
 """Who goes first, and when a request should be done: the schedule seen as a fluid that flows share by weight.
 
-An estimate, not a simulation: a flow's work is held up by what stands before it in its own flow, and by as much of each
+An estimate, not a simulation: a request is held up by what stands before it in its own flow, and by as much of each
 other flow as the weights grant in that time (the fluid model of weighted fair queueing; Parekh & Gallager 1993). Steps
 become seconds by the measured c(b). Requests still to come are not foreseen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from model_server.pace import Pace
-from model_server.schedule import WEIGHTS, Schedule
+from model_server.schedule import Schedule
 from model_server.work import Work
 
-PaceOf = Callable[[Work], tuple[Pace, int]]
-"""A work's pace, and how many pictures share its steps at most."""
 
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """`position`: how many requests that have not begun should begin before it. `seconds`: until its last step."""
 
     position: int
     seconds: float | None
 
 
-def forecasts(schedule: Schedule, pace_of: PaceOf, now: float) -> dict[str, Forecast]:
-    """By request id, for all at once: each costs no more than the number of flows."""
-    lines = {key: list(works) for key, works in schedule.flows(now)}
-    totals = {key: (len([w for w in works if not w.has_begun]), _cost(works, pace_of)) for key, works in lines.items()}
-    found: dict[str, Forecast] = {}
-    for key, works in lines.items():
-        weight = WEIGHTS[key[1]]
-        others = [(WEIGHTS[other[1]] / weight, *total) for other, total in totals.items() if other != key]
-        ahead_seconds: float | None = 0.0
-        ahead_waiting = 0
-        for work in works:
-            own = _seconds_of(work, pace_of)
-            ahead_seconds = None if own is None or ahead_seconds is None else ahead_seconds + own
-            if ahead_seconds is None:
-                seconds = None
-            else:
-                shares = (min(cost or 0.0, ratio * ahead_seconds) for ratio, _, cost in others)
-                seconds = round(max(ahead_seconds + sum(shares), _at_least(work, pace_of)), 3)
-            waiting_elsewhere = sum(min(waiting, int(ratio * (ahead_waiting + 1))) for ratio, waiting, _ in others)
-            # A newcomer's flow goes first, so it is the others' surplus that waits, not this one.
-            position = 0 if work.has_begun else ahead_waiting + (waiting_elsewhere if ahead_waiting else 0)
-            found[work.id] = Forecast(position, seconds)
-            ahead_waiting += not work.has_begun
-    return found
+def forecast(schedule: Schedule, work: Work, pace: Pace, capacity: int, now: float) -> Forecast:
+    """What to tell the caller of a live request. `pace` and `capacity` are its group's."""
+    before, others = schedule.line_of(work, now)
+    own = work.seconds_left
+    needed: float | None = None if own is None else own + sum(other.seconds_left or 0.0 for other in before)
+    ahead = sum(not other.has_begun for other in before)
+    elsewhere = 0
+    for ratio, works in others:
+        waiting = sum(not other.has_begun for other in works)
+        # A flow that has just come goes first: then it is the others' surplus that waits, not this one.
+        elsewhere += min(waiting, int(ratio * (ahead + 1))) if ahead else 0
+        if needed is not None and own is not None:
+            share = ratio * (own + sum(other.seconds_left or 0.0 for other in before))
+            needed += min(share, sum(other.seconds_left or 0.0 for other in works))
+    alone = alone_seconds(work, pace, capacity)
+    seconds = None if needed is None or alone is None else round(max(needed, alone), 3)
+    return Forecast(0 if work.has_begun else ahead + elsewhere, seconds)
 
 
-def alone_seconds(work: Work, pace_of: PaceOf) -> float | None:
+def alone_seconds(work: Work, pace: Pace, capacity: int) -> float | None:
     """How long a request takes when nothing else is there; None before any measurement."""
-    pace, cap = pace_of(work)
-    together = max(1, min(cap, work.job.count))
+    together = max(1, min(capacity, work.job.count))
     step = pace.step_seconds(together)
     return None if step is None else max(work.longest_left, work.steps_left / together) * step
-
-
-def _seconds_of(work: Work, pace_of: PaceOf) -> float | None:
-    """Its share of the device's time when the device is full."""
-    pace, cap = pace_of(work)
-    step = pace.step_seconds(cap)
-    return None if step is None else work.steps_left * step / cap
-
-
-def _cost(works: list[Work], pace_of: PaceOf) -> float | None:
-    parts = [_seconds_of(work, pace_of) for work in works]
-    return None if None in parts else sum(part for part in parts if part is not None)
-
-
-def _at_least(work: Work, pace_of: PaceOf) -> float:
-    return alone_seconds(work, pace_of) or 0.0

@@ -12,7 +12,7 @@ from typing import Final
 
 from model_server.errors import Conflict, QueueFull, Unavailable
 from model_server.events import Snapshot
-from model_server.forecast import Forecast, alone_seconds, forecasts
+from model_server.forecast import alone_seconds, forecast
 from model_server.observe import Metrics
 from model_server.pace import PaceBook
 from model_server.schedule import Place, Schedule
@@ -38,7 +38,7 @@ class Lobby:
         self._paces = paces
         self._metrics = metrics
         self._clock = clock
-        self._schedule = Schedule(paces.nominal_seconds)
+        self._schedule = Schedule()
         self._live: dict[str, Work] = {}
         self._on_device: frozenset[str] = frozenset()
         self._ended: OrderedDict[str, Snapshot] = OrderedDict()
@@ -67,6 +67,7 @@ class Lobby:
         if work.id in self._live:
             raise Conflict("A request of this id is still in work.")
         self._find_room(work.tenant)
+        work.step_seconds = self._paces.seconds_of_one(work)
         self._live[work.id] = work
         self._schedule.add(work)
         self._count()
@@ -107,22 +108,18 @@ class Lobby:
 
     def snapshot(self, work: Work) -> Snapshot:
         """Where a live request is."""
-        place = self._forecasts().get(work.id, Forecast(0, None))
-        return work.snapshot(place.position, place.seconds)
+        return work.snapshot(*forecast(self._schedule, work, *self._paces.of_work(work), self._clock()))
 
     def moved(self) -> list[tuple[Work, Snapshot]]:
         """Those who wait and have another place than they were last told."""
-        places = self._forecasts()
         news = []
         for work in self._live.values():
-            place = places[work.id]
-            if work.state == "queued" and self._told.get(work.id) != place.position:
-                self._told[work.id] = place.position
-                news.append((work, work.snapshot(place.position, place.seconds)))
+            if work.state == "queued":
+                snapshot = self.snapshot(work)
+                if self._told.get(work.id) != snapshot.queue_position:
+                    self._told[work.id] = snapshot.queue_position
+                    news.append((work, snapshot))
         return news
-
-    def _forecasts(self) -> dict[str, Forecast]:
-        return forecasts(self._schedule, self._paces.of_work, self._clock())
 
     def _waiting(self) -> list[Work]:
         return [work for work in self._live.values() if work.state == "queued" and work.id not in self._on_device]
@@ -136,7 +133,9 @@ class Lobby:
 
     def _place_free_in(self) -> int:
         """Whole seconds until a request that is in work should end, which lets one that waits leave its place."""
-        left = [alone_seconds(work, self._paces.of_work) for work in self._live.values() if work.state == "running"]
+        left = [
+            alone_seconds(work, *self._paces.of_work(work)) for work in self._live.values() if work.state == "running"
+        ]
         known = [seconds for seconds in left if seconds is not None]
         return max(1, math.ceil(min(known))) if known else _UNKNOWN_WAIT_SECONDS
 

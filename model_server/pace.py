@@ -91,10 +91,11 @@ class PaceBook:
         group = (work.model, work.shape)
         return self.of(group), self.capacity(group)
 
-    def nominal_seconds(self, work: Work) -> float:
-        """What one step of one of its pictures costs when the device is full; 1 before any measurement."""
+    def seconds_of_one(self, work: Work) -> float | None:
+        """What one step of one of its pictures takes of the device's time when the device is full; None: unknown."""
         pace, capacity = self.of_work(work)
-        return (pace.step_seconds(capacity) or 1.0) / capacity
+        step = pace.step_seconds(capacity)
+        return None if step is None else step / capacity
 
     def keep_only(self, models: Iterable[AnyModel]) -> None:
         """Forget the paces of all other models."""

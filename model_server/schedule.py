@@ -46,9 +46,7 @@ class _Flow:
 class Schedule:
     """All live requests. Not safe between threads: the engine's lock is its guard."""
 
-    def __init__(self, step_seconds: Callable[[Work], float]) -> None:
-        """`step_seconds`: what one step of such a picture costs alone; compares models of different weight."""
-        self._step_seconds = step_seconds
+    def __init__(self) -> None:
         self._flows: dict[tuple[str, Class], _Flow] = {}
         self._new: deque[_Flow] = deque()
         self._old: deque[_Flow] = deque()
@@ -70,7 +68,7 @@ class Schedule:
         flow = self._flows.get((work.tenant, work.work_class))
         if flow is None:
             flow = self._flows[work.tenant, work.work_class] = _Flow(work.work_class)
-            self._new.append(flow)
+            self._new.appendleft(flow)  # before those who have had a step already: it waits for one at most
         flow.works.append(work)
         self._deadlines += work.deadline_at is not None
 
@@ -86,10 +84,13 @@ class Schedule:
             return []
         return [work for work in self if work.deadline_at is not None and work.deadline_at <= now]
 
-    def flows(self, now: float) -> Iterator[tuple[tuple[str, Class], list[Work]]]:
-        """Each flow's requests, first to last."""
-        for key, flow in self._flows.items():
-            yield key, sorted(flow.works, key=lambda work: self._rank(work, now))
+    def line_of(self, work: Work, now: float) -> tuple[list[Work], Iterator[tuple[float, list[Work]]]]:
+        """Who goes before a request in its own flow; and each other flow with its weight beside this one's."""
+        own = self._flows[work.tenant, work.work_class]
+        rank = _rank(work, now)
+        before = [other for other in own.works if other is not work and _rank(other, now) <= rank]
+        others = ((flow.quantum / own.quantum, flow.works) for flow in self._flows.values() if flow is not own)
+        return before, others
 
     def pick(self, capacity: Callable[[Hashable], int], may_begin: int, now: float) -> list[Place]:
         """The pictures of the next step, all of one group; empty when there is nothing to do.
@@ -109,7 +110,7 @@ class Schedule:
         for flow in flows:
             able = [work for work in flow.works if work.has_begun or work.job.count <= may_begin]
             if able:
-                return min(able, key=lambda work: self._rank(work, now))
+                return min(able, key=lambda work: _rank(work, now))
         return None
 
     def _fill(self, flows: list[_Flow], group: Hashable, room: int, may_begin: int, now: float) -> list[Place]:
@@ -119,7 +120,7 @@ class Schedule:
             for flow in flows:
                 able = [work for work in flow.works if work.group == group and work.id not in taken]
                 # More than fit are looked at, because some of the first may not begin.
-                for work in heapq.nsmallest(2 * room, able, key=lambda work: self._rank(work, now)):
+                for work in heapq.nsmallest(2 * room, able, key=lambda work: _rank(work, now)):
                     if room <= 0 or (flow.deficit <= 0 and not on_credit):
                         break
                     if not work.has_begun:
@@ -150,9 +151,10 @@ class Schedule:
             self._old.append(flow)
         return [flow for flow in (*self._new, *self._old) if flow.works]
 
-    def _rank(self, work: Work, now: float) -> float:
-        """Less goes first. The same for all but the pictures that move, so waiting alone never reorders."""
-        left = work.steps_left * self._step_seconds(work)
-        if work.deadline_at is not None and work.deadline_at - now <= left:
-            return float("-inf")
-        return left + _AGEING * work.accepted_at
+
+def _rank(work: Work, now: float) -> float:
+    """Less goes first. The same for all but the pictures that move, so waiting alone never reorders."""
+    left = work.seconds_left or 0.0
+    if work.deadline_at is not None and work.deadline_at - now <= left:
+        return float("-inf")
+    return left + _AGEING * work.accepted_at

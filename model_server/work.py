@@ -33,6 +33,8 @@ class Work:
     work_class: Class
     accepted_at: float
     deadline_at: float | None
+    step_seconds: float | None = None
+    """What one step of one of its pictures takes of the device's time when the device is full; None: not known yet."""
     shape: Hashable = None
     """Slots of works of one model and equal shape may share a step."""
     state: JobState = "queued"
@@ -80,6 +82,11 @@ class Work:
         return self.job.count * (self.job.steps - self.call_step)
 
     @property
+    def seconds_left(self) -> float | None:
+        """The device's time that it still needs; None when that is not known."""
+        return None if self.step_seconds is None else self.steps_left * self.step_seconds
+
+    @property
     def longest_left(self) -> int:
         """Steps until the last picture is done, if it takes part in every one."""
         return max(slot.steps - slot.done for slot in self.slots) if self.slots else self.job.steps - self.call_step
@@ -118,4 +125,5 @@ class Work:
 
 def preview_steps(steps: int, partials: int) -> tuple[int, ...]:
     """The steps, evenly spaced and before the last, after which an unfinished picture goes out."""
-    return tuple(sorted({round(steps * (k + 1) / (partials + 1)) for k in range(partials)} & set(range(1, steps))))
+    due = {round(steps * (k + 1) / (partials + 1)) for k in range(partials)}
+    return tuple(sorted(step for step in due if 1 <= step < steps))

@@ -1,48 +1,30 @@
+"""The life of a request in the engine: in, through its steps, out; and the engine's own beginning and end."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
+from PIL import Image
 
-from model_server.engine import Engine
-from model_server.errors import Conflict, QueueFull, Unavailable
+from model_server.errors import Conflict, NotFound, QueueFull, Unavailable
 from model_server.events import Event, Failed, Finished, Previewed, Snapshot
-from model_server.observe import Metrics
 from model_server.pipelines.embedded import EmbeddedStepModel
 from model_server.pipelines.port import Job
+from tests.unit.model_server.engines import Caller, all_together, engine_of, job, kinds, running
 from tests.unit.model_server.support import PacedModel, until
 
 
-def job(steps: int = 4, count: int = 1, seed: int = 0) -> Job:
-    return Job("a fox", "", count, 32, 32, steps, 1.0, seed)
+@pytest.fixture
+def batching() -> PacedModel:
+    return PacedModel(cost=all_together)
 
 
-@contextmanager
-def running(model: PacedModel | EmbeddedStepModel, queue_limit: int = 4) -> Iterator[Engine]:
-    engine = Engine(model, queue_limit=queue_limit, metrics=Metrics())
-    engine.start()
-    until(lambda: engine.is_ready)
-    if isinstance(model, PacedModel):
-        model.hold()
-    try:
-        yield engine
-    finally:
-        if isinstance(model, PacedModel):
-            model.release()
-        engine.close(5.0)
-        assert not engine.is_alive
-
-
-def kinds(events: list[Event]) -> list[str]:
-    return [type(event).__name__ for event in events if not isinstance(event, Snapshot)]
-
-
-def test_a_request_goes_from_the_queue_through_its_steps_to_its_pictures(paced: PacedModel) -> None:
-    events: list[Event] = []
-    with running(paced) as engine:
-        engine.submit("request-1", job(count=3, seed=7), 0, events.append)
-        paced.allow(4)
+def test_a_request_goes_from_the_queue_through_its_steps_to_its_pictures(batching: PacedModel) -> None:
+    with running(batching) as engine:
+        caller = Caller(engine)
+        events = caller.ask("request-1", job(count=3, seed=7))
+        batching.allow(4)
         until(lambda: kinds(events) == ["Finished"])
         states = [event.state for event in events if isinstance(event, Snapshot)]
         steps = [event.step for event in events if isinstance(event, Snapshot)]
@@ -50,136 +32,125 @@ def test_a_request_goes_from_the_queue_through_its_steps_to_its_pictures(paced: 
         assert steps == [0, 0, 1, 2, 3, 4]
         finished = events[-1]
         assert isinstance(finished, Finished)
+        assert finished.batch_mode == "mixed"
         assert [picture.getpixel((0, 0)) for picture in finished.pictures] == [(7, 4, 200), (8, 4, 200), (9, 4, 200)]
         status = engine.status("request-1")
         assert status is not None
         assert (status.state, status.step, status.queue_position) == ("completed", 4, 0)
 
 
-def test_unfinished_pictures_come_evenly_spaced_and_before_the_last_step(paced: PacedModel) -> None:
-    events: list[Event] = []
-    with running(paced) as engine:
-        engine.submit("request-1", job(steps=8, count=2), 3, events.append)
-        paced.allow(8)
-        until(lambda: "Finished" in kinds(events))
+def test_unfinished_pictures_come_evenly_spaced_and_before_the_last_step(batching: PacedModel) -> None:
+    with running(batching) as engine:
+        caller = Caller(engine)
+        events = caller.ask("request-1", job(steps=8, count=2), partials=3)
+        batching.allow(8)
+        until(lambda: caller.ended("request-1"))
     previews = [event for event in events if isinstance(event, Previewed)]
     assert [preview.index for preview in previews] == [0, 1, 2]
     assert [preview.pictures[0].getpixel((0, 0)) for preview in previews] == [(0, 2, 100), (0, 4, 100), (0, 6, 100)]
     assert all(len(preview.pictures) == 2 for preview in previews)
 
 
-def test_a_cancelled_request_stops_within_one_step_and_the_next_one_runs(paced: PacedModel) -> None:
-    first: list[Event] = []
-    second: list[Event] = []
+def test_an_edit_that_keeps_half_takes_half_the_steps_and_says_so(batching: PacedModel) -> None:
+    with running(batching) as engine:
+        caller = Caller(engine)
+        events = caller.ask("request-1", job(steps=8, task="edit", strength=0.5))
+        batching.allow(4)
+        until(lambda: caller.ended("request-1"))
+        assert {event.steps for event in events if isinstance(event, Snapshot) and event.state == "running"} == {4}
+        assert batching.steps_taken == 4
+
+
+def test_a_cancelled_request_frees_its_slot_within_one_step_and_the_next_one_runs(paced: PacedModel) -> None:
     with running(paced) as engine:
-        engine.submit("request-1", job(steps=1000), 0, first.append)
-        engine.submit("request-2", job(steps=1), 0, second.append)
-        paced.allow(3)
-        until(lambda: paced.steps_taken == 3)
+        caller = Caller(engine)
+        first = caller.ask("request-1", job(steps=3))
+        until(lambda: engine.status("request-1").state == "running")  # type: ignore[union-attr]
+        second = caller.ask("request-2", job(steps=3, seed=50))
+        paced.allow(1)
+        until(lambda: paced.steps_taken == 1)
         engine.cancel("request-1")
-        paced.allow(1)
+        paced.allow(1)  # the step that it may have been in
         until(lambda: kinds(first) == ["Cancelled"])
-        assert paced.steps_taken <= 4
-        paced.allow(1)
+        paced.allow(3)
         until(lambda: kinds(second) == ["Finished"])
+        assert sum(0 in batch for batch in paced.batches) <= 2
         status = engine.status("request-1")
         assert status is not None
         assert status.state == "cancelled"
 
 
 def test_a_waiting_request_is_cancelled_at_once_and_never_begun(paced: PacedModel) -> None:
-    first: list[Event] = []
-    second: list[Event] = []
     with running(paced) as engine:
-        engine.submit("request-1", job(steps=2), 0, first.append)
-        until(lambda: len(first) >= 2)
-        engine.submit("request-2", job(steps=2), 0, second.append)
+        caller = Caller(engine)
+        first = caller.ask("request-1", job(steps=2))
+        caller.until_state("request-1", "running")
+        second = caller.ask("request-2", job(steps=2))
         engine.cancel("request-2")
         assert kinds(second) == ["Cancelled"]
         paced.allow(2)
         until(lambda: kinds(first) == ["Finished"])
         assert paced.steps_taken == 2
+        assert len(paced.begun) == 1
 
 
-def test_places_in_the_queue_are_told_and_move_up(paced: PacedModel) -> None:
-    heard: dict[str, list[Event]] = {name: [] for name in ("request-1", "request-2", "request-3")}
-    with running(paced) as engine:
-        for name, events in heard.items():
-            engine.submit(name, job(steps=1), 0, events.append)
-            until(lambda: engine.status("request-1").state == "running")  # type: ignore[union-attr]
+def test_places_in_the_queue_are_told_and_move_up() -> None:
+    slow = PacedModel(cost=lambda pictures: 2.0 * pictures)  # slower than the engine is patient with telling places
+    with running(slow) as engine:
+        caller = Caller(engine)
+        for number in (1, 2, 3):
+            caller.ask(f"request-{number}", job(steps=1))
+            caller.until_state("request-1", "running")
         third = engine.status("request-3")
         assert third is not None
-        assert (third.state, third.queue_position) == ("queued", 2)
-        assert third.eta_seconds is not None
-        paced.allow(1)
-        until(lambda: kinds(heard["request-1"]) == ["Finished"])
-        until(lambda: any(isinstance(e, Snapshot) and e.queue_position == 1 for e in heard["request-3"]))
+        assert (third.state, third.queue_position) == ("queued", 1)
+        assert third.eta_seconds == pytest.approx(6.0, rel=0.1)
+        slow.allow(1)
+        until(lambda: kinds(caller.heard["request-1"]) == ["Finished"])
+        until(lambda: any(isinstance(e, Snapshot) and e.queue_position == 0 for e in caller.heard["request-3"]))
 
 
 def test_one_more_than_the_queue_holds_is_refused_with_a_time_to_come_back(paced: PacedModel) -> None:
-    events: list[Event] = []
     with running(paced, queue_limit=2) as engine:
-        engine.submit("request-1", job(), 0, events.append)
-        until(lambda: engine.status("request-1").state == "running")  # type: ignore[union-attr]
-        engine.submit("request-2", job(), 0, events.append)
-        engine.submit("request-3", job(), 0, events.append)
+        caller = Caller(engine)
+        caller.ask("request-1", job(steps=500))
+        caller.until_state("request-1", "running")
+        caller.ask("request-2", tenant="one")
+        caller.ask("request-3", tenant="two")
         with pytest.raises(QueueFull) as caught:
-            engine.submit("request-4", job(), 0, events.append)
-        assert caught.value.retry_after_seconds is not None
-        assert caught.value.retry_after_seconds >= 1
+            caller.ask("request-4", tenant="three")
+        assert caught.value.retry_after_seconds == 5  # 500 steps of 10 ms
         assert engine.status("request-4") is None
         engine.cancel("request-3")
-        engine.submit("request-4", job(), 0, events.append)
+        caller.ask("request-4", tenant="three")
 
 
 def test_an_id_in_work_is_refused_and_free_again_afterwards(paced: PacedModel) -> None:
-    events: list[Event] = []
     with running(paced) as engine:
-        engine.submit("request-1", job(), 0, events.append)
+        caller = Caller(engine)
+        events = caller.ask("request-1")
         with pytest.raises(Conflict):
-            engine.submit("request-1", job(), 0, events.append)
+            engine.submit("request-1", paced, job(), lambda _event: None)
         paced.allow(4)
         until(lambda: kinds(events) == ["Finished"])
+        again = caller.ask("request-1")
         paced.allow(4)
-        engine.submit("request-1", job(), 0, events.append)
-        until(lambda: kinds(events) == ["Finished", "Finished"])
-
-
-def test_a_model_that_fails_ends_one_request_and_not_the_engine(
-    paced: PacedModel, caplog: pytest.LogCaptureFixture
-) -> None:
-    events: list[Event] = []
-    with running(paced) as engine:
-        paced.fails_at_step = 2
-        engine.submit("request-1", job(), 0, events.append)
-        paced.allow(2)
-        until(lambda: kinds(events) == ["Failed"])
-        failed = events[-1]
-        assert isinstance(failed, Failed)
-        assert "SECRET" not in failed.error.envelope.model_dump_json()
-        paced.fails_at_step = None
-        paced.allow(4)
-        engine.submit("request-2", job(), 0, events.append)
-        until(lambda: kinds(events) == ["Failed", "Finished"])
-    assert "SECRET" not in "".join(
-        record.getMessage() + str(getattr(record, "fields", "")) for record in caplog.records
-    )
+        until(lambda: kinds(again) == ["Finished"])
 
 
 def test_closing_sends_the_waiting_away_and_stops_the_running_one(paced: PacedModel) -> None:
-    first: list[Event] = []
-    second: list[Event] = []
-    engine = Engine(paced, queue_limit=4, metrics=Metrics())
+    engine = engine_of(paced)
     engine.start()
     until(lambda: engine.is_ready)
     paced.hold()
-    engine.submit("request-1", job(steps=1000), 0, first.append)
-    until(lambda: engine.status("request-1").state == "running")  # type: ignore[union-attr]
-    engine.submit("request-2", job(), 0, second.append)
+    caller = Caller(engine)
+    first = caller.ask("request-1", job(steps=1000))
+    caller.until_state("request-1", "running")
+    second = caller.ask("request-2", job(steps=1000))
     engine.drain()
     assert not engine.is_ready
     with pytest.raises(Unavailable):
-        engine.submit("request-3", job(), 0, second.append)
+        caller.ask("request-3")
     engine.close(0.0)
     assert kinds(second) == ["Failed"]
     paced.allow(1)
@@ -188,10 +159,10 @@ def test_closing_sends_the_waiting_away_and_stops_the_running_one(paced: PacedMo
 
 
 def test_a_request_in_work_is_finished_when_the_server_drains(paced: PacedModel) -> None:
-    events: list[Event] = []
     with running(paced) as engine:
-        engine.submit("request-1", job(), 0, events.append)
-        until(lambda: engine.status("request-1").state == "running")  # type: ignore[union-attr]
+        caller = Caller(engine)
+        events = caller.ask("request-1")
+        caller.until_state("request-1", "running")
         engine.drain()
         paced.allow(4)
         engine.close(5.0)
@@ -199,50 +170,58 @@ def test_a_request_in_work_is_finished_when_the_server_drains(paced: PacedModel)
 
 
 def test_nothing_is_accepted_before_the_model_is_warm(paced: PacedModel) -> None:
-    engine = Engine(paced, queue_limit=4, metrics=Metrics())
+    engine = engine_of(paced)
     with pytest.raises(Unavailable):
-        engine.submit("request-1", job(), 0, lambda _event: None)
+        Caller(engine).ask("request-1")
     assert not engine.is_ready
 
 
 def test_a_model_that_cannot_warm_up_leaves_an_engine_that_says_so(paced: PacedModel) -> None:
     paced.fails_at_step = 1
-    engine = Engine(paced, queue_limit=4, metrics=Metrics())
+    engine = engine_of(paced)
     engine.start()
     until(lambda: not engine.is_alive)
     assert not engine.is_ready
 
 
-def test_only_so_many_ended_requests_are_remembered_and_never_their_prompts(
+def test_a_model_that_is_not_there_is_named_with_those_that_are(paced: PacedModel) -> None:
+    engine = engine_of(paced)
+    assert engine.model("paced") is engine.model(None) is paced
+    with pytest.raises(NotFound, match="You can use: paced") as caught:
+        engine.model("other")
+    assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
+    with pytest.raises(ValueError, match="needs a model"):
+        type(engine)({}, limits=None, metrics=None)  # type: ignore[arg-type]
+
+
+def test_only_so_many_ended_requests_are_remembered_and_nothing_of_what_they_held(
     paced: PacedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model_server.engine._REMEMBERED", 2)
-    events: list[Event] = []
+    monkeypatch.setattr("model_server.lobby._REMEMBERED", 2)
     with running(paced) as engine:
+        caller = Caller(engine)
         paced.allow(3)
         for number in range(3):
-            engine.submit(f"request-{number}", job(steps=1), 0, events.append)
-        until(lambda: kinds(events) == ["Finished"] * 3)
+            events = caller.ask(f"request-{number}", job(steps=1))
+            until(lambda events=events: kinds(events) == ["Finished"])  # type: ignore[misc]
         assert engine.status("request-0") is None
         assert engine.status("request-2") is not None
-        assert "a fox" not in repr(vars(engine))
+        assert engine._lobby.works() == []
+        assert "a fox" not in repr(vars(engine._lobby))
 
 
 def test_the_same_job_gives_the_same_pixels_and_another_seed_others(tiny_model: EmbeddedStepModel) -> None:
-    def pixels(engine: Engine, name: str, seed: int) -> list[bytes]:
-        events: list[Event] = []
-        engine.submit(name, Job("red apple", "", 2, 32, 32, 3, 2.0, seed), 0, events.append)
+    def pixels(caller: Caller, name: str, seed: int) -> list[bytes]:
+        events = caller.ask(name, Job("red apple", "", 2, 32, 32, 3, 2.0, seed))
         until(lambda: kinds(events) != [])
         last = events[-1]
         assert isinstance(last, Finished)
         return [picture.tobytes() for picture in last.pictures]
 
     with running(tiny_model) as engine:
-        first, again, other = (
-            pixels(engine, "one-12345", 5),
-            pixels(engine, "two-12345", 5),
-            pixels(engine, "three-123", 6),
-        )
+        caller = Caller(engine)
+        first, again = pixels(caller, "one-12345", 5), pixels(caller, "two-12345", 5)
+        other = pixels(caller, "three-123", 6)
     assert first == again
     assert first[0] != first[1]
     assert first != other
@@ -251,3 +230,49 @@ def test_the_same_job_gives_the_same_pixels_and_another_seed_others(tiny_model: 
 def test_a_cancel_of_an_unknown_id_changes_nothing(paced: PacedModel) -> None:
     with running(paced) as engine:
         assert engine.cancel("nobody-knows") is None
+
+
+class WholeCalls:
+    """A model whose loop is its own, of one colour."""
+
+    def __init__(self, paced: PacedModel) -> None:
+        self._paced = paced
+        self.capabilities = paced.capabilities
+
+    def count_tokens(self, prompt: str) -> int:
+        return 1
+
+    def call(self, job: Job, after_step: Callable[[int, Callable[[], list[Image.Image]]], None]) -> list[Image.Image]:
+        slots = self._paced.begin(job)
+        for done in range(job.steps):
+            self._paced.step(slots)
+            after_step(done + 1, lambda: [self._paced.preview(slot) for slot in slots])
+        return [self._paced.finish(slot) for slot in slots]
+
+
+def test_a_model_with_a_loop_of_its_own_tells_its_steps_and_can_be_cancelled_within_one(paced: PacedModel) -> None:
+    with running(WholeCalls(paced)) as engine:
+        paced.hold()
+        caller = Caller(engine)
+        first = caller.ask("request-1", job(steps=4, count=2), partials=1)
+        second = caller.ask("request-2", job(steps=1000))
+        paced.allow(4)
+        until(lambda: caller.ended("request-1"))
+        assert kinds(first) == ["Previewed", "Finished"]
+        assert [event.step for event in first if isinstance(event, Snapshot)] == [0, 0, 1, 2, 3, 4]
+        finished = first[-1]
+        assert isinstance(finished, Finished)
+        assert (len(finished.pictures), finished.batch_mode) == (2, "alone")
+        paced.allow(1)
+        caller.until_state("request-2", "running")
+        engine.cancel("request-2")
+        paced.allow(1)
+        until(lambda: kinds(second) == ["Cancelled"])
+        paced.fails_at_step = paced.steps_taken + 1
+        third: list[Event] = caller.ask("request-3")
+        paced.allow(1)
+        until(lambda: kinds(third) == ["Failed"])
+        failed = third[-1]
+        assert isinstance(failed, Failed)
+        assert "SECRET" not in failed.error.envelope.model_dump_json()
+        paced.release()
