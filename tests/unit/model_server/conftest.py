@@ -27,7 +27,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = NetShape(len(PIECES), size_pixels=16, patch_pixels=2, width=32, layers=1, heads=2, table_width=8, bottleneck=16)
     generator = torch.Generator().manual_seed(1)
     weights = {
-        name: torch.randn(value.shape, generator=generator) * 0.3
+        name: torch.randn(value.shape, generator=generator) * 0.1
         for name, value in PixelTransformer(shape).state_dict().items()
     }
     save_model(folder, "tiny", shape, weights, PIECES, {})

@@ -105,7 +105,7 @@ def test_places_in_the_queue_are_told_and_move_up() -> None:
         assert third is not None
         assert (third.state, third.queue_position) == ("queued", 1)
         assert third.eta_seconds == pytest.approx(6.0, rel=0.1)
-        slow.allow(1)
+        slow.allow(2)
         until(lambda: kinds(caller.heard["request-1"]) == ["Finished"])
         until(lambda: any(isinstance(e, Snapshot) and e.queue_position == 0 for e in caller.heard["request-3"]))
 
