@@ -207,20 +207,26 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            for model in self._models.values():
-                for _piece in warm_up(model, self._device, self._clock):
-                    if self._draining.is_set():
-                        return
+            self.warm_up()
         except Exception:
             log(logger, logging.ERROR, "engine.warm_up_failed", trace=True)
             return
-        self._warm.set()
-        log(logger, logging.INFO, "engine.ready", model=", ".join(self._models))
-        while self._tick():
+        while self.tick():
             pass
 
-    def _tick(self) -> bool:
-        """One step of what was chosen, and a piece of warm-up where one is due. False when the engine has ended."""
+    def warm_up(self) -> None:
+        """Measure the models. `start` does it in the engine's own thread; who brings a thread of their own calls this
+        once, then `tick` until it is False."""
+        for model in self._models.values():
+            for _piece in warm_up(model, self._device, self._clock):
+                if self._draining.is_set():
+                    return
+        self._warm.set()
+        log(logger, logging.INFO, "engine.ready", model=", ".join(self._models))
+
+    def tick(self) -> bool:
+        """One step of what was chosen, and a piece of warm-up where one is due. Waits while there is nothing to do;
+        False when the engine has ended."""
         with self._changed:
             while not self._lobby and not self._swaps and not self._lobby.is_closed:
                 self._changed.wait()

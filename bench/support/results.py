@@ -14,18 +14,28 @@ FOLDER = Path(__file__).parents[1] / "results"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measured number. `target` is the most it may be (None: a figure to know, not to judge); `beside` holds the
-    same figure of peers, measured in the same run."""
+    """One measured number. `target` is the most it may be, or the least where `more_is_better` (None: a figure to know,
+    not to judge); `beside` holds the same figure of peers, measured in the same run."""
 
     figure: str
     unit: str
     value: float
     target: float | None = None
+    more_is_better: bool = False
     beside: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def met(self) -> bool | None:
-        return None if self.target is None else self.value <= self.target
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.more_is_better else self.value <= self.target
+
+    @property
+    def verdict(self) -> str:
+        """The target and whether it was reached, in words; empty when there is none."""
+        if self.target is None:
+            return ""
+        return f"{'>=' if self.more_is_better else '<='} {self.target:g}: {'met' if self.met else 'falls short'}"
 
 
 def write(name: str, figures: Sequence[Figure]) -> Path:
