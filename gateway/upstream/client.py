@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -74,8 +74,12 @@ class ImageServer:
         headers = self._turns.headers(actor) | {DEADLINE_HEADER: f"{self._settings.total_seconds:g}"} if ours else {}
         finished = False
         try:
-            fields = body(request, texts)
-            async with self._open("POST", PATHS[request.action], request_id, fields, uploads, headers) as response:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout_at(deadline):
+                    opening = self._open(
+                        "POST", PATHS[request.action], request_id, body(request, texts), uploads, headers
+                    )
+                    response = await stack.enter_async_context(opening)
                 if not response.is_success:
                     finished = True
                     raise await _complain(response)

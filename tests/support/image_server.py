@@ -1,19 +1,37 @@
 """A small OpenAI-shaped image server over plain sockets, and every way in which such a server can fail.
 
-`async with ImageServerDouble() as server:` listens on loopback. `server.behaviour` says what the next requests get;
-`server.requests` holds the bodies that came, `server.gone` counts connections that the client closed in the middle.
+`async with ImageServerDouble() as server:` listens on loopback and speaks generations, edits and variations.
+`server.behaviour` says what the next requests get; `server.requests` holds the fields that came, `server.files` the
+files beside them, `server.gone` counts connections that the client closed in the middle.
+
+It is a stranger's server: its list of models announces none of our own fields, unless `server.listing` is `OURS`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import email.parser
+import email.policy
 import io
 import json
+import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 from PIL import Image
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file of a form, as it came."""
+
+    field: str
+    name: str
+    media_type: str
+    data: bytes
+
 
 Handler = Callable[["ImageServerDouble", dict[str, Any], asyncio.StreamWriter], Awaitable[None]]
 
@@ -24,7 +42,24 @@ def png(width: int = 32, height: int = 32, colour: str = "navy") -> bytes:
     return buffer.getvalue()
 
 
+WIDTH, HEIGHT = 32, 32
+STEMS = {
+    "/v1/images/generations": "image_generation",
+    "/v1/images/edits": "image_edit",
+    "/v1/images/variations": "image_variation",
+}
 B64 = base64.b64encode(png()).decode()
+LISTING = {"id": "imprimatur-embedded", "sizes": ["auto", "32x32"], "max_n": 4}
+OURS = LISTING | {
+    "tasks": ["generate", "edit", "vary"],
+    "steps": {"default": 4, "minimum": 1, "maximum": 200},
+    "guidance": {"default": 3, "minimum": 0, "maximum": 30},
+    "strength": {"default": 0.6, "minimum": 0.1, "maximum": 1},
+    "sketch": True,
+    "max_input_images": 4,
+}
+"""An entry of a model server that speaks our wire."""
+
 PROVENANCE = {"model": "double", "model_digest": "sha256:00", "seed": 1, "steps": 4, "guidance": 3.0, "scheduler": "x"}
 USAGE = {"input_tokens": 3, "input_tokens_details": {"text_tokens": 3, "image_tokens": 0}, "output_tokens": 5}
 
@@ -32,10 +67,15 @@ USAGE = {"input_tokens": 3, "input_tokens_details": {"text_tokens": 3, "image_to
 class ImageServerDouble:
     """Answers like an image server, or like a broken one."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.port = port
+        self._tls = tls
         self.behaviour: Handler = good
+        self.listing: dict[str, Any] = LISTING
         self.requests: list[dict[str, Any]] = []
+        self.files: list[list[SentFile]] = []  # of each request, in the order in which they came
+        self.paths: list[str] = []
+        self.cancelled: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.gone = 0
         self.reader = asyncio.StreamReader()  # of the newest connection
@@ -44,10 +84,10 @@ class ImageServerDouble:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -67,11 +107,16 @@ class ImageServerDouble:
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             self.headers.append(headers)
             if head[0].startswith("GET /v1/models"):
-                await answer(writer, {"data": [{"id": "imprimatur-embedded", "sizes": ["auto", "32x32"], "max_n": 4}]})
+                await answer(writer, {"data": [self.listing]})
             elif head[0].startswith("GET"):
                 await answer(writer, {})
+            elif head[0].endswith("/cancel HTTP/1.1"):
+                self.cancelled.append(head[0].split("/")[3])
+                await answer(writer, {})
             else:
-                asked = json.loads(body)
+                asked, files = _read(headers["content-type"], body)
+                self.paths.append(head[0].split(" ")[1])
+                self.files.append(files)
                 self.requests.append(asked)
                 await self.behaviour(self, asked, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -79,6 +124,27 @@ class ImageServerDouble:
         finally:
             self._open.discard(writer)
             writer.close()
+
+
+def _read(content_type: str, body: bytes) -> tuple[dict[str, Any], list[SentFile]]:
+    """Fields and files of a body: JSON, or a form as the standard library reads mail."""
+    if content_type.startswith("application/json"):
+        return json.loads(body), []
+    parser = email.parser.BytesParser(policy=email.policy.HTTP)
+    form = parser.parsebytes(f"content-type: {content_type}\r\n\r\n".encode() + body)
+    asked: dict[str, Any] = {}
+    files = []
+    for part in form.iter_parts():
+        field = str(part.get_param("name", header="content-disposition"))
+        data = part.get_payload(decode=True)
+        assert isinstance(data, bytes)
+        if part.get_filename() is None:
+            asked[field] = data.decode()
+        else:
+            files.append(SentFile(field, str(part.get_filename()), part.get_content_type(), data))
+    asked["n"] = int(asked.get("n", 1))
+    asked["stream"] = asked.get("stream") == "true"
+    return asked, files
 
 
 async def answer(writer: asyncio.StreamWriter, body: Any, status: int = 200, extra: str = "") -> None:
@@ -92,20 +158,46 @@ async def answer(writer: asyncio.StreamWriter, body: Any, status: int = 200, ext
 
 
 async def good(server: ImageServerDouble, asked: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    """Makes what was asked for: a navy square, or the picture that came with a navy hole where the mask has one."""
+    b64 = base64.b64encode(_picture(server.files[-1])).decode()
+    size = f"{WIDTH}x{HEIGHT}" if not server.files[-1] else _size(server.files[-1][0].data)
     if asked.get("stream"):
+        stem = STEMS[server.paths[-1]]
         await _stream_head(writer)
         for step in range(1, 4):
-            await event(writer, "image_generation.progress", {"step": step, "steps": 3})
-        await event(writer, "image_generation.partial_image", {"b64_json": B64, "partial_image_index": 0, "index": 0})
+            await event(writer, f"{stem}.progress", {"step": step, "steps": 3})
+        await event(
+            writer, f"{stem}.partial_image", {"b64_json": b64, "partial_image_index": 0, "index": 0, "size": size}
+        )
         for index in range(asked["n"]):
-            await event(writer, "image_generation.completed", _finished(index))
+            finished = {"b64_json": b64, "index": index, "size": size, "usage": USAGE, "provenance": PROVENANCE}
+            await event(writer, f"{stem}.completed", finished)
         return
-    body = {"created": 1, "size": "32x32", "usage": USAGE, "provenance": PROVENANCE}
-    await answer(writer, body | {"data": [{"b64_json": B64} for _ in range(asked["n"])]})
+    body = {"created": 1, "size": size, "usage": USAGE, "provenance": PROVENANCE}
+    await answer(writer, body | {"data": [{"b64_json": b64} for _ in range(asked["n"])]})
 
 
-def _finished(index: int) -> dict[str, Any]:
-    return {"b64_json": B64, "index": index, "size": "32x32", "usage": USAGE, "provenance": PROVENANCE}
+def _picture(files: list[SentFile]) -> bytes:
+    if not files:
+        return png(WIDTH, HEIGHT)
+    picture = Image.open(io.BytesIO(files[0].data)).convert("RGB")
+    new = Image.new("RGB", picture.size, "navy")
+    masks = [file for file in files if file.field == "mask"]
+    if masks:
+        new.paste(picture, mask=_alpha(masks[0].data))
+    out = io.BytesIO()
+    new.save(out, "PNG")
+    return out.getvalue()
+
+
+def _alpha(data: bytes) -> Image.Image:
+    """Where the picture is to stay."""
+    return Image.open(io.BytesIO(data)).convert("RGBA").getchannel("A").point(lambda a: 255 if a else 0)
+
+
+def _size(data: bytes) -> str:
+    width, height = Image.open(io.BytesIO(data)).size
+    return f"{width}x{height}"
 
 
 async def _stream_head(writer: asyncio.StreamWriter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
@@ -11,40 +10,14 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from gateway.errors import Failure, ImprimaturError, InvalidRequest, ModelBroken, ModelOverloaded, ModelUnavailable
-from gateway.exchange import ImageRequest, Partial, Progress, RequestId
-from gateway.settings import UpstreamSettings
-from gateway.upstream import ImageServer, Made
+from gateway.exchange import Partial, Progress, RequestId
+from gateway.upstream import Made
 from gateway.upstream.badge import Badge
 from gateway.upstream.catalogue import Catalogue
-from gateway.vocabulary import Permission
 from tests.support import image_server as double
-from tests.support.image_server import BROKEN, ImageServerDouble
-
-SECRET = "s" * 48
-
-
-@pytest.fixture
-async def server():
-    async with ImageServerDouble() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server, tmp_path):
-    (tmp_path / "secret").write_text(SECRET)
-    settings = UpstreamSettings(url=server.url, secret_path=tmp_path / "secret", connect_seconds=1, read_seconds=1)
-    made = ImageServer(settings, Badge(settings.secret_path, lambda: datetime.now(UTC)))
-    yield made
-    await made.aclose()
-
-
-def request(**changes) -> ImageRequest:
-    return ImageRequest(**{"action": Permission.IMAGE_GENERATE, "prompt": "never sent", "model": "double"} | changes)
-
-
-async def ask(client, asked=None):
-    async with aclosing(client.generate(asked or request(), {"prompt": "a fox"}, RequestId("r1"))) as answers:
-        return [answer async for answer in answers]
+from tests.support.image_server import BROKEN
+from tests.support.policy import ALICE
+from tests.unit.upstream.conftest import SECRET, ask, request
 
 
 async def test_it_sends_the_masked_text_and_not_the_requests_own(client, server):
@@ -122,7 +95,7 @@ async def test_a_stream_that_breaks_off_is_no_picture(client, server, behaviour)
 
 async def test_closing_the_iterator_closes_the_connection(client, server):
     server.behaviour = double.stall
-    answers = client.generate(request(stream=True), {"prompt": "a fox"}, RequestId("r1"))
+    answers = client.make(request(stream=True), {"prompt": "a fox"}, (), RequestId("request-1"), ALICE)
     assert isinstance(await anext(answers), Progress)
     await answers.aclose()
     for _ in range(100):
