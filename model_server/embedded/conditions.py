@@ -58,7 +58,8 @@ def label_vector(table: Floats, ids: list[int]) -> Floats:
     known = [token for token in ids if token]
     if not known:
         return np.zeros(table.shape[1], np.float32)
-    return table[known].mean(0, dtype=np.float32)
+    mean: Floats = table[known].mean(0, dtype=np.float32)
+    return mean
 
 
 def blank_cells() -> Cells:

@@ -1,4 +1,8 @@
-"""`python -m model_server.embedded.train`: fetch, compose, train; `--publish` measures and packs."""
+"""`python -m model_server.embedded.train`: fetch, compose, train; `--publish` measures and packs.
+
+Two stages made the model that ships: `--first-stage` at 64 pixels, then `--from` that package at 128. Training at
+128 pixels from nothing works as well and takes longer.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,14 @@ from pathlib import Path
 import torch
 
 from model_server.embedded.net import NetShape
+from model_server.embedded.package import WEIGHTS_FOLDER
 from model_server.embedded.text import Tokenizer
 from model_server.embedded.train.compose import Batch, Composer
+from model_server.embedded.train.concepts import COMMON, OTHERS
 from model_server.embedded.train.data import load_sprites
 from model_server.embedded.train.loop import Plan, Progress, Training, is_learning, new_net
-from model_server.embedded.train.publish import Publication, publish
-from model_server.embedded.train.start import start_from
+from model_server.embedded.train.publish import Publication, measure_run, publish
+from model_server.embedded.train.start import at_first, start_from
 from model_server.embedded.train.table import load_table
 
 _TABLE_WIDTH = 128
@@ -35,9 +41,15 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="two minutes, afresh; fails if the loss does not fall")
+    parser.add_argument("--first-stage", action="store_true", help="64 pixels and the first concepts only")
+    parser.add_argument("--measure", action="store_true", help="do not train: measure the run as it is now")
     parser.add_argument("--publish", action="store_true", help="do not train: measure the run and write the package")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS_FOLDER, help="folder of the package to write")
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images"), help="folder of the sheets to write")
     parser.add_argument("--hardware", default="two CPU cores, no GPU", help="what the card says it was trained on")
-    parser.add_argument("--eyes", default="", help="for the card: the things that look wrong on the grid, as a phrase")
+    parser.add_argument(
+        "--eyes", default="", help="for the card: the things that look wrong on the sheets, as a phrase"
+    )
     return parser.parse_args(argv)
 
 
@@ -60,20 +72,31 @@ def main(argv: list[str] | None = None) -> int:
     sprites = load_sprites(work)
     report_steps = 10 if args.smoke else 50
     plan = Plan(minutes, decay, batch=args.batch, seed=args.seed, report_steps=report_steps, rate=args.rate)
-    if args.start is None:
-        table = load_table(work, _TABLE_WIDTH)
-        net, lineage = new_net(NetShape(vocabulary=len(table.pieces)), table.vectors, args.seed), []
-    else:
+    if args.start is not None:
         start = start_from(args.start)
         table, net, lineage = start.table, start.net, start.lineage
+    else:
+        table, lineage = load_table(work, _TABLE_WIDTH), []
+        shape = NetShape(vocabulary=len(table.pieces))
+        net = new_net(at_first(shape) if args.first_stage else shape, table.vectors, args.seed)
+    if args.measure:
+        print(json.dumps(measure_run(out, work, sprites, table).as_json(), indent=1))
+        return 0
     if args.publish:
-        measured = publish(out, work, sprites, table, plan, args.hardware, Publication(eyes=args.eyes))
-        print(json.dumps(measured.as_json(), indent=1))
+        where = Publication(args.weights, args.pictures, args.hardware, eyes=args.eyes)
+        print(json.dumps(publish(out, work, sprites, table, plan, where).as_json(), indent=1))
         return 0
     training = Training(net, out, lineage)
     if not args.smoke and training.resume():
         print(f"resumed at step {training.step}, {training.seconds / 60:.1f} min", flush=True)
-    composer = Composer(sprites, Tokenizer(table.pieces), table.vectors, args.seed * 1_000_003 + training.step)
+    composer = Composer(
+        sprites,
+        Tokenizer(table.pieces),
+        table.vectors,
+        args.seed * 1_000_003 + training.step,
+        size=training.net.shape.size_pixels,
+        rows=range(len(COMMON) + len(OTHERS)) if args.first_stage else None,
+    )
     losses: list[float] = []
 
     def report(progress: Progress) -> None:
