@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -79,23 +79,23 @@ class LatentStepModel(ABC):
 
     # --- the port ---
 
-    @torch.inference_mode()
     def begin(self, job: Job) -> list[LatentSlot]:
         device = self._from_text._execution_device
-        wanted, unwanted = self._encode(job, device)
         slots = []
-        for index in range(job.count):
-            generator = torch.Generator("cpu").manual_seed((job.seed + index) % (MAX_SEED + 1))
-            slots.append(self._slot(job, generator, wanted, unwanted, device))
+        with torch.inference_mode():
+            wanted, unwanted = self._encode(job, device)
+            for index in range(job.count):
+                generator = torch.Generator("cpu").manual_seed((job.seed + index) % (MAX_SEED + 1))
+                slots.append(self._slot(job, generator, wanted, unwanted, device))
         return slots
 
-    @torch.inference_mode()
     def step(self, slots: Sequence[LatentSlot], rows: int = 0) -> None:
         moves = [Move.of(slot) for slot in slots]
         try:
-            said = self._said(moves, rows)
-            for move in moves:
-                self._advance(move, *said[id(move)])
+            with torch.inference_mode():
+                said = self._said(moves, rows)
+                for move in moves:
+                    self._advance(move, *said[id(move)])
         except BaseException:
             for move in moves:
                 move.undo()
@@ -103,13 +103,13 @@ class LatentStepModel(ABC):
         for move in moves:
             move.commit()
 
-    @torch.inference_mode()
     def preview(self, slot: LatentSlot) -> Image.Image:
-        return self._decode(slot.latents if slot.seen is None else expected(slot.seen), slot)
+        with torch.inference_mode():
+            return self._decode(slot.latents if slot.seen is None else expected(slot.seen), slot)
 
-    @torch.inference_mode()
     def finish(self, slot: LatentSlot) -> Image.Image:
-        return self._decode(slot.latents, slot)
+        with torch.inference_mode():
+            return self._decode(slot.latents, slot)
 
     # --- from a job to a slot ---
 
@@ -121,6 +121,7 @@ class LatentStepModel(ABC):
         unwanted: Conditions | None,
         device: torch.device,
     ) -> LatentSlot:
+        start: Callable[[LatentSlot, Job, torch.dtype, torch.device], None]
         if self._fills_masks_only or job.mask is not None:
             pipe, start = self._from_mask, self._start_from_mask
         elif job.images:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -114,9 +115,9 @@ def fork(scheduler: Any) -> Any:
 
 def takes_generator(scheduler: Any) -> bool:
     """Whether its step draws noise from a generator that one can hand it."""
-    return _takes_generator(type(scheduler))
+    return "generator" in _step_options(type(scheduler).step)
 
 
 @cache
-def _takes_generator(kind: type[Any]) -> bool:
-    return "generator" in inspect.signature(kind.step).parameters
+def _step_options(step: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(step).parameters)

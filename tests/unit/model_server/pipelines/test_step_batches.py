@@ -88,7 +88,8 @@ def test_a_step_that_fails_moves_no_slot_and_can_be_taken_again(fails_in: str, r
     slots = [model.begin(wanted)[0] for wanted in crowd()[:3]]
     model.step(slots, ROWS)
     before = [(slot.done, slot.latents, slot.scheduler, slot.generator.get_state()) for slot in slots]
-    with failing(model, slots, fails_in) as restore, pytest.raises(torch.OutOfMemoryError):
+    restore = make_fail(model, slots, fails_in)
+    with pytest.raises(torch.OutOfMemoryError):
         model.step(slots, ROWS)
     for slot, (done, latents, scheduler, noise) in zip(slots, before, strict=True):
         assert (slot.done, slot.latents, slot.scheduler) == (done, latents, scheduler)
@@ -100,30 +101,16 @@ def test_a_step_that_fails_moves_no_slot_and_can_be_taken_again(fails_in: str, r
         assert torch.equal(slot.latents, run(model, wanted, ROWS)[0].latents)
 
 
-class failing:
-    """The model runs out of memory: in the denoiser, or after the first slots have had their noise drawn."""
+def make_fail(model: LatentStepModel, slots: list[LatentSlot], place: str) -> Callable[[], None]:
+    """Let the model run out of memory: in the denoiser, or once the first slots have had their noise drawn."""
 
-    def __init__(self, model: LatentStepModel, slots: list[LatentSlot], place: str) -> None:
-        self._model, self._slots, self._place = model, slots, place
-        self._restore: list[Callable[[], None]] = []
+    def fail(*_args: Any, **_options: Any) -> Any:
+        raise torch.OutOfMemoryError("no memory left")
 
-    def __enter__(self) -> Callable[[], None]:
-        def fail(*_args: Any, **_options: Any) -> Any:
-            raise torch.OutOfMemoryError("no memory left")
-
-        if self._place == "denoiser":
-            denoiser = self._model._denoiser
-            original, denoiser.forward = denoiser.forward, fail
-            self._restore.append(lambda: setattr(denoiser, "forward", original))
-        else:
-            scheduler = self._slots[-1].scheduler
-            scheduler.step = fail
-            self._restore.append(lambda: delattr(scheduler, "step"))
-        return self.undo
-
-    def undo(self) -> None:
-        for restore in self._restore:
-            restore()
-
-    def __exit__(self, *_error: object) -> None:
-        return None
+    if place == "denoiser":
+        denoiser = model._denoiser
+        original, denoiser.forward = denoiser.forward, fail
+        return lambda: setattr(denoiser, "forward", original)
+    scheduler = slots[-1].scheduler
+    scheduler.step = fail
+    return lambda: delattr(scheduler, "step")
