@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
@@ -11,13 +12,13 @@ from PIL.Image import Image
 from model_server.engine import Engine
 from model_server.errors import Internal, RequestCancelled, ServiceError
 from model_server.events import Cancelled, Event, Failed, Finished, Previewed, Snapshot
-from model_server.intake import Order
+from model_server.orders import Order
 from model_server.pictures import encode
-from model_server.pipelines.port import Capabilities
 from model_server.wire import (
+    EVENT_NAMES,
     CompletedEvent,
-    ImagesResponse,
     ImageDatum,
+    ImagesResponse,
     InputTokenDetails,
     PartialImageEvent,
     ProgressEvent,
@@ -29,26 +30,40 @@ from model_server.wire import (
 _KEEP_ALIVE_SECONDS = 15.0
 """Longest silence on a stream: proxies close quiet connections, commonly after 60 s."""
 _KEEP_ALIVE = b": still here\n\n"
-_BATCH_MODE = "request"
+_MOST_WAITING = 32
+"""Events that wait for a slow reader before news of the same kind replace each other."""
 
 
 class Listener:
-    """Carries a request's events from the engine's thread to the event loop, in order."""
+    """Carries a request's events from the engine's thread to the event loop, in order.
+
+    A reader who falls behind misses steps and unfinished pictures, never the end: what waits for it is bounded.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events: deque[Event] = deque()
+        self._arrived = asyncio.Event()
 
     def publish(self, event: Event) -> None:
         """Called by the engine from any thread. Never blocks and never raises."""
         try:
-            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+            self._loop.call_soon_threadsafe(self._put, event)
         except RuntimeError:
             return  # the loop is gone, and with it everyone who could listen
 
     async def next(self) -> Event:
         """The next event."""
-        return await self._events.get()
+        while not self._events:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._events.popleft()
+
+    def _put(self, event: Event) -> None:
+        if len(self._events) >= _MOST_WAITING and isinstance(self._events[-1], type(event)):
+            self._events.pop()
+        self._events.append(event)
+        self._arrived.set()
 
 
 class Answer:
@@ -62,6 +77,7 @@ class Answer:
         self._order = order
         self._clock = clock
         self._listener = listener
+        self._names = EVENT_NAMES[order.job.task]
 
     async def whole(self) -> ImagesResponse:
         """All pictures at once. Raises ServiceError when there are none."""
@@ -69,7 +85,7 @@ class Answer:
             event = await self._listener.next()
             if isinstance(event, Finished):
                 pictures = [await self._encode(picture) for picture in event.pictures]
-                return self._response(pictures)
+                return self._response(pictures, event.batch_mode)
             if isinstance(event, Failed):
                 raise event.error
             if isinstance(event, Cancelled):
@@ -85,20 +101,20 @@ class Answer:
                     yield _KEEP_ALIVE
                     continue
                 if isinstance(event, Snapshot):
-                    yield _sse("image_generation.progress", self._progress(event))
+                    yield _sse(self._progress(event))
                 elif isinstance(event, Previewed):
                     for index, picture in enumerate(event.pictures):
-                        yield _sse("image_generation.partial_image", await self._partial(event, index, picture))
+                        yield _sse(await self._partial(event, index, picture))
                 elif isinstance(event, Finished):
                     for index, picture in enumerate(event.pictures):
-                        yield _sse("image_generation.completed", await self._completed(index, picture))
+                        yield _sse(await self._completed(index, picture, event.batch_mode))
                     return
                 else:
                     error: ServiceError = event.error if isinstance(event, Failed) else RequestCancelled()
-                    yield _sse("error", error.envelope)
+                    yield _error(error)
                     return
         except Exception:  # the stream has begun: its status can't change any more, only its last event
-            yield _sse("error", Internal().envelope)
+            yield _error(Internal())
             raise
 
     def abandon(self) -> None:
@@ -106,12 +122,13 @@ class Answer:
         self._engine.cancel(self._id)
 
     async def _encode(self, picture: Image) -> str:
-        order, job = self._order, self._order.job
-        return await asyncio.to_thread(
-            encode, picture, job.width, job.height, order.output_format, order.output_compression
-        )
+        return await asyncio.to_thread(self._encode_now, picture)
 
-    def _response(self, pictures: list[str]) -> ImagesResponse:
+    def _encode_now(self, picture: Image) -> str:
+        order = self._order
+        return encode(order.frame.restore(picture), order.output_format, order.output_compression)
+
+    def _response(self, pictures: list[str], batch_mode: str) -> ImagesResponse:
         return ImagesResponse(
             id=self._id,
             created=self._now(),
@@ -119,12 +136,13 @@ class Answer:
             output_format=self._order.output_format,
             quality=self._order.quality,
             size=self._order.size,
-            usage=self._usage(pictures=len(pictures), counts_prompt=True),
-            provenance=self._provenance(),
+            usage=self._usage(pictures=len(pictures), counts_input=True),
+            provenance=self._provenance(batch_mode),
         )
 
     def _progress(self, snapshot: Snapshot) -> ProgressEvent:
         return ProgressEvent(
+            type=self._names.progress,
             id=snapshot.id,
             state=snapshot.state,
             step=snapshot.step,
@@ -135,6 +153,7 @@ class Answer:
 
     async def _partial(self, event: Previewed, index: int, picture: Image) -> PartialImageEvent:
         return PartialImageEvent(
+            type=self._names.partial_image,
             b64_json=await self._encode(picture),
             created_at=self._now(),
             index=index,
@@ -144,8 +163,9 @@ class Answer:
             size=self._order.size,
         )
 
-    async def _completed(self, index: int, picture: Image) -> CompletedEvent:
+    async def _completed(self, index: int, picture: Image, batch_mode: str) -> CompletedEvent:
         return CompletedEvent(
+            type=self._names.completed,
             id=self._id,
             b64_json=await self._encode(picture),
             created_at=self._now(),
@@ -153,20 +173,22 @@ class Answer:
             output_format=self._order.output_format,
             quality=self._order.quality,
             size=self._order.size,
-            usage=self._usage(pictures=1, counts_prompt=index == 0),
-            provenance=self._provenance(),
+            usage=self._usage(pictures=1, counts_input=index == 0),
+            provenance=self._provenance(batch_mode),
         )
 
-    def _usage(self, *, pictures: int, counts_prompt: bool) -> TokenUsage:
-        model = self._engine.model
-        job = self._order.job
-        read = sum(model.count_tokens(text) for text in (job.prompt, job.negative_prompt)) if counts_prompt else 0
-        made = pictures * model.capabilities.output_tokens
-        details = InputTokenDetails(text_tokens=read)
+    def _usage(self, *, pictures: int, counts_input: bool) -> TokenUsage:
+        model, job = self._order.model, self._order.job
+        each = model.capabilities.output_tokens
+        texts = sum(model.count_tokens(text) for text in (job.prompt, job.negative_prompt)) if counts_input else 0
+        images = (len(job.images) + (job.mask is not None)) * each if counts_input else 0
+        made = pictures * each
+        details = InputTokenDetails(image_tokens=images, text_tokens=texts)
+        read = images + texts
         return TokenUsage(input_tokens=read, input_tokens_details=details, output_tokens=made, total_tokens=read + made)
 
-    def _provenance(self) -> Provenance:
-        model, job = self._engine.model.capabilities, self._order.job
+    def _provenance(self, batch_mode: str) -> Provenance:
+        model, job = self._order.model.capabilities, self._order.job
         return Provenance(
             model=model.name,
             model_digest=model.digest,
@@ -174,18 +196,22 @@ class Answer:
             steps=job.steps,
             guidance=job.guidance,
             scheduler=model.scheduler,
-            batch_mode=_BATCH_MODE,
-            rendered_size=rendered_size(model, self._order.size),
+            strength=job.strength,
+            batch_mode=batch_mode,
+            rendered_size=self._order.rendered_size,
         )
 
     def _now(self) -> int:
         return int(self._clock().timestamp())
 
 
-def rendered_size(model: Capabilities, asked: str) -> str:
-    """The pixels the model itself makes when asked for a size."""
-    return asked if model.rendered is None else f"{model.rendered[0]}x{model.rendered[1]}"
+def _sse(data: ProgressEvent | PartialImageEvent | CompletedEvent) -> bytes:
+    return _event(data.type, data)
 
 
-def _sse(event: str, data: WireModel) -> bytes:
-    return f"event: {event}\ndata: {data.model_dump_json()}\n\n".encode()
+def _error(error: ServiceError) -> bytes:
+    return _event("error", error.envelope)
+
+
+def _event(name: str, data: WireModel) -> bytes:
+    return f"event: {name}\ndata: {data.model_dump_json()}\n\n".encode()

@@ -11,43 +11,41 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
-from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model_server.answers import Answer, Listener, rendered_size
+from model_server.answers import Answer, Listener
 from model_server.auth import TokenCheck
+from model_server.bodies import Bodies
 from model_server.engine import Engine
-from model_server.errors import (
-    Internal,
-    InvalidRequest,
-    NotAllowed,
-    NotFound,
-    RequestCancelled,
-    ServiceError,
-    TooLarge,
-    Unavailable,
-    WrongMedia,
-)
+from model_server.errors import Internal, InvalidRequest, NotFound, RequestCancelled, ServiceError
 from model_server.events import Snapshot
-from model_server.intake import OUTPUT_FORMATS, parse_request, resolve
+from model_server.intake import Turn, parse_form, parse_json, parse_turn
+from model_server.limits import BodyLimits
 from model_server.observe import Metrics, log
+from model_server.orders import OUTPUT_FORMATS, Order, check_pictures, order_generation, order_with_pictures
+from model_server.pipelines.port import Capabilities, Limits
+from model_server.probes import PROBE_PATHS, add_errors, add_probes, bare_app, error_response
 from model_server.wire import (
     MAX_PICTURES,
     REQUEST_ID_HEADER,
+    EditRequest,
     ModelInfo,
     ModelList,
     QueueStatus,
     Range,
+    VariationRequest,
     WholeRange,
     WireModel,
 )
 
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Addresses that need no token: probes and scrapers have none, and there is nothing of anyone's in the answers."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_DECODERS = 2
+"""Requests whose pictures are unpacked at once: one can take as much memory as `max_input_pixels` says."""
+_CLIENT_GONE = 499
+"""nginx's word for it; nobody is there to read it."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +59,7 @@ class Gate:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in _OPEN_PATHS):
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in PROBE_PATHS):
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":  # there are no web sockets here
@@ -71,7 +69,7 @@ class Gate:
             # Two headers: a proxy before us may have checked the other one.
             self._check.require(values[0].decode("latin-1") if len(values) == 1 else None)
         except ServiceError as error:
-            await _error_response(error, self._metrics)(scope, receive, send)
+            await error_response(error, self._metrics)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -82,10 +80,16 @@ def create_app(
     check: TokenCheck,
     metrics: Metrics,
     clock: Callable[[], datetime],
-    max_body_bytes: int,
+    bodies: BodyLimits,
     drain_seconds: float,
+    send_seconds: float = 60.0,
+    deadline_seconds: float | None = None,
 ) -> FastAPI:
-    """The application over a loaded model. The engine starts and ends with it. `clock` gives aware UTC."""
+    """The application over loaded models. The engine starts and ends with it. `clock` gives aware UTC.
+
+    `send_seconds`: a reader of a stream who takes nothing for so long is cut off. `deadline_seconds`: of a request that
+    names none.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -93,20 +97,56 @@ def create_app(
         yield
         await asyncio.to_thread(engine.close, drain_seconds)
 
-    app = FastAPI(title="model server", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = bare_app()
+    app.router.lifespan_context = lifespan
     app.add_middleware(Gate, check=check, metrics=metrics)
+    reader = Bodies(bodies)
+    decoding = asyncio.Semaphore(_DECODERS)
 
     @app.post("/v1/images/generations")
     async def generate(request: Request) -> Response:
-        order = resolve(parse_request(await _read_json(request, max_body_bytes)), engine.model.capabilities)
-        work_id = _request_id(request)
+        work_id, turn = _request_id(request), parse_turn(request.headers, deadline_seconds)
+        with reader.held() as held:
+            asked = parse_json(await reader.read_json(request, held))
+        return await respond(request, work_id, turn, order_generation(asked, engine.model(asked.model)))
+
+    @app.post("/v1/images/edits")
+    async def edit(request: Request) -> Response:
+        return await with_pictures(request, EditRequest)
+
+    @app.post("/v1/images/variations")
+    async def vary(request: Request) -> Response:
+        return await with_pictures(request, VariationRequest)
+
+    async def with_pictures(request: Request, kind: type[EditRequest] | type[VariationRequest]) -> Response:
+        work_id, turn = _request_id(request), parse_turn(request.headers, deadline_seconds)
+        with reader.held() as held:
+            form = await reader.read_form(request, kind, held)
+            asked = parse_form(kind, form.texts)
+            model = engine.model(asked.model)
+            check_pictures(asked, form.files, model.capabilities)
+            async with decoding:
+                order = await asyncio.to_thread(order_with_pictures, asked, form.files, model, bodies.max_pixels)
+            del form  # before the queue: what waits there needs the pictures for the model only
+        return await respond(request, work_id, turn, order)
+
+    async def respond(request: Request, work_id: str, turn: Turn, order: Order) -> Response:
         listener = Listener()
-        engine.submit(work_id, order.job, order.partial_images, listener.publish)
+        engine.submit(
+            work_id,
+            order.model,
+            order.job,
+            listener.publish,
+            partials=order.partial_images,
+            tenant=turn.tenant,
+            work_class=turn.work_class,
+            deadline_seconds=turn.deadline_seconds,
+        )
         answer = Answer(engine, work_id, order, clock, listener)
         headers = {REQUEST_ID_HEADER: work_id}
         if order.stream:
-            return _EventStream(answer, {**headers, **_STREAM_HEADERS})
-        return _json(await _unless_gone(request, answer), headers)
+            return _EventStream(answer, {**headers, **_STREAM_HEADERS}, send_seconds)
+        return await _unless_gone(request, answer, headers)
 
     @app.post("/v1/images/{work_id}/cancel")
     async def cancel(work_id: str) -> Response:
@@ -118,59 +158,48 @@ def create_app(
 
     @app.get("/v1/models")
     async def models() -> Response:
-        return _json(ModelList(data=(model_info(engine),)))
+        return _json(ModelList(data=tuple(model_info(model.capabilities) for model in engine.models.values())))
 
-    @app.get("/healthz")
-    async def healthz() -> Response:
-        if not engine.is_alive:  # the device's thread is gone: only a restart helps
-            raise Unavailable("The engine has stopped.")
-        return JSONResponse({"status": "alive"})
-
-    @app.get("/readyz")
-    async def readyz() -> Response:
-        if not engine.is_ready:
-            raise Unavailable("The model is not ready.")
-        return JSONResponse({"status": "ready"})
-
-    @app.get("/metrics")
-    async def exposition() -> Response:
-        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-    @app.exception_handler(ServiceError)
-    async def on_service_error(_request: Request, error: ServiceError) -> Response:
-        return _error_response(error, metrics)
-
-    @app.exception_handler(HTTPException)
-    async def on_http_error(_request: Request, error: HTTPException) -> Response:
-        known = {404: NotFound("There is nothing at this address."), 405: NotAllowed("Not with this method.")}
-        return _error_response(known.get(error.status_code, InvalidRequest("The request is malformed.")), metrics)
+    @app.exception_handler(ClientDisconnect)
+    async def on_gone(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_GONE)
 
     @app.exception_handler(Exception)
     async def on_unknown(_request: Request, _error: Exception) -> Response:
         log(logger, logging.ERROR, "http.unexpected", trace=True)
-        return _error_response(Internal(), metrics)
+        return error_response(Internal(), metrics)
 
+    add_probes(app, engine, metrics)
+    add_errors(app, metrics)
     return app
 
 
 class _EventStream(StreamingResponse):
-    """A stream that stops its work however it ends: even when the caller left before the first byte."""
+    """A stream that stops its work however it ends: even when the caller left before the first byte, or stays and
+    takes nothing."""
 
-    def __init__(self, answer: Answer, headers: dict[str, str]) -> None:
+    def __init__(self, answer: Answer, headers: dict[str, str], send_seconds: float) -> None:
         super().__init__(answer.stream(), media_type="text/event-stream", headers=headers)
         self._answer = answer
+        self._send_seconds = send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(self._send_seconds):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_in_time)
+        except (ClientDisconnect, TimeoutError):
+            log(logger, logging.INFO, "stream.left")
         finally:
             self._answer.abandon()
 
 
-def model_info(engine: Engine) -> ModelInfo:
+def model_info(model: Capabilities) -> ModelInfo:
     """The model's entry in the list, as it was loaded."""
-    model = engine.model.capabilities
     sizes = tuple(f"{width}x{height}" for width, height in model.sizes)
+    takes_pictures = "edit" in model.tasks or "vary" in model.tasks
     return ModelInfo(
         id=model.name,
         owned_by=model.owner,
@@ -179,31 +208,28 @@ def model_info(engine: Engine) -> ModelInfo:
         scheduler=model.scheduler,
         sizes=sizes,
         default_size=sizes[0],
-        rendered_size=rendered_size(model, "as asked"),
+        rendered_size="as asked" if model.rendered is None else f"{model.rendered[0]}x{model.rendered[1]}",
         output_formats=OUTPUT_FORMATS,
         steps=WholeRange(
             default=int(model.steps.default), minimum=int(model.steps.minimum), maximum=int(model.steps.maximum)
         ),
-        guidance=Range(default=model.guidance.default, minimum=model.guidance.minimum, maximum=model.guidance.maximum),
+        guidance=_range(model.guidance),
         max_pictures=MAX_PICTURES,
+        tasks=model.tasks,
+        sketch=model.has_sketch,
+        max_input_images=model.max_input_images,
+        strength=_range(model.strength) if takes_pictures else None,
+        licence=model.licence,
     )
 
 
-async def _read_json(request: Request, limit: int) -> bytes:
-    """The body, never more than `limit` bytes of it in memory."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise WrongMedia("The body must be application/json.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(f"The body is longer than {limit} bytes.")
-    return bytes(body)
+def _range(limits: Limits) -> Range:
+    return Range(default=limits.default, minimum=limits.minimum, maximum=limits.maximum)
 
 
-async def _unless_gone(request: Request, answer: Answer) -> WireModel:
+async def _unless_gone(request: Request, answer: Answer, headers: dict[str, str]) -> Response:
     """The whole answer; when the caller hangs up before it is there, its work is stopped."""
-    making = asyncio.create_task(answer.whole())
+    making = asyncio.create_task(_whole(answer, headers))
     leaving = asyncio.create_task(_until_gone(request))
     try:
         await asyncio.wait({making, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -218,18 +244,25 @@ async def _unless_gone(request: Request, answer: Answer) -> WireModel:
             await asyncio.gather(making, leaving, return_exceptions=True)
 
 
+async def _whole(answer: Answer, headers: dict[str, str]) -> Response:
+    whole = await answer.whole()
+    return await asyncio.to_thread(_json, whole, headers)  # ten large pictures take a while to write out
+
+
 async def _until_gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def _request_id(request: Request) -> str:
-    given = request.headers.get(REQUEST_ID_HEADER)
-    if given is None:
+    given = request.headers.getlist(REQUEST_ID_HEADER)
+    if not given:
         return uuid.uuid4().hex
-    if _REQUEST_ID.fullmatch(given) is None:
-        raise InvalidRequest(f"'{REQUEST_ID_HEADER}' must be 8 to 64 of A-Z a-z 0-9 _ -.", param=REQUEST_ID_HEADER)
-    return given
+    if len(given) > 1 or _REQUEST_ID.fullmatch(given[0]) is None:
+        raise InvalidRequest(
+            f"'{REQUEST_ID_HEADER}' must be one, of 8 to 64 of A-Z a-z 0-9 _ -.", param=REQUEST_ID_HEADER
+        )
+    return given[0]
 
 
 def _queue_status(snapshot: Snapshot | None) -> QueueStatus:
@@ -247,8 +280,3 @@ def _queue_status(snapshot: Snapshot | None) -> QueueStatus:
 
 def _json(body: WireModel, headers: dict[str, str] | None = None) -> Response:
     return Response(body.model_dump_json(), media_type="application/json", headers=headers)
-
-
-def _error_response(error: ServiceError, metrics: Metrics) -> Response:
-    metrics.refusals.labels(error.code).inc()
-    return JSONResponse(error.envelope.model_dump(), error.status, headers=error.headers)

@@ -5,6 +5,7 @@
     ├── Unauthorized     401  no token, or one that is not right; never says which part was wrong
     ├── NotFound         404  no such model, request or address
     ├── NotAllowed       405  the address knows other methods
+    ├── RequestTimeout   408  the body stopped coming
     ├── Conflict         409  a request of that id is still in work
     ├── RequestCancelled 409  someone cancelled it by its id while its caller was waiting
     ├── TooLarge         413
@@ -76,6 +77,17 @@ class NotFound(ServiceError):
 
 class NotAllowed(ServiceError):
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class RequestTimeout(ServiceError):
+    status, type, code = 408, "invalid_request_error", "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("The body stopped coming. Send it again, all of it and faster.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"connection": "close"}  # what is left of the body would be taken for the next request
 
 
 class Conflict(ServiceError):

@@ -1,4 +1,4 @@
-"""How much the engine takes on."""
+"""How much the engine and the HTTP side take on."""
 
 from __future__ import annotations
 
@@ -20,3 +20,18 @@ class EngineLimits:
     """Share of the card's memory that may be used."""
     profile_seconds: float = 20.0
     """Time for measuring each model at warm-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How much of a body is read, and for how long."""
+
+    max_json_bytes: int = 256 << 10
+    max_upload_bytes: int = 128_000_000
+    memory_bytes: int = 512_000_000
+    """Of all bodies together that are held at once."""
+    idle_seconds: float = 15.0
+    """Longest silence in the middle of a body."""
+    total_seconds: float = 120.0
+    max_pixels: int = 40_000_000
+    """Of one picture in a body."""

@@ -7,15 +7,20 @@ import re
 import torch
 
 from model_server.embedded.package import WEIGHTS_FOLDER, load_model
-from model_server.engine import AnyModel
 from model_server.pipelines.embedded import EmbeddedStepModel
 from model_server.settings import Settings, SettingsError
+from model_server.work import AnyModel
 
 _SIZE = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
 
 
-def load(settings: Settings) -> AnyModel:
-    """The model, checked and in memory. Raises ModelRefused or SettingsError."""
+def load(settings: Settings) -> dict[str, AnyModel]:
+    """The models by name, checked and in memory; the first is the default. Raises ModelRefused or SettingsError."""
+    model = _load_one(settings)
+    return {model.capabilities.name: model}
+
+
+def _load_one(settings: Settings) -> AnyModel:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     if settings.kind == "embedded":

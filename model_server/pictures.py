@@ -1,4 +1,4 @@
-"""Finished pictures to bytes: scaled to the size asked for, in the format asked for, nothing else in the file."""
+"""Finished pictures: enlarged so that edges stay edges, and put into bytes with nothing else in the file."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ def scale_up(picture: Image.Image, width: int, height: int) -> Image.Image:
     return picture
 
 
-def encode(picture: Image.Image, width: int, height: int, output_format: OutputFormat, compression: int) -> str:
-    """Base64 of the encoded picture. The same pixels always give the same text."""
+def encode(picture: Image.Image, output_format: OutputFormat, compression: int) -> str:
+    """Base64 of the encoded RGB picture. The same pixels always give the same text."""
     buffer = io.BytesIO()
-    scaled = scale_up(picture.convert("RGB"), width, height)
     if output_format == "png":
-        scaled.save(buffer, "PNG", compress_level=6)
+        picture.save(buffer, "PNG", compress_level=6)
     elif output_format == "webp":
-        scaled.save(buffer, "WEBP", quality=compression, method=4)
+        picture.save(buffer, "WEBP", quality=compression, method=4)
     else:
-        scaled.save(buffer, "JPEG", quality=max(1, compression), subsampling=0)
+        picture.save(buffer, "JPEG", quality=max(1, compression), subsampling=0)
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -12,6 +12,8 @@ from typing import Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from model_server.limits import BodyLimits, EngineLimits
+
 ENVIRONMENT_PREFIX = "IMPRIMATUR_MODEL_"
 SHORTEST_SECRET_BYTES = 32
 """HS256 needs a key of at least the size of its hash (RFC 7518, section 3.2)."""
@@ -130,6 +132,29 @@ class Settings(BaseSettings):
     def has_tls(self) -> bool:
         """Whether callers need a certificate."""
         return self.tls_certificate_path is not None
+
+    @property
+    def engine_limits(self) -> EngineLimits:
+        """What the engine may take on."""
+        return EngineLimits(
+            queue_limit=self.queue_limit,
+            max_batch=self.max_batch,
+            batching=self.batching,
+            memory_share=self.memory_share,
+            profile_seconds=self.profile_seconds,
+        )
+
+    @property
+    def body_limits(self) -> BodyLimits:
+        """How much of a body is read, and for how long."""
+        return BodyLimits(
+            max_json_bytes=self.max_body_bytes,
+            max_upload_bytes=self.max_upload_bytes,
+            memory_bytes=self.upload_memory_bytes,
+            idle_seconds=self.upload_idle_seconds,
+            total_seconds=self.upload_seconds,
+            max_pixels=self.max_input_pixels,
+        )
 
     def _check_tls(self) -> None:
         given = [self.tls_certificate_path, self.tls_key_path, self.tls_client_ca_path]

@@ -8,7 +8,7 @@ byte, on the same model.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -211,15 +211,33 @@ class ImagesResponse(WireModel):
     provenance: Provenance
 
 
-EventStem = Literal["image_generation", "image_edit", "image_variation"]
-STEMS: dict[Task, EventStem] = {"generate": "image_generation", "edit": "image_edit", "vary": "image_variation"}
-"""How the events of each call's stream begin; OpenAI's words for the first two."""
+ProgressName = Literal["image_generation.progress", "image_edit.progress", "image_variation.progress"]
+PartialImageName = Literal[
+    "image_generation.partial_image", "image_edit.partial_image", "image_variation.partial_image"
+]
+CompletedName = Literal["image_generation.completed", "image_edit.completed", "image_variation.completed"]
+
+
+class EventNames(NamedTuple):
+    """What the events of one call's stream are called."""
+
+    progress: ProgressName
+    partial_image: PartialImageName
+    completed: CompletedName
+
+
+EVENT_NAMES: dict[Task, EventNames] = {
+    "generate": EventNames("image_generation.progress", "image_generation.partial_image", "image_generation.completed"),
+    "edit": EventNames("image_edit.progress", "image_edit.partial_image", "image_edit.completed"),
+    "vary": EventNames("image_variation.progress", "image_variation.partial_image", "image_variation.completed"),
+}
+"""OpenAI's words for the first two calls, its manner for the third."""
 
 
 class ProgressEvent(WireModel):
     """Ours: where the request is. The first event of every stream, then at each few steps."""
 
-    type: Literal["image_generation.progress", "image_edit.progress", "image_variation.progress"]
+    type: ProgressName
     id: str
     state: JobState
     step: int = Field(description="Denoising steps done.")
@@ -231,7 +249,7 @@ class ProgressEvent(WireModel):
 class PartialImageEvent(WireModel):
     """An unfinished picture: what the model would answer if it had to stop now."""
 
-    type: Literal["image_generation.partial_image", "image_edit.partial_image", "image_variation.partial_image"]
+    type: PartialImageName
     b64_json: str
     background: Literal["opaque", "transparent"] = "opaque"
     created_at: int
@@ -245,7 +263,7 @@ class PartialImageEvent(WireModel):
 class CompletedEvent(WireModel):
     """One finished picture; there are n of these on a stream."""
 
-    type: Literal["image_generation.completed", "image_edit.completed", "image_variation.completed"]
+    type: CompletedName
     id: str
     b64_json: str
     background: Literal["opaque", "transparent"] = "opaque"
@@ -324,7 +342,7 @@ class ModelInfo(WireModel):
     tasks: tuple[Task, ...] = Field(description="Which of the three calls it answers.")
     sketch: bool = Field(False, description="Whether `sketch` does something.")
     max_input_images: int = Field(0, description="Pictures that an edit may bring.")
-    strength: Range | None = Field(None, description="Of edits without a mask, and of variations.")
+    strength: Range | None = Field(None, description="Of edits and variations; the default is that of edits.")
     licence: str = Field("", description="What the operator noted about the terms of the weights.")
 
 

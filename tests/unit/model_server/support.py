@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import numpy as np
@@ -23,7 +25,7 @@ from model_server.app import create_app
 from model_server.auth import TokenCheck
 from model_server.embedded.train.data import RENDER_PIXELS, STYLES, Sprites
 from model_server.engine import Engine
-from model_server.limits import EngineLimits
+from model_server.limits import BodyLimits, EngineLimits
 from model_server.observe import Metrics
 from model_server.pipelines.port import Capabilities, Job, Limits
 from model_server.wire import JWT_AUDIENCE, JWT_ISSUER
@@ -42,7 +44,7 @@ def token(secret: bytes = SECRET, /, *, algorithm: str = "HS256", **changes: obj
         "aud": JWT_AUDIENCE,
         "iat": now,
         "exp": now + 50,
-        "jti": "test-call-1",
+        "jti": secrets.token_urlsafe(12),
     }
     claims |= changes
     claims = {name: value for name, value in claims.items() if value is not None}
@@ -64,6 +66,7 @@ def _fresh(request: httpx.Request) -> httpx.Request:
 class PacedSlot:
     seed: int
     steps: int
+    size: tuple[int, int] = (16, 16)
     done: int = 0
 
 
@@ -75,7 +78,10 @@ class PacedModel:
     is what the test says. The default cost is proportional: then one picture a step is best.
     """
 
-    def __init__(self, cost: Callable[[int], float] = lambda pictures: 0.01 * pictures) -> None:
+    def __init__(
+        self, cost: Callable[[int], float] = lambda pictures: 0.01 * pictures, *, name: str = "paced", **able: Any
+    ) -> None:
+        """`able` replaces what its capabilities say."""
         self._permits = threading.Semaphore(0)
         self._free = True
         self._cost = cost
@@ -87,8 +93,8 @@ class PacedModel:
         self.fails_at_step: int | None = None
         self.fails_with_seed: int | None = None
         self.out_of_memory_above: int | None = None
-        self.capabilities = Capabilities(
-            name="paced",
+        usual = Capabilities(
+            name=name,
             digest="sha256:" + "0" * 64,
             owner="tests",
             description="Waits for the test.",
@@ -102,6 +108,7 @@ class PacedModel:
             max_input_images=16,
             has_sketch=True,
         )
+        self.capabilities = replace(usual, **able)
 
     def clock(self) -> float:
         return self.now
@@ -127,11 +134,12 @@ class PacedModel:
         return len(prompt.split())
 
     def shape(self, job: Job) -> tuple[int, int]:
-        return (job.width, job.height)
+        return self.capabilities.rendered or (job.width, job.height)
 
     def begin(self, job: Job) -> list[PacedSlot]:
         self.begun.append(job)
-        return [PacedSlot(job.seed + index, max(1, round(job.steps * job.strength))) for index in range(job.count)]
+        steps, size = max(1, round(job.steps * job.strength)), (job.width, job.height)
+        return [PacedSlot(job.seed + index, steps, size) for index in range(job.count)]
 
     def step(self, slots: Sequence[PacedSlot], rows: int = 0) -> None:
         if not self._free and not self._permits.acquire(timeout=PATIENCE_SECONDS):
@@ -147,10 +155,10 @@ class PacedModel:
             slot.done += 1
 
     def preview(self, slot: PacedSlot) -> Image.Image:
-        return Image.new("RGB", (16, 16), (slot.seed % 256, slot.done % 256, 100))
+        return Image.new("RGB", slot.size, (slot.seed % 256, slot.done % 256, 100))
 
     def finish(self, slot: PacedSlot) -> Image.Image:
-        return Image.new("RGB", (16, 16), (slot.seed % 256, slot.done % 256, 200))
+        return Image.new("RGB", slot.size, (slot.seed % 256, slot.done % 256, 200))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -181,20 +189,28 @@ class Running:
 
 @contextmanager
 def serving(
-    model: AnyModel, *, queue_limit: int = 4, secret: bytes | None = SECRET, max_body_bytes: int = 200_000
+    *models: AnyModel,
+    queue_limit: int = 4,
+    secret: bytes | None = SECRET,
+    bodies: BodyLimits = BodyLimits(max_json_bytes=200_000),  # noqa: B008  (frozen)
+    send_seconds: float = PATIENCE_SECONDS,
+    deadline_seconds: float | None = None,
 ) -> Iterator[Running]:
     """The real application under the real HTTP server, on a free port, ready to work."""
     metrics = Metrics()
-    clock = model.clock if isinstance(model, PacedModel) else time.monotonic
+    first = models[0]
+    clock = first.clock if isinstance(first, PacedModel) else time.monotonic
     limits = EngineLimits(queue_limit=queue_limit)
-    engine = Engine({model.capabilities.name: model}, limits=limits, metrics=metrics, clock=clock)
+    engine = Engine({model.capabilities.name: model for model in models}, limits=limits, metrics=metrics, clock=clock)
     app = create_app(
         engine,
         check=TokenCheck(secret, lambda: datetime.now(UTC)),
         metrics=metrics,
         clock=lambda: datetime.now(UTC),
-        max_body_bytes=max_body_bytes,
+        bodies=bodies,
         drain_seconds=5.0,
+        send_seconds=send_seconds,
+        deadline_seconds=deadline_seconds,
     )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -207,8 +223,9 @@ def serving(
             with httpx.Client(base_url=url, auth=_fresh, timeout=PATIENCE_SECONDS) as client:
                 yield Running(url, engine, metrics, client)
         finally:
-            if isinstance(model, PacedModel):
-                model.release()
+            for model in models:
+                if isinstance(model, PacedModel):
+                    model.release()
             server.should_exit = True
             thread.join(PATIENCE_SECONDS)
 

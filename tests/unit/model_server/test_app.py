@@ -31,12 +31,12 @@ def test_a_prompt_becomes_pictures_with_their_provenance(server: Running) -> Non
     assert answer.data[0] != answer.data[1]
     made = answer.provenance
     assert (made.model, made.seed, made.steps, made.guidance) == ("tiny", 7, 3, 3.0)
-    assert (made.scheduler, made.batch_mode, made.rendered_size) == ("flow-euler", "request", "16x16")
+    assert (made.scheduler, made.batch_mode, made.rendered_size) == ("flow-euler", "mixed", "16x16")
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", made.model_digest)
     assert (answer.size, answer.output_format) == ("256x256", "png")
     assert answer.usage.input_tokens == 2
-    assert answer.usage.output_tokens == 2 * 4
-    assert answer.usage.total_tokens == 10
+    assert answer.usage.output_tokens == 2 * 64
+    assert answer.usage.total_tokens == 130
     assert response.headers["x-request-id"] == answer.id
     assert abs(answer.created - time.time()) < 60
 
@@ -126,8 +126,8 @@ def _count_pictures_waits_and_refusals(server: Running) -> None:
     assert "imprimatur_model_pictures_total 3.0" in text
     assert 'imprimatur_model_requests_total{outcome="completed"} 1.0' in text
     assert 'imprimatur_model_refusals_total{code="invalid_value"} 1.0' in text
-    assert "imprimatur_model_queue_wait_seconds_count 1.0" in text
-    assert "imprimatur_model_step_seconds_count 2.0" in text
+    assert 'imprimatur_model_queue_wait_seconds_count{class="interactive"} 1.0' in text
+    assert re.search(r"imprimatur_model_step_seconds_count [1-9]", text)
     assert "fox" not in text
 
 
@@ -203,14 +203,16 @@ def test_the_queue_tells_step_place_and_time_left(slow: Running, paced: PacedMod
     first, _ = in_background(slow, "request-1", steps=4)
     until(lambda: status_of(slow, "request-1").state == "running")
     second, _ = in_background(slow, "request-2", steps=4)
+    third, _ = in_background(slow, "request-3", steps=6)
     paced.allow(2)
     until(lambda: status_of(slow, "request-1").step == 2)
-    waiting = status_of(slow, "request-2")
+    assert status_of(slow, "request-2").queue_position == 0
+    waiting = status_of(slow, "request-3")
     assert (waiting.state, waiting.queue_position, waiting.step) == ("queued", 1, 0)
     assert waiting.eta_seconds is not None
-    paced.allow(6)
-    first.join(20)
-    second.join(20)
+    paced.release()
+    for thread in (first, second, third):
+        thread.join(20)
     assert status_of(slow, "request-2").state == "completed"
 
 
@@ -221,7 +223,7 @@ def test_a_full_queue_answers_429_with_a_time_to_come_back(slow: Running, paced:
     response = slow.client.post(GENERATE, json={"prompt": "x"})
     assert error_of(response)[:2] == (429, "queue_full")
     assert int(response.headers["retry-after"]) >= 1
-    assert "imprimatur_model_queue_depth 4.0" in httpx.get(slow.url + "/metrics").text
+    assert 'imprimatur_model_queue_depth{class="interactive"} 4.0' in httpx.get(slow.url + "/metrics").text
     paced.release()
     for thread in threads:
         thread.join(20)

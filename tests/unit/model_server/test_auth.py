@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from model_server.auth import TokenCheck
-from model_server.errors import Unauthorized
+from model_server.errors import Unauthorized, Unavailable
 from tests.unit.model_server.support import SECRET, token
 
 
@@ -24,6 +24,81 @@ def unsigned(claims: dict[str, object], header: dict[str, object]) -> str:
 def test_a_token_of_the_gateway_is_accepted() -> None:
     check().require("Bearer " + token())
     check().require("bearer " + token())
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = int(time.time())
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)
+
+    def token(self, **changes: object) -> str:
+        return "Bearer " + token(SECRET, **{"iat": self.now, "exp": self.now + 60, **changes})
+
+
+def refuses(check: TokenCheck, authorization: str) -> bool:
+    try:
+        check.require(authorization)
+    except Unauthorized:
+        return True
+    return False
+
+
+def test_a_token_is_good_for_one_call() -> None:
+    clock = Clock()
+    check = TokenCheck(SECRET, clock)
+    first = clock.token()
+    check.require(first)
+    assert refuses(check, first)
+    check.require(clock.token(jti="same"))
+    assert refuses(check, clock.token(jti="same", exp=clock.now + 30))
+    check.require(clock.token())
+
+
+def test_a_used_token_is_refused_as_long_as_it_could_pass_and_then_forgotten() -> None:
+    clock = Clock()
+    check = TokenCheck(SECRET, clock)
+    used = clock.token(exp=clock.now + 65)  # a caller whose clock is ahead of ours by what is allowed
+    check.require(used)
+    for _ in range(69):
+        clock.now += 1
+        assert refuses(check, used)
+    clock.now += 10
+    check.require(clock.token())
+    assert len(check._seen) == len(check._forgotten_at) == 1
+
+
+def test_what_is_remembered_is_bounded_and_beyond_it_nobody_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_server.auth._MOST_REMEMBERED", 3)
+    clock = Clock()
+    check = TokenCheck(SECRET, clock)
+    for _ in range(3):
+        check.require(clock.token())
+    with pytest.raises(Unavailable):
+        check.require(clock.token())
+    clock.now += 71
+    check.require(clock.token())
+
+
+def test_a_refused_token_takes_no_memory() -> None:
+    clock = Clock()
+    check = TokenCheck(SECRET, clock)
+    for _ in range(5):
+        assert refuses(check, clock.token(aud="other"))
+    assert refuses(check, clock.token(jti="j" * 65))
+    assert not check._seen
+
+
+def test_a_token_made_before_the_server_began_is_refused() -> None:
+    clock = Clock()
+    old = clock.token()
+    clock.now += 6  # more than clocks may differ
+    assert refuses(TokenCheck(SECRET, clock), old)
+    clock.now -= 2
+    TokenCheck(SECRET, clock).require(old)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +174,13 @@ def test_a_header_nested_thousands_deep_is_refused_like_any_other() -> None:
 
 
 def test_a_token_ends_with_its_minute() -> None:
-    value = token()
-    check(time.time() + 40).require("Bearer " + value)
-    with pytest.raises(Unauthorized):
-        check(time.time() + 60).require("Bearer " + value)
+    clock = Clock()
+    check, late = TokenCheck(SECRET, clock), clock.token()
+    clock.now += 64
+    check.require(late)
+    late = clock.token()
+    clock.now += 66
+    assert refuses(check, late)
 
 
 def test_every_refusal_reads_the_same() -> None:

@@ -11,13 +11,14 @@ import pytest
 from model_server.app import create_app
 from model_server.auth import TokenCheck
 from model_server.engine import Engine
+from model_server.limits import BodyLimits, EngineLimits
 from model_server.observe import Metrics
 from tests.unit.model_server.support import PacedModel, until
 
 
 @pytest.fixture
 def engine(paced: PacedModel) -> Iterator[Engine]:
-    engine = Engine(paced, queue_limit=2, metrics=Metrics())
+    engine = Engine({"paced": paced}, limits=EngineLimits(queue_limit=2), metrics=Metrics(), clock=paced.clock)
     engine.start()
     until(lambda: engine.is_ready)
     paced.hold()
@@ -35,7 +36,7 @@ async def test_a_caller_who_left_before_the_first_byte_leaves_no_work_behind(
         check=TokenCheck(None, lambda: datetime.now(UTC)),
         metrics=Metrics(),
         clock=lambda: datetime.now(UTC),
-        max_body_bytes=1000,
+        bodies=BodyLimits(),
         drain_seconds=1.0,
     )
     body = json.dumps({"prompt": "x", "stream": stream, "steps": 100}).encode()
