@@ -70,7 +70,7 @@ def clean(data: bytes, *, is_mask: bool = False) -> Cleaned:
                     raise BadUpload("frames")
                 image.load()
                 pixels = ImageOps.exif_transpose(image)
-    except BadUpload:
+    except (BadUpload, MemoryError):  # no memory is our lack, not the picture's fault
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BadUpload("pixels") from None
