@@ -22,10 +22,17 @@ _UNLISTED = frozenset({MANIFEST, "MODEL_CARD.md", "NOTICE", "README.md", "LICENS
 
 def write_manifest(folder: Path) -> str:
     """Hash every file of the folder into its list. Returns the model's digest."""
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in _loadable_files(folder)]
-    text = "".join(lines)
+    text = _list(folder)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     return _digest_of(text.encode())
+
+
+def digest_of_files(folder: Path) -> str:
+    """The digest that the model would have with a list of its own, for a folder that has none and can't be given one.
+
+    Reads every byte and trusts every file: whoever uses it must compare the result with a pinned one.
+    """
+    return _digest_of(_list(folder).encode())
 
 
 def check_manifest(folder: Path, expected_digest: str = "") -> str:
@@ -58,6 +65,10 @@ def check_manifest(folder: Path, expected_digest: str = "") -> str:
         if got != expected:
             raise ModelRefused(f"{name}: expected sha256 {expected}, got {got}")
     return digest
+
+
+def _list(folder: Path) -> str:
+    return "".join(f"{_sha256(folder / name)}  {name}\n" for name in _loadable_files(folder))
 
 
 def _loadable_files(folder: Path) -> list[str]:
