@@ -20,19 +20,6 @@ from tests.support.person import PersonAt
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("faults")]
 
 
-@pytest.fixture(scope="module")
-def crew(tmp_path_factory):
-    """The real provider and gateway; the image server's place is left to a double."""
-    with Stack(tmp_path_factory.mktemp("faults"), say=lambda _: None, with_model=False, settings=UNHURRIED) as running:
-        yield running
-
-
-@pytest.fixture
-async def server(crew):
-    async with ImageServerDouble(crew.model_port) as running:
-        yield running
-
-
 async def row_of(crew, answer: httpx.Response) -> dict:
     async with PersonAt(crew, "bob") as bob:
         return await bob.effect_of(answer.headers["x-request-id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import httpx
@@ -11,7 +12,7 @@ import httpx
 from demo.idp.browserless import sign_in
 from demo.stack import Stack
 
-SCOPES = ["image:generate", "model:list", "credit:read"]
+SCOPES = ["image:generate", "image:edit", "image:vary", "model:list", "credit:read"]
 
 
 class PersonAt:
@@ -48,6 +49,19 @@ class PersonAt:
     async def generate(self, prompt: str, **fields: Any) -> httpx.Response:
         body = {"prompt": prompt, "size": "256x256", **fields}
         return await self.client.post("/v1/images/generations", json=body, headers=self.unsafe)
+
+    async def edit(self, prompt: str, image: bytes, mask: bytes | None = None, **fields: str) -> httpx.Response:
+        files = [("image", ("picture.png", image)), *([("mask", ("mask.png", mask))] if mask else [])]
+        return await self.post_form("edits", files, {"prompt": prompt, **fields})
+
+    async def vary(self, image: bytes, **fields: str) -> httpx.Response:
+        return await self.post_form("variations", [("image", ("picture.png", image))], fields)
+
+    async def post_form(
+        self, call: str, files: Sequence[tuple[str, Any]], fields: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """`POST /v1/images/{call}` with files, as a page of ours sends them."""
+        return await self.client.post(f"/v1/images/{call}", data=fields, files=files, headers=self.unsafe)
 
     async def credits(self) -> int:
         return int((await self.client.get("/v1/credits")).raise_for_status().json()["remaining"])
