@@ -36,6 +36,7 @@ from model_server.pipelines.port import Job
 
 LOADS = (0.9, 1.5, 2.5)
 STEPS, SHARES = (4, 12, 24), (0.3, 0.4, 0.3)
+GUIDANCES = (1.5, 3.0, 5.0)
 PROMPTS = ("a fox on a blue background", "pizza", "3d panda", "a castle", "flat lion on yellow", "an owl")
 TARGETS_MEAN = {0.9: 0.13, 2.5: 0.25}
 ROUNDS = 3
@@ -110,8 +111,8 @@ def against_the_others(model: Timed, requests: int) -> list[Figure]:
         for name, made in shown.items():
             row = [statistics.median(column) for column in zip(*ratios.get(name, [(1.0, 1.0, 1.0)]), strict=True)]
             print(
-                f"{load:<6}{name:<16}{made.throughput:>12.2f}{row[0]:>8.2f}{made.mean:>9.2f}{row[1]:>8.2f}"
-                f"{made.p95:>8.2f}{row[2]:>8.2f}"
+                f"{load:<6}{name:<16}{made.throughput:>12.2f}{row[0]:>8.2f}{made.mean:>12.2f}{row[1]:>8.2f}"
+                f"{made.p95:>12.2f}{row[2]:>8.2f}"
             )
         figures += _figures(load, ratios, allowed, differences)
     return figures
@@ -176,7 +177,7 @@ def same_to_the_bit(model: Timed) -> Figure:
     alone = [by_engine(model, poisson([job], 1.0, 0), batching="fixed", max_batch=8).pictures[0] for job in asked]
     different = sum(one.tobytes() != other.tobytes() for one, other in zip(crowd.pictures, alone, strict=True))
     print(
-        f"reproducible mode: {len(asked) - different} of {len(asked)} pictures the same to the bit, alone and in a crowd"
+        f"reproducible mode: {len(asked) - different} of {len(asked)} pictures the same to the bit, alone or in a crowd"
     )
     return Figure(figure="pictures that differ in reproducible mode", unit="pictures", value=different, target=0)
 
