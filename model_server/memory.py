@@ -25,6 +25,9 @@ class Card(Protocol):
     def release(self) -> None:
         """Give cached blocks back."""
 
+    def wait(self) -> None:
+        """Until everything that was asked of it is done."""
+
 
 class CudaCard:
     """A CUDA device, through torch's own allocator."""
@@ -41,6 +44,9 @@ class CudaCard:
 
     def release(self) -> None:
         torch.cuda.empty_cache()
+
+    def wait(self) -> None:
+        torch.cuda.synchronize(self._device)
 
 
 def card_of(device: str) -> Card | None:
@@ -63,6 +69,12 @@ class MemoryBook:
         """A step that will be recorded begins."""
         if self._card is not None:
             self._card.reset_peak()
+
+    def wait(self) -> None:
+        """Until the device has done what it was asked to: a card works on while the program does, and a step's time
+        read before its end would be the time of asking."""
+        if self._card is not None:
+            self._card.wait()
 
     def after(self, group: Hashable, batch: int) -> None:
         """It has ended."""

@@ -84,6 +84,7 @@ def _measure(
         began = clock()
         with device.power.counting(group) if batch == 1 and number == 0 else nullcontext():
             model.step(slots, rows)
+        device.memory.wait()
         if number or slots[0].steps == 1:  # the first one chooses kernels and fills caches
             took.append(clock() - began)
         yield

@@ -16,6 +16,7 @@ class Card:
     def __init__(self) -> None:
         self.peak = 0
         self.released = 0
+        self.waited = 0
 
     def reset_peak(self) -> None:
         self.peak = 0
@@ -25,6 +26,9 @@ class Card:
 
     def release(self) -> None:
         self.released += 1
+
+    def wait(self) -> None:
+        self.waited += 1
 
 
 def seen(book: MemoryBook, card: Card, *batches: int) -> None:
@@ -77,3 +81,10 @@ def test_the_highest_use_is_a_figure_of_the_operator() -> None:
 
 def test_a_processor_has_no_card() -> None:
     assert card_of("cpu") is None
+
+
+def test_a_step_on_a_card_has_ended_before_its_time_is_read() -> None:
+    card = Card()
+    MemoryBook(card, 0.92, Metrics()).wait()
+    assert card.waited == 1
+    MemoryBook(None, 0.92, Metrics()).wait()
