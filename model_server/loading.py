@@ -1,48 +1,93 @@
-"""Chooses and loads the model that the settings name. The one place that knows all kinds."""
+"""Loads the models that the settings name, and loads them again when the file that lists them has changed.
+
+The one place that knows all kinds.
+"""
 
 from __future__ import annotations
 
-import re
+import logging
+from collections.abc import Iterable
 
 import torch
 
+from model_server.catalogue import ModelEntry, ModelSettings, entries_of
 from model_server.embedded.package import WEIGHTS_FOLDER, load_model
+from model_server.errors import ModelRefused
+from model_server.manifest import listed_digest
+from model_server.observe import log
 from model_server.pipelines.embedded import EmbeddedStepModel
-from model_server.settings import Settings, SettingsError
+from model_server.settings import SettingsError
 from model_server.work import AnyModel
 
-_SIZE = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
+logger = logging.getLogger(__name__)
 
 
-def load(settings: Settings) -> dict[str, AnyModel]:
-    """The models by name, checked and in memory; the first is the default. Raises ModelRefused or SettingsError."""
-    model = _load_one(settings)
-    return {model.capabilities.name: model}
+class Models(dict[str, AnyModel]):
+    """The loaded models by id, the default first, with the entry that each was loaded for."""
+
+    def __init__(self, loaded: Iterable[tuple[ModelEntry, AnyModel]] = ()) -> None:
+        pairs = list(loaded)
+        super().__init__((entry.id, model) for entry, model in pairs)
+        self.entries = {entry.id: entry for entry, _ in pairs}
 
 
-def _load_one(settings: Settings) -> AnyModel:
+def load(settings: ModelSettings) -> Models:
+    """All models, checked and in memory. Raises ModelRefused, naming the model, or SettingsError."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    if settings.kind == "embedded":
-        folder = settings.path or WEIGHTS_FOLDER
-        return EmbeddedStepModel(load_model(folder, settings.digest), settings.name)
+    return Models((entry, _load(entry)) for entry in entries_of(settings))
+
+
+def reload(settings: ModelSettings, loaded: Models) -> Models:
+    """What the settings name now. A model whose entry and files are as they were is kept, not loaded again.
+
+    All or nothing: when the file or one model is refused, the reason is logged and `loaded` itself comes back. New
+    models are loaded beside the old ones, so there must be memory for both. Takes as long as loading takes, and so
+    belongs to a thread that nobody waits for.
+    """
+    try:
+        models = Models((entry, _kept(entry, loaded) or _load(entry)) for entry in entries_of(settings))
+    except (ModelRefused, SettingsError) as error:
+        log(logger, logging.ERROR, "models.reload_refused", reason=str(error))
+        return loaded
+    kept = sum(model is loaded.get(name) for name, model in models.items())
+    log(logger, logging.INFO, "models.reloaded", models=len(models), kept=kept)
+    return models
+
+
+def _kept(entry: ModelEntry, loaded: Models) -> AnyModel | None:
+    """The loaded model of that entry when nothing about it has changed."""
+    model = loaded.get(entry.id)
+    if model is None or loaded.entries[entry.id] != entry:
+        return None
+    folder = entry.folder or (WEIGHTS_FOLDER if entry.kind == "embedded" else None)
+    if folder is None:  # of the hub: the pinned digest is in the entry
+        return model
+    return model if listed_digest(folder) == model.capabilities.digest else None
+
+
+def _load(entry: ModelEntry) -> AnyModel:
+    try:
+        return _embedded(entry) if entry.kind == "embedded" else _diffusers(entry)
+    except ModelRefused as error:
+        raise ModelRefused(f"{entry.id}: {error}") from error
+
+
+def _embedded(entry: ModelEntry) -> AnyModel:
+    return EmbeddedStepModel(load_model(entry.folder or WEIGHTS_FOLDER, entry.digest), entry.id)
+
+
+def _diffusers(entry: ModelEntry) -> AnyModel:
     # Only now: a server of the embedded model should not spend seconds and memory on diffusers.
-    from model_server.pipelines.diffusers_text2image import load_pipeline
+    from model_server.pipelines import assembly
+    from model_server.pipelines.choice import check_sizes, choose
+    from model_server.pipelines.finding import find
+    from model_server.pipelines.needs import decode_peak_bytes
 
-    if settings.path is None:
-        raise SettingsError("kind=diffusers needs path: the folder of the model")
-    return load_pipeline(
-        settings.path,
-        name=settings.name,
-        sizes=tuple(_parse_size(size) for size in settings.sizes),
-        device=settings.device,
-        dtype=settings.dtype,
-        expected_digest=settings.digest,
-    )
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise SettingsError("sizes must be like 512x512")
-    return int(match[1]), int(match[2])
+    folder = find(entry)
+    choice = choose(folder, entry.family)
+    sizes = entry.sizes or (choice.own_size,)
+    check_sizes(choice, sizes)
+    placement = assembly.place(entry, folder, decode_peak_bytes(folder, sizes, "float32"))
+    model: AnyModel = assembly.assemble(entry, folder, choice, placement)
+    return model

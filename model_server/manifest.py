@@ -67,6 +67,12 @@ def check_manifest(folder: Path, expected_digest: str = "") -> str:
     return digest
 
 
+def listed_digest(folder: Path) -> str:
+    """The digest of the list as it lies there, of files that nobody has checked; empty when there is none."""
+    path = folder / MANIFEST
+    return _digest_of(path.read_bytes()) if path.is_file() else ""
+
+
 def _list(folder: Path) -> str:
     return "".join(f"{_sha256(folder / name)}  {name}\n" for name in _loadable_files(folder))
 

@@ -134,8 +134,9 @@ def _index(path: Path) -> Mapping[str, Any]:
 def _pipeline_packages() -> frozenset[str]:
     """The packages of `diffusers.pipelines`, which an index may name as a library too. Imports nothing."""
     spec = importlib.util.find_spec("diffusers")
-    assert spec is not None  # noqa: S101  (a dependency of this package)
-    folders = Path(str(spec.origin)).parent / "pipelines"
+    if spec is None or spec.origin is None:  # it is a dependency of this package
+        return frozenset()
+    folders = Path(spec.origin).parent / "pipelines"
     return frozenset(entry.name for entry in folders.iterdir() if (entry / "__init__.py").is_file())
 
 
