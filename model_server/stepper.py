@@ -107,9 +107,8 @@ class Stepper:
         self._device.memory.before()
         began = self._clock()
         try:
-            model.step(
-                [work.slots[picture] for work, picture in places], self._device.limits.max_batch if is_fixed else 0
-            )
+            model.step([work.slots[picture] for work, picture in places], limits.max_batch if is_fixed else 0)
+            self._device.memory.wait()
         except torch.OutOfMemoryError as error:
             self._metrics.out_of_memory.inc()
             log(logger, logging.WARNING, "engine.out_of_memory", batch=size)

@@ -4,6 +4,7 @@ of them fails."""
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -50,11 +51,11 @@ def test_as_many_pictures_share_a_step_as_the_measured_cost_says_pays(cost, expe
 
 def test_pictures_of_another_size_wait_for_a_step_of_their_own() -> None:
     model = PacedModel(cost=all_together)
+    model.capabilities = replace(model.capabilities, rendered=None)
     with running(model) as engine:
         caller = Caller(engine)
         caller.ask("small-123", job(steps=2, seed=1))
-        other = job(steps=2, seed=2)
-        caller.ask("large-123", type(other)("a fox", "", 1, 64, 64, 2, 1.0, 2))
+        caller.ask("large-123", replace(job(steps=2, seed=2), width=64, height=64))
         model.release()
         until(lambda: caller.ended("small-123") and caller.ended("large-123"))
         assert all(len(batch) == 1 for batch in model.batches)

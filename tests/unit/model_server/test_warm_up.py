@@ -22,7 +22,7 @@ def device(**limits: object) -> Device:
 
 
 def group(model: PacedModel, width: int = 32) -> tuple[object, ...]:
-    return (model, (width, width))
+    return (model, model.capabilities.rendered or (width, width))
 
 
 def measured(model: PacedModel, books: Device) -> Device:
