@@ -152,7 +152,8 @@ def errors_page() -> str:
 
 ERRORS_IN_WORDS: Final = {
     "internal_error": "Something of ours broke in a way we did not foresee. Operators find it by the request id.",
-    "payload_too_large": "The body is larger than `server.max_body_bytes`.",
+    "payload_too_large": "The body, or a file in it, is larger than it may be (`server.max_body_bytes`, "
+    "`server.max_upload_bytes`; 50 MB a picture, 4 MB a mask or a picture to vary).",
     "unsupported_media_type": "The body is not in a format that this address reads.",
     "insufficient_credits": "The month's credits are used up.",
     "not_found": "There is nothing at this address, or it is not yours to see.",
@@ -168,6 +169,9 @@ ERRORS_IN_WORDS: Final = {
 
 FINER: Final = {
     "invalid_json": "the body is not one JSON object, or a key stands in it twice",
+    "invalid_form": "the body is not one multipart/form-data, or a text stands in it twice",
+    "invalid_image": "a file is no single whole PNG, JPEG or WebP picture, or not of the shape that is needed",
+    "upload_timeout": "the pictures took longer to arrive than `server.upload_seconds`",
     "missing_required_parameter": "a field that must be there is not",
     "unknown_parameter": "a field that nobody knows",
     "unsupported_value": "a value that the API knows and this model can't do; the message lists what it can",

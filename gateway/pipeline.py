@@ -132,9 +132,9 @@ class Pipeline:
         """The uploads that may be forwarded, in the record: encoded anew, never the bytes that came."""
         if not request.uploads:
             return
-        square = request.action is Permission.IMAGE_VARY
+        to_vary = request.action is Permission.IMAGE_VARY
         with record.call.timings.stage("upload"):
-            clean, found = await self.screening.clean_uploads(request.uploads, square=square, hold=record.call.hold)
+            clean, found = await self.screening.clean_uploads(request.uploads, to_vary=to_vary, hold=record.call.hold)
         record.uploads = clean
         record.findings += found
         await self._decide(record, request, "upload", found)

@@ -92,7 +92,7 @@ class Screening:
         return numbered(unavailable(stage, f"pictures[{index}]") for index, _ in broken)
 
     async def clean_uploads(
-        self, uploads: Sequence[Upload], *, square: bool = False, hold: Callable[[int], None] = lambda _: None
+        self, uploads: Sequence[Upload], *, to_vary: bool = False, hold: Callable[[int], None] = lambda _: None
     ) -> tuple[tuple[CleanUpload, ...], tuple[Finding, ...]]:
         """The pictures of a request, encoded anew by us: these may be forwarded, the person's own bytes never.
 
@@ -102,14 +102,14 @@ class Screening:
         if not uploads:
             return (), ()
         try:
-            clean = await self._cleaner.clean(uploads, hold)
+            clean = await self._cleaner.clean(uploads, hold, to_vary=to_vary)
         except UploadsUnavailable as error:
             _log.error("screening.uploads-failed", extra={"cause": str(error)})
             return (), (unavailable("upload", "uploads"),)
         except OSError as error:  # no process to be had
             _failed("screening.uploads-failed", error)
             return (), (unavailable("upload", "uploads"),)
-        check_shapes(clean, square=square)
+        check_shapes(clean, to_vary=to_vary)
         return clean, ()
 
     def fingerprint(self, text: str) -> str:

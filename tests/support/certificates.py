@@ -23,6 +23,7 @@ class Authority:
         certificate = (
             self._builder(self._name, self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_usage(), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -34,7 +35,8 @@ class Authority:
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         certificate = (
             self._builder(subject, key)
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([address, x509.DNSName(name)]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         certificate_path, key_path = self._folder / f"{name}.crt", self._folder / f"{name}.key"
@@ -56,4 +58,20 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
             .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
+
+
+def _usage() -> x509.KeyUsage:
+    """Signs certificates and nothing else, as RFC 5280 wants an authority to say."""
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -159,6 +159,11 @@ async def answer(writer: asyncio.StreamWriter, body: Any, status: int = 200, ext
 
 async def good(server: ImageServerDouble, asked: dict[str, Any], writer: asyncio.StreamWriter) -> None:
     """Makes what was asked for: a navy square, or the picture that came with a navy hole where the mask has one."""
+    offered = server.listing["sizes"]
+    if asked.get("size", "auto") not in offered:
+        problem = {"message": f"size: {', '.join(offered)}", "param": "size", "code": "unsupported_value"}
+        await answer(writer, {"error": problem}, 400)
+        return
     b64 = base64.b64encode(_picture(server.files[-1])).decode()
     size = f"{WIDTH}x{HEIGHT}" if not server.files[-1] else _size(server.files[-1][0].data)
     if asked.get("stream"):

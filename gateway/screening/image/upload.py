@@ -21,6 +21,9 @@ from gateway.screening.image.decode import MAX_PIXELS, ends_with_the_picture
 FORMATS: Final = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 COMPRESS_LEVEL: Final = 1
 """It crosses the company's own network once. Level 6 takes four times as long for a tenth less."""
+MASK_COMPRESS_LEVEL: Final = 9
+"""Of a mask, which has the tighter limit, and is nearly all the same."""
+SHRINK_MARGIN: Final = 0.95
 _SIXTEEN_BITS: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -33,10 +36,13 @@ class Cleaned:
     """The picture as PNG (RGB, or RGBA where something shows through), and what the person's file was."""
 
     data: bytes
-    media_type: str
-    """Of the file as it came, by its content."""
     width: int
     height: int
+    media_type: str
+    """Of the file as it came, by its content."""
+    sent_width: int
+    sent_height: int
+    """Upright, as a person sees it."""
 
 
 def media_type_of(data: bytes) -> str:
@@ -50,8 +56,12 @@ def media_type_of(data: bytes) -> str:
     raise BadUpload("type")
 
 
-def clean(data: bytes, *, is_mask: bool = False) -> Cleaned:
-    """The picture in `data`, encoded anew. Of a mask only its transparency goes on. Raises BadUpload."""
+def clean(data: bytes, *, is_mask: bool = False, most_bytes: int = 50_000_000, may_shrink: bool = False) -> Cleaned:
+    """The picture in `data`, encoded anew in at most `most_bytes`. Of a mask only its transparency goes on.
+
+    A PNG of a photo is several times as large as the JPEG that came: where `may_shrink`, it is made smaller until it
+    fits. Raises BadUpload.
+    """
     if not data:
         raise BadUpload("empty")
     media_type = media_type_of(data)
@@ -79,9 +89,28 @@ def clean(data: bytes, *, is_mask: bool = False) -> Cleaned:
     if not ends_with_the_picture(data, media_type):
         raise BadUpload("trailing")
     plain = _mask(pixels) if is_mask else _plain(pixels)
+    level = MASK_COMPRESS_LEVEL if is_mask else COMPRESS_LEVEL
+    png = _png(plain, level)
+    while len(png) > most_bytes:
+        if not may_shrink:
+            raise BadUpload("large")
+        scale = SHRINK_MARGIN * (most_bytes / len(png)) ** 0.5
+        plain = plain.resize((max(1, int(plain.width * scale)), max(1, int(plain.height * scale))))
+        png = _png(plain, level)
+    return Cleaned(
+        data=png,
+        width=plain.width,
+        height=plain.height,
+        media_type=media_type,
+        sent_width=pixels.width,
+        sent_height=pixels.height,
+    )
+
+
+def _png(image: Image.Image, level: int) -> bytes:
     out = io.BytesIO()
-    plain.save(out, "PNG", compress_level=COMPRESS_LEVEL)
-    return Cleaned(data=out.getvalue(), media_type=media_type, width=plain.width, height=plain.height)
+    image.save(out, "PNG", compress_level=level)
+    return out.getvalue()
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -16,13 +16,14 @@ from typing import Any, Final
 from gateway.errors import InvalidRequest
 from gateway.exchange import CleanUpload, FileFacts, Upload
 from gateway.screening.image.decode import MAX_PIXELS
+from model_server.wire import MAX_IMAGE_BYTES, MAX_MASK_BYTES
 
 PROCESSES: Final = 2
 """Decoding at once. It is CPU work; more of it side by side makes each take longer."""
 MEMORY_BYTES: Final = 2 << 30
 """Address space of a child: the largest picture in three copies, with its encoding, and the interpreter."""
-MAX_CLEAN_BYTES: Final = 256 << 20
-"""All clean pictures of a request together: more than three of the largest that nothing could be saved on."""
+MAX_CLEAN_BYTES: Final = 120 << 20
+"""All clean pictures of a request together: the model server takes 128 MB."""
 MAX_LINE_BYTES: Final = 1 << 16
 
 WORDS: Final = {
@@ -33,6 +34,7 @@ WORDS: Final = {
     "picture as PNG",
     "decode": "the picture is broken or cut off. Save it again",
     "trailing": "there are other bytes behind the picture. Save it again as PNG",
+    "large": "the picture is too large to go on without loss. Make it smaller",
     "together": "the pictures are too large together. Send fewer or smaller ones",
     "square": "only a square picture can be varied. Crop it to a square",
     "mask-size": "the mask must have the same width and height as the picture (the first, where there are several)",
@@ -54,8 +56,11 @@ class UploadCleaner:
         self._timeout = timeout_seconds
         self._turns = asyncio.Semaphore(PROCESSES)
 
-    async def clean(self, uploads: Sequence[Upload], hold: Callable[[int], None]) -> tuple[CleanUpload, ...]:
-        """The pictures of one request, encoded anew; `hold` is told of their bytes before they are taken in.
+    async def clean(
+        self, uploads: Sequence[Upload], hold: Callable[[int], None], *, to_vary: bool = False
+    ) -> tuple[CleanUpload, ...]:
+        """The pictures of one request, encoded anew; `hold` is told of their bytes before they are taken in. One to
+        vary may be made smaller: nothing of it has to come back as it was.
 
         Raises InvalidRequest that names the field, what `hold` raises, and UploadsUnavailable.
         """
@@ -73,7 +78,7 @@ class UploadCleaner:
             )
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await _converse(child, uploads, hold)
+                    return await _converse(child, uploads, hold, to_vary)
             except TimeoutError:
                 raise UploadsUnavailable("late") from None
             except (ValueError, KeyError, TypeError, asyncio.IncompleteReadError):
@@ -85,11 +90,21 @@ class UploadCleaner:
                 await child.wait()
 
 
-async def _converse(child: Process, uploads: Sequence[Upload], hold: Callable[[int], None]) -> tuple[CleanUpload, ...]:
+async def _converse(
+    child: Process, uploads: Sequence[Upload], hold: Callable[[int], None], to_vary: bool
+) -> tuple[CleanUpload, ...]:
     """All files out, then all pictures in: the child writes nothing before it has read everything, or given up."""
     if child.stdin is None or child.stdout is None:
         raise AssertionError("unreachable: both are pipes")
-    files = [{"bytes": len(upload.data), "is_mask": upload.field == "mask"} for upload in uploads]
+    files = [
+        {
+            "bytes": len(upload.data),
+            "is_mask": upload.field == "mask",
+            "most_bytes": MAX_MASK_BYTES if to_vary or upload.field == "mask" else MAX_IMAGE_BYTES,
+            "may_shrink": to_vary,
+        }
+        for upload in uploads
+    ]
     asked = {"memory_bytes": MEMORY_BYTES, "most_bytes": MAX_CLEAN_BYTES, "files": files}
     with suppress(BrokenPipeError, ConnectionResetError):  # it gave up early: its answer says why
         child.stdin.write(json.dumps(asked).encode() + b"\n")
@@ -102,7 +117,7 @@ async def _converse(child: Process, uploads: Sequence[Upload], hold: Callable[[i
         raise bad(uploads[told["bad"]].field, str(told["check"]))
     if len(told["files"]) != len(uploads):
         raise ValueError("another number of pictures than files")
-    sizes = [int(file["bytes"]) for file in told["files"]]
+    sizes = [int(file["data"]) for file in told["files"]]
     if not all(0 < size <= MAX_CLEAN_BYTES for size in sizes) or sum(sizes) > MAX_CLEAN_BYTES:
         raise ValueError("more than it may send")
     hold(sum(sizes))
@@ -115,28 +130,32 @@ async def _converse(child: Process, uploads: Sequence[Upload], hold: Callable[[i
 
 
 def _clean(upload: Upload, told: dict[str, Any], data: bytes) -> CleanUpload:
-    width, height = int(told["width"]), int(told["height"])
     return CleanUpload(
         field=upload.field,
         data=data,
-        sent=replace(upload.facts, media_type=str(told["media_type"]), width=width, height=height),
+        sent=replace(
+            upload.facts,
+            media_type=str(told["media_type"]),
+            width=int(told["sent_width"]),
+            height=int(told["sent_height"]),
+        ),
         forwarded=FileFacts(
             sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
             media_type="image/png",
-            width=width,
-            height=height,
+            width=int(told["width"]),
+            height=int(told["height"]),
         ),
     )
 
 
-def check_shapes(clean: Sequence[CleanUpload], *, square: bool) -> None:
+def check_shapes(clean: Sequence[CleanUpload], *, to_vary: bool) -> None:
     """The mask fits the first picture; a picture to vary is square. Raises InvalidRequest that names the field."""
-    first = clean[0].forwarded
-    if square and first.width != first.height:
+    first = clean[0].sent
+    if to_vary and first.width != first.height:
         raise bad(clean[0].field, "square")
     for upload in clean:
-        if upload.field == "mask" and (upload.forwarded.width, upload.forwarded.height) != (first.width, first.height):
+        if upload.field == "mask" and (upload.sent.width, upload.sent.height) != (first.width, first.height):
             raise bad("mask", "mask-size")
 
 

@@ -141,6 +141,17 @@ def test_of_a_mask_only_its_transparency_goes_on() -> None:
     assert found.convert("RGB").getextrema() == ((0, 0), (0, 0), (0, 0))
 
 
+def test_a_photo_to_vary_is_made_smaller_until_it_fits_and_no_other_is() -> None:
+    photo = encode(Image.effect_noise((400, 300), 80).convert("RGB"), "JPEG")
+    found = clean(photo, most_bytes=50_000, may_shrink=True)
+    assert len(found.data) <= 50_000
+    assert (found.width, found.height) == opened(found.data).size
+    assert (found.sent_width, found.sent_height) == (400, 300)
+    assert abs(found.width / found.height - 4 / 3) < 0.05
+    with pytest.raises(BadUpload, match="large"):
+        clean(photo, most_bytes=50_000)
+
+
 def png_of(width: int, height: int, raw: bytes, *, depth: int = 8) -> bytes:
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -102,9 +102,9 @@ async def test_no_answer_is_a_finding_that_policy_never_allows(
 
 
 async def test_a_picture_to_vary_is_square(screening: Screening) -> None:
-    assert (await screening.clean_uploads([upload(png(16, 16))], square=True))[0]
+    assert (await screening.clean_uploads([upload(png(16, 16))], to_vary=True))[0]
     with pytest.raises(InvalidRequest, match="only a square picture"):
-        await screening.clean_uploads([upload(png(16, 17))], square=True)
+        await screening.clean_uploads([upload(png(16, 17))], to_vary=True)
 
 
 async def test_a_mask_has_the_size_of_the_first_picture(screening: Screening) -> None:
