@@ -79,15 +79,9 @@ def _embedded(entry: ModelEntry) -> AnyModel:
 
 def _diffusers(entry: ModelEntry) -> AnyModel:
     # Only now: a server of the embedded model should not spend seconds and memory on diffusers.
-    from model_server.pipelines import assembly
-    from model_server.pipelines.choice import check_sizes, choose
-    from model_server.pipelines.finding import find
-    from model_server.pipelines.needs import decode_peak_bytes
+    from model_server.pipelines.assembly import assemble
+    from model_server.pipelines.planning import plan
 
-    folder = find(entry)
-    choice = choose(folder, entry.family)
-    sizes = entry.sizes or (choice.own_size,)
-    check_sizes(choice, sizes)
-    placement = assembly.place(entry, folder, decode_peak_bytes(folder, sizes, "float32"))
-    model: AnyModel = assembly.assemble(entry, folder, choice, placement)
+    planned = plan(entry)
+    model: AnyModel = assemble(entry, planned.folder, planned.choice, planned.placement)
     return model

@@ -55,7 +55,7 @@ def check_manifest(folder: Path, expected_digest: str = "") -> str:
         if match is None or ".." in Path(match[2]).parts:  # a list that points out of its folder proves nothing
             raise ModelRefused(f"{MANIFEST} line {number} is not `<sha256>  <relative path>`")
         listed[match[2]] = match[1]
-    found = set(_loadable_files(folder))
+    found = set(loadable_files(folder))
     if unlisted := sorted(found - listed.keys()):
         raise ModelRefused(f"{unlisted[0]} is not in {MANIFEST}")
     if missing := sorted(listed.keys() - found):
@@ -74,10 +74,11 @@ def listed_digest(folder: Path) -> str:
 
 
 def _list(folder: Path) -> str:
-    return "".join(f"{_sha256(folder / name)}  {name}\n" for name in _loadable_files(folder))
+    return "".join(f"{_sha256(folder / name)}  {name}\n" for name in loadable_files(folder))
 
 
-def _loadable_files(folder: Path) -> list[str]:
+def loadable_files(folder: Path) -> list[str]:
+    """The relative names of all files that a loader may read, in order."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return sorted(name for path in files if (name := path.relative_to(folder).as_posix()) not in _UNLISTED)
 

@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import diffusers
 import torch
 from diffusers import AutoPipelineForText2Image
+from diffusers import __version__ as diffusers_version
+from diffusers.pipelines.auto_pipeline import (
+    AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
+    AUTO_INPAINT_PIPELINES_MAPPING,
+    AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+    _get_task_class,
+)
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
@@ -18,11 +26,13 @@ from model_server.pipelines.choice import Choice, StepFamily
 from model_server.pipelines.flux import FluxStepModel
 from model_server.pipelines.folder import ModelFolder
 from model_server.pipelines.latent import LatentStepModel
+from model_server.pipelines.needs import decode_peak_bytes
 from model_server.pipelines.port import Capabilities, Limits
 from model_server.pipelines.stable_diffusion import StableDiffusionStepModel
 from model_server.pipelines.stable_diffusion_3 import StableDiffusion3StepModel
 from model_server.pipelines.stable_diffusion_xl import StableDiffusionXLStepModel
 from model_server.pipelines.whole_call import WholeCallModel, tells_of_steps
+from model_server.wire import Task
 
 DTYPES: Final[Mapping[str, torch.dtype]] = {
     "float32": torch.float32,
@@ -49,8 +59,8 @@ class Placement:
     offload: str
 
 
-def place(entry: ModelEntry, folder: ModelFolder, peak_bytes: int) -> Placement:
-    """Decide device, number type and offload. `peak_bytes`: what work needs beside the weights.
+def place(entry: ModelEntry, folder: ModelFolder, sizes: tuple[tuple[int, int], ...]) -> Placement:
+    """Decide device, number type and offload, with room for decoding the largest of the sizes.
 
     Raises ModelRefused when the settings ask for what the machine hasn't got.
     """
@@ -68,7 +78,7 @@ def place(entry: ModelEntry, folder: ModelFolder, peak_bytes: int) -> Placement:
         return Placement(device, dtype, "none")
     if offload == "auto":
         free, _total = torch.cuda.mem_get_info(torch.device(device))
-        offload = offload_for(free, folder, dtype, peak_bytes)
+        offload = offload_for(free, folder, dtype, decode_peak_bytes(folder, sizes, dtype))
     return Placement(device, dtype, offload)
 
 
@@ -86,6 +96,31 @@ def offload_for(free_bytes: int, folder: ModelFolder, dtype: str, peak_bytes: in
     if sum(parts) + peak_bytes <= free_bytes:
         return "none"
     return "model" if max(parts) + peak_bytes <= free_bytes else "sequential"
+
+
+def tasks_of(folder: ModelFolder, choice: Choice) -> tuple[Task, ...]:
+    """What the model will be able to do. Raises ModelRefused when diffusers has no pipeline that could be driven."""
+    if choice.family is not None:
+        return ("generate", "edit", "vary")
+    name = folder.pipeline_class
+    pipeline = _get_task_class(AUTO_TEXT2IMAGE_PIPELINES_MAPPING, name, throw_error_if_not_exist=False)
+    if pipeline is None:
+        raise ModelRefused(f"diffusers {diffusers_version} knows no way from words to pictures by {name}")
+    if not tells_of_steps(pipeline):
+        raise ModelRefused(f"{name} tells nothing between its steps: it could be neither watched nor stopped")
+    siblings = (AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_INPAINT_PIPELINES_MAPPING)
+    if any(_get_task_class(kind, name, throw_error_if_not_exist=False) for kind in siblings):
+        return ("generate", "edit", "vary")
+    return ("generate",)
+
+
+def check_compile(entry: ModelEntry, folder: ModelFolder) -> None:
+    """Raises ModelRefused when compilation is asked for and the denoiser doesn't say which of its blocks repeat."""
+    if entry.compile == "off":
+        return
+    name = folder.components.get("transformer") or folder.components.get("unet") or ""
+    if not getattr(getattr(diffusers, name, None), "_repeated_blocks", None):
+        raise ModelRefused(f"compile: {name} doesn't say which of its blocks are repeated")
 
 
 def assemble(entry: ModelEntry, folder: ModelFolder, choice: Choice, placement: Placement) -> Any:
@@ -106,10 +141,6 @@ def assemble(entry: ModelEntry, folder: ModelFolder, choice: Choice, placement: 
         raise ModelRefused(
             f"diffusers can't load {folder.pipeline_class} from this folder ({type(error).__name__})"
         ) from error
-    if choice.family is None and not tells_of_steps(pipe):
-        raise ModelRefused(
-            f"{folder.pipeline_class} tells nothing between its steps: it could be neither watched nor stopped"
-        )
     pipe.set_progress_bar_config(disable=True)
     if placement.offload == "model":
         pipe.enable_model_cpu_offload(device=placement.device)
@@ -137,13 +168,8 @@ def _be_quiet() -> None:
 
 
 def _compile(pipe: Any) -> None:
-    denoiser: Any = getattr(pipe, "transformer", None) or getattr(pipe, "unet", None)
-    try:
-        denoiser.compile_repeated_blocks()
-    except (ValueError, AttributeError) as error:
-        raise ModelRefused(
-            f"compile: {type(denoiser).__name__} doesn't say which of its blocks are repeated"
-        ) from error
+    denoiser: Any = getattr(pipe, "transformer", None) or pipe.unet
+    denoiser.compile_repeated_blocks()
 
 
 def _capabilities(
@@ -164,7 +190,7 @@ def _capabilities(
         steps=entry.steps.limits if entry.steps else _STEPS,
         guidance=entry.guidance.limits if entry.guidance else choice.guidance,
         output_tokens=(sizes[0][0] // choice.factor) * (sizes[0][1] // choice.factor),
-        tasks=("generate", "edit", "vary"),
+        tasks=tasks_of(folder, choice),
         strength=entry.strength.limits if entry.strength else _STRENGTH,
         vary_strength=entry.vary_strength or _VARY_STRENGTH,
         max_input_images=1,

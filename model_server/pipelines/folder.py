@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from model_server.errors import ModelRefused
-from model_server.manifest import check_manifest, digest_of_files
+from model_server.manifest import check_manifest, digest_of_files, loadable_files
 
 INDEX = "model_index.json"
 
@@ -77,6 +77,10 @@ def inspect(path: Path, expected_digest: str = "", *, root: Path | None = None) 
         digest = check_manifest(path, expected_digest)
     else:
         digest = digest_of_files(path)
+        if not expected_digest:
+            raise ModelRefused(
+                f"a model of the hub has no list of digests: when you trust it, pin it by `digest: {digest}`"
+            )
         if digest != expected_digest:
             raise ModelRefused(f"the model is not the pinned one: expected {expected_digest}, got {digest}")
     index = _index(path)
@@ -90,7 +94,7 @@ def inspect(path: Path, expected_digest: str = "", *, root: Path | None = None) 
     components = {name: value[1] for name, value in index.items() if isinstance(value, list)}
     pipeline_class = str(index["_class_name"])
     settings[pipeline_class] = {name: value for name, value in index.items() if not isinstance(value, list)}
-    return ModelFolder(path, digest, len(list(_files(path))), pipeline_class, components, weights, settings)
+    return ModelFolder(path, digest, len(loadable_files(path)), pipeline_class, components, weights, settings)
 
 
 def _check_names(path: Path, root: Path) -> None:

@@ -119,9 +119,9 @@ def _callback(takes: Any, told: Callable[[Any], None]) -> dict[str, Any]:
     return {"callback": lambda _step, _timestep, latents: told(latents), "callback_steps": 1}
 
 
-def tells_of_steps(pipe: Any) -> bool:
-    """Whether the pipeline can be watched, and stopped, between its steps."""
-    takes = inspect.signature(pipe.__call__).parameters
+def tells_of_steps(pipeline: Any) -> bool:
+    """Whether a pipeline, or its class, can be watched, and stopped, between its steps."""
+    takes = inspect.signature(pipeline.__call__).parameters
     return "callback_on_step_end" in takes or "callback" in takes
 
 

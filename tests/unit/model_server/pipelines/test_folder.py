@@ -238,6 +238,8 @@ def test_a_hub_cache_with_its_links_is_read_against_the_pinned_digest(folder: Pa
     assert inspect(snapshot, expected, root=repository).digest == expected
     with pytest.raises(ModelRefused, match="pinned"):
         inspect(snapshot, "sha256:" + "0" * 64, root=repository)
+    with pytest.raises(ModelRefused, match=f"pin it by `digest: {expected}`"):
+        inspect(snapshot, root=repository)
     refused(snapshot, "is a link")
     next((repository / "blobs").iterdir()).write_text(json.dumps({}))
     with pytest.raises(ModelRefused, match="pinned"):

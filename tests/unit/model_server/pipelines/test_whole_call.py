@@ -12,9 +12,8 @@ from PIL.Image import Image
 
 from model_server.catalogue import ModelEntry
 from model_server.errors import ModelRefused
-from model_server.pipelines import assembly
-from model_server.pipelines.choice import choose
-from model_server.pipelines.finding import find
+from model_server.pipelines.assembly import assemble
+from model_server.pipelines.planning import plan
 from model_server.pipelines.port import Job, StepModel
 from model_server.pipelines.whole_call import WholeCallModel
 from tests.unit.model_server.pipelines.families import saved
@@ -26,8 +25,8 @@ Told = Callable[[int, Callable[[], list[Image]]], None]
 
 def load(folder: Path, **values: Any) -> Any:
     entry = ModelEntry.model_validate({"id": "tiny", "folder": folder, "device": "cpu", "family": "other", **values})
-    found = find(entry)
-    return assembly.assemble(entry, found, choose(found, entry.family), assembly.place(entry, found, 0))
+    planned = plan(entry)
+    return assemble(entry, planned.folder, planned.choice, planned.placement)
 
 
 @pytest.fixture(scope="module", params=["sd", "pixart"])
@@ -137,5 +136,13 @@ def test_a_long_prompt_is_cut_without_a_word_of_it_in_the_log(
 def test_a_class_that_diffusers_cannot_load_is_refused_by_name(copied: Callable[[str], Path]) -> None:
     folder = copied("sd")
     change_json(folder, "model_index.json", _class_name="NoSuchPipeline")
-    with pytest.raises(ModelRefused, match="can't load NoSuchPipeline"):
+    with pytest.raises(ModelRefused, match="no way from words to pictures by NoSuchPipeline"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["LDMTextToImagePipeline", "WanPipeline", "StableAudioPipeline"])
+def test_a_class_that_makes_no_pictures_of_words_by_steps_is_refused(name: str, copied: Callable[[str], Path]) -> None:
+    folder = copied("sd")
+    change_json(folder, "model_index.json", _class_name=name)
+    with pytest.raises(ModelRefused, match=f"no way from words to pictures by {name}"):
         load(folder)
