@@ -50,6 +50,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--eyes", default="", help="for the card: the things that look wrong on the sheets, as a phrase"
     )
+    parser.add_argument("--note", default="", help="for the card: what else is to be told of the training")
     return parser.parse_args(argv)
 
 
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(measure_run(out, work, sprites, table).as_json(), indent=1))
         return 0
     if args.publish:
-        where = Publication(args.weights, args.pictures, args.hardware, eyes=args.eyes)
+        where = Publication(args.weights, args.pictures, args.hardware, eyes=args.eyes, note=args.note)
         print(json.dumps(publish(out, work, sprites, table, plan, where).as_json(), indent=1))
         return 0
     training = Training(net, out, lineage)

@@ -127,7 +127,8 @@ rest, EMA weights.
     closing = """Wall time decides when a run ends and the CPU's kernels round differently by thread, so another run
 gives another, equally good file.
 """
-    return "\n".join(["## Training", "", *stages, this, closing])
+    note = [trained["note"] + "\n"] if trained["note"] else []
+    return "\n".join(["## Training", "", *stages, this, *note, closing])
 
 
 def _first_stage(stage: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ _SINGLE_SIZES = (52, 55, 58)
 _PAIR_SIZES = (29, 31)
 _SHIFT = 2
 _FLIP, _PAIR, _WHITE, _RECOLOURED = 0.25, 0.05, 0.3, 0.12
-PLACED_SHARE = 0.27
+PLACED_SHARE = 0.33
 """Share of the scenes with things of any size anywhere."""
 _LOCAL_EDIT = 0.3
 """Share of those that are shown as a local edit; the others are shown with a layout."""

@@ -1,7 +1,7 @@
 """What the embedded model learns to draw: common, concrete things, each named as people say it.
 
 `COMMON` are seen three times as often as `OTHERS`, because a demonstration is judged by its fox and its pizza;
-`LATER` joined in the second stage of training and are seen half as often again, to catch up.
+`LATER` joined in the second stage of training and are seen as often as the common ones, to catch up.
 No flags, people, skin tones, symbols or weapons. Each line: name | emojibase label | other words for it.
 """
 
@@ -295,7 +295,7 @@ broom|broom|
 basket|basket|
 """
 
-COMMON_WEIGHT, LATER_WEIGHT = 3.0, 1.5
+COMMON_WEIGHT, LATER_WEIGHT = 3.0, 3.0
 """How much oftener a common concept is drawn than another, and one that came in the second stage."""
 
 

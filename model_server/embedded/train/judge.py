@@ -15,7 +15,7 @@ from model_server.embedded.train.compose import Composer
 from model_server.embedded.train.concepts import CONCEPTS
 from model_server.embedded.train.data import Sprites
 
-_STEPS, _BATCH, _RATE, _NOISE = 1200, 96, 2e-3, 0.05
+_STEPS, _BATCH, _RATE, _NOISE = 900, 96, 2e-3, 0.05
 _PIXELS = 64
 """The judge looks at 64 pixels, whatever the model draws: enough to know a fox, and a quarter of the work."""
 _SEED, _HELD_OUT_SEED = 101, 202

@@ -37,6 +37,8 @@ class Publication:
     steps: int = STEPS
     eyes: str = ""
     """What a person who looked at the sheets found wrong; for the card."""
+    note: str = ""
+    """What the figures do not say of how it was trained; for the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def publish(run: Path, work: Path, sprites: Sprites, table: Table, plan: Plan, w
         "batch": plan.batch,
         "seed": plan.seed,
         "hardware": where.hardware,
+        "note": where.note,
         "lineage": state["lineage"],
         "measured": measured.words.as_json(),
         "measured_jobs": measured.jobs.as_json(),

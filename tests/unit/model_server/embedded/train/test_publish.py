@@ -51,6 +51,7 @@ TRAINED = {
     "minutes": 119.0,
     "hardware": "two CPU cores, no GPU",
     "seed": 0,
+    "note": "Half of it by night.",
     "lineage": [STAGE],
     "measured_before": [],
 }
@@ -135,6 +136,7 @@ def test_the_card_tells_the_measured_figures_and_the_failures() -> None:
 def test_the_card_tells_both_stages_with_their_commands() -> None:
     card = model_card(facts())
     assert "350,928 scenes" in card
+    assert "Half of it by night." in card
     assert STAGE["weights_sha256"] in card  # type: ignore[operator]
     assert "--first-stage --minutes 92 --decay-minutes 28" in card
     assert "--from .train/first --minutes 119 --decay-minutes 36 --rate 0.7" in card
