@@ -16,6 +16,7 @@ from typing import Any, Self
 # Before Ray is imported: it reads both once. Nothing is told to anyone outside, whatever the environment says.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
+from model_server import offline as _offline  # noqa: F401  (before any library of models)
 from model_server import ray_door
 from model_server import threads as _threads  # noqa: F401  (before torch)
 
@@ -36,6 +37,7 @@ from model_server.engine import Engine
 from model_server.events import Snapshot
 from model_server.loading import load
 from model_server.observe import Metrics, configure_logging
+from model_server.ray_door import secret_of
 from model_server.ray_sisters import Sisters, labelled
 from model_server.settings import Settings, SettingsError
 
@@ -57,7 +59,9 @@ class RaySettings(BaseSettings):
 
     min_replicas: PositiveInt = Field(1, description="Replicas that always run.")
     max_replicas: PositiveInt = Field(1, description="Replicas at the busiest time; as many as min: a fixed number.")
-    gpus: NonNegativeFloat | None = Field(None, description="GPUs of a replica; absent: 1 with a cuda device, else 0.")
+    gpus: NonNegativeFloat | None = Field(
+        None, description="GPUs of a replica. Absent: 1 when `device` is cuda, else 0; needed with `models_path`."
+    )
     cpus: PositiveFloat = Field(1.0, description="CPU cores that Ray books for a replica.")
     target_ongoing: PositiveFloat | None = Field(
         None,
@@ -79,7 +83,7 @@ class Replica:
 
     def __init__(self) -> None:
         settings = Settings()
-        secret = _secret_of(settings)
+        secret = secret_of(settings)
         configure_logging(settings.log_level)
         context = serve.get_replica_context()
         self._name = context.replica_id.unique_id
@@ -128,7 +132,7 @@ def app(arguments: Mapping[str, str] | None = None) -> Application:
     if arguments:
         raise SettingsError(f"settings come from the environment ({RAY_ENVIRONMENT_PREFIX}...), not as arguments")
     settings, cluster = Settings(), RaySettings()
-    _secret_of(settings)
+    secret_of(settings)
     return serve.deployment(**deployment_options(settings, cluster))(serve.ingress()(Replica)).bind()
 
 
@@ -137,6 +141,11 @@ def deployment_options(settings: Settings, cluster: RaySettings) -> dict[str, An
     on_cuda = settings.device.startswith("cuda")
     if settings.device.startswith("cuda:"):
         raise SettingsError("device: Ray gives each replica its own card, and there it is `cuda`, without a number")
+    if settings.models_path is not None and cluster.gpus is None:
+        # Ray hides every card from a replica that books none, and `device: auto` would quietly work on the processor.
+        raise SettingsError(
+            f"{RAY_ENVIRONMENT_PREFIX}GPUS: say how many GPUs a replica of models_path needs; 0 for none"
+        )
     counts: dict[str, Any] = {"num_replicas": cluster.min_replicas}
     if cluster.max_replicas > cluster.min_replicas:
         # Ray counts each open call: those in work and those that wait in the engine's queue, for both hold theirs open.
@@ -166,16 +175,6 @@ def deployment_options(settings: Settings, cluster: RaySettings) -> dict[str, An
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": 2 * settings.drain_seconds + _SHUTDOWN_MARGIN_SECONDS,
     }
-
-
-def _secret_of(settings: Settings) -> bytes:
-    """The token secret. Behind Ray's proxy nobody is served without one."""
-    secret = settings.read_secret()
-    if secret is None:
-        raise SettingsError(
-            "insecure_no_auth is for one process on a loopback address; behind Ray Serve set token_secret_path"
-        )
-    return secret
 
 
 def _utc_now() -> datetime:

@@ -41,15 +41,26 @@ _GONE = "The replica that worked on this request is gone. Ask again."
 _RETRY_SECONDS = 1
 
 
-def middlewares() -> list[Middleware]:
-    """Called by Ray in each proxy's process. Raises SettingsError, and the proxy does not start, without a secret."""
-    settings = Settings()
+def secret_of(settings: Settings) -> bytes:
+    """The token secret of settings that are fit to serve behind Ray's proxy. Raises SettingsError for others: what the
+    proxy would not do must not be believed in."""
+    if settings.has_tls:
+        raise SettingsError(
+            "tls_*: Ray's proxy asks nobody for a certificate; behind Ray Serve leave these out, and let a mesh or an "
+            "ingress do TLS both ways before it"
+        )
     secret = settings.read_secret()
     if secret is None:
         raise SettingsError(
             "insecure_no_auth is for one process on a loopback address; behind Ray Serve set token_secret_path"
         )
-    check = TokenCheck(secret, lambda: datetime.now(UTC))
+    return secret
+
+
+def middlewares() -> list[Middleware]:
+    """Called by Ray in each proxy's process. Raises SettingsError, and the proxy does not start, without a secret."""
+    settings = Settings()
+    check = TokenCheck(secret_of(settings), lambda: datetime.now(UTC))
     return [
         Middleware(
             Door, check=check, max_body_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes

@@ -23,7 +23,7 @@ from tests.unit.model_server.support import SECRET, bearer
 PATIENCE_SECONDS = 90.0
 """A replica is a Python process that loads torch: on a busy machine that takes a while."""
 REPLICAS = 2
-QUEUE_LIMIT = 3
+QUEUE_LIMIT = 8
 LONG = {"prompt": "a fox", "steps": 100, "n": 4, "stream": True}
 """Seconds of work: long enough to be met half way."""
 SHORT = {"prompt": "a fox", "steps": 2}

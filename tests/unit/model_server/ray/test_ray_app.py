@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_replica_on_a_card_gets_one_whole_card_and_one_on_cpus_none() -> None:
 def test_a_device_by_number_is_refused_because_ray_hands_out_the_cards() -> None:
     with pytest.raises(SettingsError, match="device"):
         options(device="cuda:1")
+
+
+def test_with_a_file_of_models_the_number_of_cards_must_be_said(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="IMPRIMATUR_RAY_GPUS"):
+        options(models_path=tmp_path / "models.yaml")
+    booked = options(RaySettings(gpus=1), models_path=tmp_path / "models.yaml")
+    assert booked["ray_actor_options"]["num_gpus"] == 1
+
+
+def test_tls_that_the_proxy_would_not_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CERTIFICATE", "KEY", "CLIENT_CA"):
+        monkeypatch.setenv(f"IMPRIMATUR_MODEL_TLS_{name}_PATH", "/keys/file.pem")
+    with pytest.raises(SettingsError, match="certificate"):
+        app()
 
 
 def test_as_many_at_least_as_at_most_is_a_fixed_number() -> None:
