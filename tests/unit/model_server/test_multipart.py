@@ -145,6 +145,7 @@ DISPOSITION = 'Content-Disposition: form-data; name="n"\r\n'
         (WHOLE + b"epilogue", ("malformed", None)),
         (WHOLE + part("n", b"4"), ("malformed", None)),
         (body(part("n", b"1\r\n--b0undary more")), ("malformed", None)),
+        (body(part("prompt", b"1\r\n--b0undaryX")), ("malformed", None)),
         (body(end=f"--{BOUNDARY}--\r\n".encode()), ("malformed", None)),
         (b"", ("malformed", None)),
         (body(f"--{BOUNDARY}\r\n\r\nno headers\r\n".encode()), ("malformed", None)),

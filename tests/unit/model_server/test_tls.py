@@ -140,6 +140,12 @@ def settings_with(world: World, **changes: Path) -> Settings:
     return Settings(insecure_no_auth=True, **{**paths, **changes})  # type: ignore[arg-type]
 
 
+def test_a_certificate_is_demanded_whether_or_not_a_name_is(world: World) -> None:
+    context = server_context(settings_with(world))
+    assert context is not None
+    assert (context.verify_mode, context.minimum_version) == (ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_2)
+
+
 def test_certificates_that_cannot_be_used_stop_the_start_and_are_not_shown(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
