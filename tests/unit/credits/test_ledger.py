@@ -181,3 +181,9 @@ async def test_any_order_of_calls_keeps_the_books_balanced(tmp_path_factory, mov
 @pytest.mark.parametrize(("pictures", "credits"), [(1, 1), (4, 1), (5, 2), (8, 2), (10, 3)])
 def test_one_credit_buys_up_to_four_pictures(pictures, credits):
     assert price(ImageRequest(action=Permission.IMAGE_GENERATE, prompt="a fox", model="m", n=pictures)) == credits
+
+
+@pytest.mark.parametrize("action", [Permission.IMAGE_EDIT, Permission.IMAGE_VARY])
+@pytest.mark.parametrize(("pictures", "credits"), [(1, 1), (3, 1), (4, 2), (10, 4)])
+def test_of_edits_and_variations_a_credit_is_worth_three(action, pictures, credits):
+    assert price(ImageRequest(action=action, prompt="", model="m", n=pictures)) == credits
