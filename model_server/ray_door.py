@@ -30,7 +30,7 @@ _OPEN_PATHS = PROBE_PATHS | {"/-/healthz"}
 _INTERNAL_HEADERS = frozenset(
     {
         b"x-request-timeout-seconds",
-        b"x-request-disconnect-disabled",  # a caller's work would go on when the caller has gone
+        b"x-request-disconnect-disabled",  # the proxy would no longer look whether the caller is there
         b"serve-multiplexed-model-id",
         b"serve_multiplexed_model_id",
         b"x-session-id",  # sends a caller to one replica, past the choice of the least busy

@@ -111,15 +111,6 @@ def test_a_caller_who_hangs_up_frees_the_slot(cluster: Cluster) -> None:
     until(lambda: not any(cluster.metrics(BUSY).values()))
 
 
-def test_a_caller_can_not_forbid_that_it_is_missed(cluster: Cluster) -> None:
-    """Ray's proxy obeys `x-request-disconnect-disabled`: work would go on for a caller who has gone."""
-    headers = {"x-request-disconnect-disabled": "?1", "x-request-id": "wants-not-to-be-missed"}
-    body = {"prompt": "a fox", "steps": 100, "n": 4, "stream": True}
-    with cluster.client.stream("POST", GENERATE, json=body, headers=headers) as answer:
-        next(answer.iter_lines())
-    until(lambda: cluster.state("wants-not-to-be-missed")["state"] == "cancelled")
-
-
 def test_what_is_too_much_is_refused_in_our_words_and_nothing_is_lost(cluster: Cluster) -> None:
     callers = [Stream(cluster, f"one-of-too-many-{number:03d}", n=10) for number in range(60)]
     until(lambda: all(caller.status for caller in callers))
