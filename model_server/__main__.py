@@ -1,6 +1,6 @@
 """`imprimatur-model` (or `python -m model_server`): load the models and serve them.
 
-`... manifest DIR` lists the digests of a folder.
+`... manifest DIR` lists the digests of a folder; `... doctor` says what would load, and why not.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from model_server import threads as _threads  # noqa: F401
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from model_server import doctor
 from model_server.engine import Engine
 from model_server.errors import ModelRefused
 from model_server.loading import load
@@ -26,6 +28,7 @@ from model_server.tls import server_context
 
 _REFUSED = 2
 """Exit status when settings or model are not fit to serve."""
+_MODEL_OPTIONS = ("models_path", "kind", "path", "name", "digest", "sizes", "device", "dtype")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,32 +39,45 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Every option can be set in the environment as {ENVIRONMENT_PREFIX}<NAME>, for example "
         f"{ENVIRONMENT_PREFIX}TOKEN_SECRET_PATH. The secret itself is never an option.",
     )
-    for name, field in Settings.model_fields.items():
+    _add_options(parser, Settings.model_fields)
+    parser.set_defaults(command="serve")
+    commands = parser.add_subparsers(dest="command", metavar="[manifest DIR | doctor]")
+    manifest = commands.add_parser("manifest", help="hash a model folder that you trust into its SHA256SUMS")
+    manifest.add_argument("folder", type=Path)
+    doctor = commands.add_parser("doctor", help="say what would load, with how much memory, and why not; exit 0 or 1")
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    _add_options(doctor, _MODEL_OPTIONS)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    for name in names:
+        field = Settings.model_fields[name]
         if name == "token_secret":  # a command line is visible to every process of the machine
             continue
         default = "" if field.default in (None, "", ()) else f" (default {field.default})"
         flag = "--" + name.replace("_", "-")
         description = (field.description or "").replace("%", "%%") + default
+        # Left out when not given: a command's own options must not undo those before it.
         if field.annotation is bool:
-            parser.add_argument(flag, action="store_true", default=None, help=description)
+            parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=description)
         else:
             many = "*" if name == "sizes" else None
-            parser.add_argument(flag, default=None, nargs=many, metavar=name.upper(), help=description)
-    parser.set_defaults(command="serve")
-    commands = parser.add_subparsers(dest="command", metavar="[manifest DIR]")
-    manifest = commands.add_parser("manifest", help="hash a model folder that you trust into its SHA256SUMS")
-    manifest.add_argument("folder", type=Path)
-    return parser
+            parser.add_argument(flag, default=argparse.SUPPRESS, nargs=many, metavar=name.upper(), help=description)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Returns 2, saying why on standard error, when it must not serve."""
     given = vars(_parser().parse_args(argv))
-    if given.pop("command") == "manifest":
+    command = given.pop("command")
+    if command == "manifest":
         print(write_manifest(given["folder"]))
         return 0
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        if command == "doctor":  # it listens nowhere, so it needs no secret
+            as_json = given.pop("json")
+            return doctor.run(Settings(**(given | {"host": "127.0.0.1", "insecure_no_auth": True})), as_json=as_json)
+        settings = Settings(**given)
         secret = settings.read_secret()
         configure_logging(settings.log_level)
         context = server_context(settings)

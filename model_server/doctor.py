@@ -84,9 +84,9 @@ def as_text(found: Sequence[Diagnosis]) -> str:
 def _block(one: Diagnosis) -> str:
     if one.refusal:
         return f"{one.id}: would not load\n  why      {one.refusal}"
-    memory = (
-        f"{_amount(one.weights_bytes)} weights + {_amount(one.peak_bytes)} to decode {_largest(one.sizes)} (estimated)"
-    )
+    memory = f"{_amount(one.weights_bytes)} weights"
+    if one.peak_bytes:
+        memory += f" + {_amount(one.peak_bytes)} to decode {_largest(one.sizes)} (estimated)"
     if one.offload != "none":
         memory += f", in parts (offload {one.offload})"
     free = f"{_amount(one.free_bytes)} free on {one.device_name}" + ("" if one.fits else ": TOO LITTLE NOW")
