@@ -23,6 +23,7 @@ from gateway import errors, vocabulary
 from gateway.cli import app as imprimatur_command
 from gateway.observe.metrics import Metrics
 from gateway.settings import Settings
+from model_server.observe import Metrics as ModelServerMetrics
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -133,7 +134,7 @@ def test_settings_and_files_that_a_page_names_exist(path: Path) -> None:
 
 
 def test_metrics_that_a_page_names_exist() -> None:
-    shown = Metrics().render().decode()
+    shown = Metrics().render().decode() + ModelServerMetrics().exposition().decode()
     known = set(re.findall(r"^# TYPE (\S+)", shown, re.MULTILINE))
     known |= {f"{name}_total" for name in known}
     named = {name for text in TEXT.values() for name in re.findall(r"\b(imprimatur_[a-z_]+)", text)}
