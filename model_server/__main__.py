@@ -10,6 +10,7 @@ from model_server import offline as _offline  # noqa: F401
 from model_server import threads as _threads  # noqa: F401
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ from model_server.errors import ModelRefused
 from model_server.loading import load
 from model_server.manifest import write_manifest
 from model_server.observe import Metrics, configure_logging
+from model_server.reloading import Reloading
 from model_server.server import serve
 from model_server.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from model_server.tls import server_context
@@ -67,7 +69,10 @@ def _add_options(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT. Returns 2, saying why on standard error, when it must not serve."""
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the models' file again.
+
+    Returns 2, saying why on standard error, when it must not serve.
+    """
     given = vars(_parser().parse_args(argv))
     command = given.pop("command")
     if command == "manifest":
@@ -82,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
         configure_logging(settings.log_level)
         context = server_context(settings)
         metrics = Metrics()
-        engine = Engine(load(settings), limits=settings.engine_limits, metrics=metrics)
+        models = load(settings)
+        engine = Engine(models, limits=settings.engine_limits, metrics=metrics)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             place = ".".join(str(part) for part in problem["loc"])
@@ -91,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     except (SettingsError, ModelRefused) as error:
         print(error, file=sys.stderr)
         return _REFUSED
+    signal.signal(signal.SIGHUP, Reloading(settings, models, engine).on_signal)
     serve(settings, secret, context, engine, metrics)
     return 0
 
