@@ -29,7 +29,8 @@ _CURSOR = re.compile(r"(\d{4}-\d{2}-\d{2})\.(0|[1-9]\d{0,18})")
 class Query:
     """A search. All given conditions must hold; times are aware, ``created_from`` counts in and ``created_to`` out.
 
-    ``reason`` is a code, or a prefix that ends in a separator (``dlp.``). Raises ``QueryInvalid``.
+    ``action`` and ``reason`` are codes, or prefixes that end in a separator (``image:``, ``dlp.``). Raises
+    ``QueryInvalid``.
     """
 
     tenant: str = "default"
@@ -53,8 +54,6 @@ class Query:
             value = getattr(self, name)
             if value is not None and not _CODE_OR_PREFIX.fullmatch(value):
                 raise QueryInvalid(f"{name} is not a code")
-        if self.action is not None and self.action[-1] in ":._-":
-            raise QueryInvalid("action must be a whole code, not a prefix")
         if self.effect is not None and self.effect not in Effect.__members__.values():
             raise QueryInvalid(f"effect must be one of {', '.join(Effect)}")
         if self.model is not None and not re.fullmatch(REVISION_PATTERN, self.model):

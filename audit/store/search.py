@@ -109,8 +109,8 @@ class Search:
             where.append("h.event_id = ?")
             parameters.append(parse_event_id(query.event_id).bytes)
         if query.action is not None:
-            where.append("h.action = ?")
-            parameters.append(query.action)
+            where.append("h.action >= ? and h.action < ?")
+            parameters += _span(query.action)
         if query.effect is not None and not driven_by_effect:
             where.append("coalesce(nullif(o.effect, ''), h.effect) = ?")
             parameters.append(query.effect)
@@ -124,10 +124,7 @@ class Search:
                 parameters.append(to_micros(at))
         if query.reason is not None:
             where.append("h.seq in (select head_seq from reason where code >= ? and code < ?)")
-            is_prefix = query.reason[-1] in ":._-"
-            # The code itself, or every code that begins with the prefix: up to the next character after its last.
-            end = query.reason[:-1] + chr(ord(query.reason[-1]) + 1) if is_prefix else query.reason + "\0"
-            parameters += [query.reason, end]
+            parameters += _span(query.reason)
 
     def _tokens(self, day: date, actor: str) -> list[bytes]:
         tokens = []
@@ -138,6 +135,11 @@ class Search:
                 return []
             tokens.append(blind_token(keys, ACTOR_TERM, actor))
         return tokens
+
+
+def _span(code: str) -> tuple[str, str]:
+    """From and up to: the code itself, or all that begin with a prefix, to the next character after its last."""
+    return code, code[:-1] + chr(ord(code[-1]) + 1) if code[-1] in ":._-" else code + "\0"
 
 
 def request_row(head: Row, outcome: Row | None, ring: KeyRing) -> RequestRow:

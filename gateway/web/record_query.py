@@ -10,12 +10,12 @@ from typing import Final
 from urllib.parse import urlencode
 
 from audit import Query, QueryInvalid
-from gateway.vocabulary import Event
 
 PAGE_ROWS: Final = 50
 LONGEST_FIELD: Final = 512
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-USUAL_ACTION: Final = Event.IMAGE_GENERATE
+PICTURES: Final = "image:"
+"""All that is done with pictures, as a prefix of the actions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class SearchForm:
         """From a query string. Nothing asked means: pictures, newest first, which is what an auditor comes for."""
         values = {f.name: query.get(f.name, "").strip()[:LONGEST_FIELD] for f in fields(cls)}
         if not query:
-            values["action"] = USUAL_ACTION.value
+            values["action"] = PICTURES
         return cls(**values)
 
     def address(self, **changes: str) -> str:

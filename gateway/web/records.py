@@ -20,14 +20,14 @@ from gateway.recording import subject_of
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
 from gateway.web.pages import page, wants_json
-from gateway.web.record_query import SearchForm
+from gateway.web.record_query import PICTURES, SearchForm
 from gateway.web.record_views import by_day, prove, record_json, row_json, unreadable_from
 from gateway.web.words import ACTIONS, EFFECTS
 
 router = APIRouter(include_in_schema=False)
 
 EFFECTS_OFFERED: Final = tuple(code for code in EFFECTS if code)
-ACTIONS_OFFERED: Final = tuple(dict.fromkeys([*(e.value for e in Event), *ACTIONS]))
+ACTIONS_OFFERED: Final = tuple(dict.fromkeys([PICTURES, *(e.value for e in Event), *ACTIONS]))
 
 
 @router.get("/audit")

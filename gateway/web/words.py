@@ -18,6 +18,7 @@ EFFECTS: Final[Mapping[str, str]] = {
 }
 
 ACTIONS: Final[Mapping[str, str]] = {
+    "image:": "anything with pictures",
     "image:generate": "asked for pictures",
     "image:edit": "asked for an edit",
     "image:vary": "asked for variations",

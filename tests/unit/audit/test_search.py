@@ -56,7 +56,7 @@ queries = st.lists(
     st.fixed_dictionaries(
         {
             "actor": st.none() | st.sampled_from([*ACTORS, "nobody"]),
-            "action": st.none() | st.sampled_from(ACTIONS),
+            "action": st.none() | st.sampled_from([*ACTIONS, "image:", "auth:", "image:generat"]),
             "effect": st.none() | st.sampled_from(EFFECTS),
             "reason": st.none() | st.sampled_from(["dlp.", "dlp", "dlp.iban", "mfa.", "x."]),
             "model": st.none() | st.sampled_from(["small", "large", "none"]),
@@ -77,13 +77,18 @@ def matches(event: Event, at: datetime, query: dict[str, Any]) -> bool:
     return (
         event.tenant == query["tenant"]
         and query["actor"] in (None, event.actor)
-        and query["action"] in (None, event.action)
+        and _means(query["action"], event.action)
         and query["effect"] in (None, event.effect)
         and query["model"] in (None, event.model)
         and (query["created_from"] is None or at >= query["created_from"])
         and (query["created_to"] is None or at < query["created_to"])
-        and (wanted is None or any(r == wanted or (wanted[-1] == "." and r.startswith(wanted)) for r in reasons))
+        and (wanted is None or any(_means(wanted, reason) for reason in reasons))
     )
+
+
+def _means(wanted: str | None, code: str) -> bool:
+    """A whole code means itself; one that ends in a separator means all that begin with it."""
+    return wanted is None or code == wanted or (wanted[-1] in ".:" and code.startswith(wanted))
 
 
 async def run(folder: Path, happened: list[Event], asked: list[dict[str, Any]]) -> None:
