@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import shutil
 import sqlite3
@@ -20,11 +21,13 @@ from typing import Any, Final
 
 import httpx
 import openai
+from PIL import Image
 
 from demo.idp.browserless import SignInStopped, sign_in
 from demo.stack import ORIGIN, Stack
 
 PROMPT: Final = "a fox on a blue background"
+EDIT_PROMPT: Final = "a panda on a green background"
 CARD_PROMPT: Final = "a poster for the order paid with 4111 1111 1111 1111"
 MAIL_PROMPT: Final = "a panda on a green background, for dana.miller@contoso.example"
 LEAST_WIDTH: Final = 78
@@ -54,10 +57,11 @@ class Walk:
             ("Carol signs in with her password alone: no second factor, no entry", self.no_second_factor),
             ("Alice signs in through the company's provider, password and TOTP", self.sign_in),
             ("Alice mints an API key and points the unmodified OpenAI SDK at the gateway", self.picture),
+            ("Alice repaints one half of it, and asks for a variation of the whole", self.edit_and_vary),
             ("Alice's prompt holds a payment card number: refused, explained, not charged", self.card),
             ("Alice's prompt holds an e-mail address: masked before the model sees it", self.mail),
             ("Dave has no role here: refused by policy, whatever he asks", self.no_role),
-            ("Bob, the auditor, searches the log and finds all four", self.audit),
+            ("Bob, the auditor, searches the log and finds all six", self.audit),
             ("Bob verifies the proof of the picture's record", self.proof),
             ("A database administrator changes one stored record: verification names it", self.tamper),
             ("Thirty-one days later nobody can read it, and every proof still holds", self.after_thirty_days),
@@ -101,7 +105,11 @@ class Walk:
         csrf = (await self.alice.get("/v1/session")).raise_for_status().json()["csrf_token"]
         minted = await self.alice.post(
             "/v1/keys",
-            json={"name": "demo", "scopes": ["image:generate", "model:list", "credit:read"], "days": 7},
+            json={
+                "name": "demo",
+                "scopes": ["image:generate", "image:edit", "image:vary", "model:list", "credit:read"],
+                "days": 7,
+            },
             headers={"x-csrf-token": csrf, "origin": self.stack.url},
         )
         _expect(minted.is_success, f"minting a key: {minted.status_code} {_told(minted)}")
@@ -116,6 +124,36 @@ class Walk:
         path = self.pictures / "fox.png"
         path.write_bytes(data)
         return f"key shown once: {self.key[:12]}…\n“{PROMPT}” -> {path} ({len(data):,} bytes, {answer.size})"
+
+    async def edit_and_vary(self) -> str:
+        _expect(bool(self.picture_id), "there is no picture to edit")
+        fox = (self.pictures / "fox.png").read_bytes()
+        picture = Image.open(io.BytesIO(fox)).convert("RGB")
+        kept = (0, 0, picture.width // 2, picture.height)
+        mask = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+        mask.paste((0, 0, 0, 255), kept)  # opaque: to be kept
+        drawn = io.BytesIO()
+        mask.save(drawn, "PNG")
+        async with openai.AsyncOpenAI(api_key=self.key, base_url=f"{self.stack.url}/v1") as client:
+            edited = await client.images.with_raw_response.edit(
+                image=("fox.png", fox, "image/png"),
+                mask=("mask.png", drawn.getvalue(), "image/png"),
+                prompt=EDIT_PROMPT,
+            )
+            varied = await client.images.with_raw_response.create_variation(image=("fox.png", fox, "image/png"))
+        for name, raw in (("edit", edited), ("variation", varied)):
+            self.requests[name] = raw.headers["x-request-id"]
+            answer = raw.parse()
+            _expect(bool(answer.data), f"no picture of the {name}")
+            (self.pictures / f"fox-{name}.png").write_bytes(base64.b64decode((answer.data or [])[0].b64_json or ""))
+        after = Image.open(self.pictures / "fox-edit.png").convert("RGB")
+        _expect(after.size == picture.size, f"expected {picture.size}, got {after.size}")
+        _expect(after.crop(kept).tobytes() == picture.crop(kept).tobytes(), "pixels outside the mask have changed")
+        _expect(after.tobytes() != picture.tobytes(), "nothing was painted")
+        return (
+            f"“{EDIT_PROMPT}” on the right half -> {self.pictures / 'fox-edit.png'}; the left half is the same, "
+            f"pixel for pixel\nvariation -> {self.pictures / 'fox-variation.png'}"
+        )
 
     async def card(self) -> str:
         before = await self._credits()
@@ -157,7 +195,7 @@ class Walk:
             _expect(found.is_success, f"{found.status_code} {_told(found)}")
             rows = {row["event_id"]: row for row in found.json()["rows"]}
         missing = [name for name, request_id in self.requests.items() if request_id not in rows]
-        _expect(len(self.requests) == 4 and not missing, f"not in the log: {', '.join(missing) or 'a request'}")
+        _expect(len(self.requests) == 6 and not missing, f"not in the log: {', '.join(missing) or 'a request'}")
         lines = []
         for request_id in self.requests.values():
             row = rows[request_id]
