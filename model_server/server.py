@@ -18,11 +18,11 @@ from starlette.types import ASGIApp
 
 from model_server.app import create_app
 from model_server.auth import TokenCheck
+from model_server.connections import protocol_for
 from model_server.engine import Engine
 from model_server.observe import Metrics, log
 from model_server.probes import create_probes
 from model_server.settings import Settings
-from model_server.tls import protocol_for
 
 _STOP_SECONDS = 5.0
 
@@ -64,9 +64,12 @@ def serve(
     options: dict[str, Any] = {"timeout_graceful_shutdown": max(1, round(settings.drain_seconds))}
     if context is not None:
         options["ssl_context_factory"] = lambda _config, _default: context
-        options["http"] = protocol_for(settings.tls_client_name)
     with listening(settings.host, settings.port, settings.send_seconds) as listener:
-        server = _Server(_config(app, **options), engine, (settings.host, listener.getsockname()[1]))
+        server = _Server(
+            _config(app, settings, settings.tls_client_name, **options),
+            engine,
+            (settings.host, listener.getsockname()[1]),
+        )
         with nullcontext() if settings.probe_port is None else _probes(settings, engine, metrics):
             server.run(sockets=[listener])
 
@@ -89,7 +92,7 @@ def _probes(settings: Settings, engine: Engine, metrics: Metrics) -> Iterator[No
     """The probes on their own port, without TLS, from a thread of their own for as long as the block runs."""
     with listening(settings.host, settings.probe_port or 0, settings.send_seconds) as listener:
         log(logger, logging.INFO, "probes.listening", host=settings.host, port=listener.getsockname()[1])
-        server = uvicorn.Server(_config(create_probes(engine, metrics), timeout_graceful_shutdown=1))
+        server = uvicorn.Server(_config(create_probes(engine, metrics), settings, "", timeout_graceful_shutdown=1))
         thread = threading.Thread(
             target=lambda: asyncio.run(server.serve(sockets=[listener])), name="probes", daemon=True
         )
@@ -101,8 +104,17 @@ def _probes(settings: Settings, engine: Engine, metrics: Metrics) -> Iterator[No
             thread.join(_STOP_SECONDS)
 
 
-def _config(app: ASGIApp, **options: Any) -> uvicorn.Config:
-    return uvicorn.Config(app, log_config=None, access_log=False, server_header=False, proxy_headers=False, **options)
+def _config(app: ASGIApp, settings: Settings, caller: str, **options: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=protocol_for(name=caller, head_seconds=settings.upload_idle_seconds),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        **options,
+    )
 
 
 def _utc_now() -> datetime:

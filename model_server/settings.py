@@ -104,7 +104,10 @@ class Settings(BaseSettings):
         512_000_000,
         description="Bytes of all bodies that are held at once; a body that would need more gets 503 and Retry-After.",
     )
-    upload_idle_seconds: PositiveFloat = Field(15.0, description="Longest silence in the middle of a body; then 408.")
+    upload_idle_seconds: PositiveFloat = Field(
+        15.0,
+        description="Longest silence in the middle of a body, then 408; and longest wait for the head of a request.",
+    )
     upload_seconds: PositiveFloat = Field(120.0, description="Longest time for a whole body to arrive; then 408.")
     max_input_pixels: PositiveInt = Field(
         40_000_000,

@@ -5,18 +5,11 @@ With a name demanded, its certificate must carry that name too: an authority of 
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from model_server.observe import log
 from model_server.settings import Settings, SettingsError
-
-logger = logging.getLogger(__name__)
 
 
 def server_context(settings: Settings) -> ssl.SSLContext | None:
@@ -45,35 +38,6 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"tls_client_ca_path holds no certificates ({_word(error)})") from error
     return context
-
-
-def protocol_for(name: str) -> type[HttpToolsProtocol]:
-    """uvicorn's HTTP, for callers whose certificate carries that name; empty: for all that TLS let in."""
-
-    class NamedCallers(HttpToolsProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-            if name and not carries(transport.get_extra_info("peercert"), name):
-                log(logger, logging.WARNING, "tls.another_caller")
-                transport.abort()  # before a byte of it is read
-                self._is_refused = True
-                return
-            super().connection_made(transport)
-
-        def data_received(self, data: bytes) -> None:
-            if not self._is_refused:
-                super().data_received(data)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if not self._is_refused:
-                super().connection_lost(exc)
-
-        def eof_received(self) -> None:
-            if not self._is_refused:
-                super().eof_received()
-
-        _is_refused = False
-
-    return NamedCallers
 
 
 def carries(certificate: Mapping[str, Any] | None, name: str) -> bool:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from model_server.app import create_app
 from model_server.auth import TokenCheck
+from model_server.connections import protocol_for
 from model_server.embedded.train.data import RENDER_PIXELS, STYLES, Sprites
 from model_server.engine import Engine
 from model_server.limits import BodyLimits, EngineLimits
@@ -214,7 +215,9 @@ def serving(
     )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+        http = protocol_for(name="", head_seconds=bodies.idle_seconds)
+        options = {"http": http, "ws": "none", "log_config": None, "access_log": False}
+        server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=5, **options))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -137,3 +139,36 @@ def test_while_one_uploads_slowly_others_are_served(tight: Running) -> None:
     with connect(tight) as slow:
         slow.sendall(request("edits")[:-5])
         assert tight.client.post("/v1/images/generations", json={"prompt": "x"}).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", b"GET /v1/models HTTP/1.1\r\nhost: x\r\n"])
+def test_a_head_that_stops_coming_is_given_up(tight: Running, sent: bytes) -> None:
+    with connect(tight) as caller:
+        caller.sendall(sent)
+        assert ended(caller)
+
+
+def test_the_head_of_a_second_request_is_not_waited_for_either(tight: Running) -> None:
+    with connect(tight) as caller:
+        caller.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert answer(caller)[0] == 200
+        caller.sendall(b"GET /healthz HTTP/1.1\r\nhost")
+        assert ended(caller)
+
+
+@pytest.mark.parametrize("line", [b"x-a: " + b"a" * 1000 + b"\r\n", b"a" * 1000])
+def test_a_head_without_end_is_cut_off(server: Running, line: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), connect(server) as caller:
+        caller.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+        with suppress(OSError):
+            for _ in range(100):
+                caller.sendall(line)
+        until(lambda: "http.head_too_long" in [record.msg for record in caplog.records])
+        assert ended(caller)
+
+
+def ended(caller: socket.socket) -> bool:
+    try:
+        return caller.recv(1) == b""
+    except ConnectionResetError:
+        return True
