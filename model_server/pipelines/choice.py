@@ -42,6 +42,8 @@ _GUIDANCE: Mapping[StepFamily | Literal["other"], Limits] = {
     "other": Limits(5.0, 1.0, 20.0),
 }
 """Each family's own default, as its stock pipeline has it."""
+_USUAL_BLOCKS = (1, 1, 1, 1)
+"""As many as nearly all decoders have: 8 pixels a latent."""
 _FLUX_SAMPLE = 128
 """Of the stock pipeline; the transformer's settings have none."""
 
@@ -109,7 +111,8 @@ _SIBLINGS = ("Img2ImgPipeline", "InpaintPipeline")
 
 
 def _choice(folder: ModelFolder, family: StepFamily | None, why: str) -> Choice:
-    blocks = folder.setting("vae", "block_out_channels", [0] * 4)
+    deep = folder.setting("vae", "encoder_block_out_channels")  # of the deep-compression decoders, 32 pixels a latent
+    blocks = deep or folder.setting("vae", "block_out_channels", _USUAL_BLOCKS)
     latent = 2 ** (len(blocks) - 1)
     denoiser = "transformer" if "transformer" in folder.settings else "unet"
     sample = folder.setting(denoiser, "sample_size", _FLUX_SAMPLE if family in ("flux", None) else 64)

@@ -257,15 +257,7 @@ class LatentStepModel(ABC):
     def _decode(self, latents: Tensor, slot: LatentSlot) -> Image.Image:
         pipe, vae = self._from_text, self._from_text.vae
         latents = self._unscaled(self._unpacked(latents, slot))
-        # Some decoders overflow in float16 (SDXL's, from its paper on): they say so, and are widened for the while.
-        narrow = vae.dtype == torch.float16 and vae.config.get("force_upcast")
-        if narrow:
-            vae.to(dtype=torch.float32)
-        try:
-            pixels = self._pixels(latents.to(vae.dtype))
-        finally:
-            if narrow:
-                vae.to(dtype=torch.float16)
+        pixels = self._pixels(latents.to(vae.dtype))
         picture = self._picture(pixels)
         pipe.maybe_free_model_hooks()
         return picture

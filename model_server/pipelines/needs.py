@@ -27,7 +27,8 @@ def decode_peak_bytes(folder: ModelFolder, sizes: tuple[tuple[int, int], ...], d
     """
     widths = folder.setting("vae", "block_out_channels", [_USUAL_WIDTH])
     size = DTYPE_BYTES[dtype]
-    if dtype == "float16" and folder.setting("vae", "force_upcast"):
+    widened = folder.pipeline_class.startswith("StableDiffusionXL") and folder.setting("vae", "force_upcast")
+    if dtype == "float16" and widened:
         size = DTYPE_BYTES["float32"]
     largest = max(width * height for width, height in sizes)
     return largest * int(widths[min(1, len(widths) - 1)]) * size * _LIVE_MAPS

@@ -41,5 +41,16 @@ class StableDiffusionXLStepModel(StableDiffusionStepModel):
         output: Tensor = self._denoiser(latents, timesteps, added_cond_kwargs=added, return_dict=False, **conditions)[0]
         return output
 
+    def _pixels(self, latents: Tensor) -> Tensor:
+        vae = self._from_text.vae
+        if vae.dtype != torch.float16 or not vae.config.force_upcast:
+            return super()._pixels(latents)
+        # This family's first decoder overflows in float16; it says so, and is widened for the while.
+        vae.to(dtype=torch.float32)
+        try:
+            return super()._pixels(latents.float())
+        finally:
+            vae.to(dtype=torch.float16)
+
     def _picture(self, pixels: Tensor) -> Image.Image:
         return LatentStepModel._picture(self, pixels)  # this family has no safety checker

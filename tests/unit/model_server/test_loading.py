@@ -177,7 +177,25 @@ def test_code_in_the_folder_is_never_run(folder: Path, place: str, index: dict[s
     assert not marker.exists()
 
 
-def test_a_hub_model_is_taken_from_the_cache_of_this_disk_or_refused(
+def test_a_hub_model_is_taken_from_the_cache_of_this_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    repository = tmp_path / "cache" / "models--house--tiny"
+    shutil.copytree(folder, repository / "snapshots" / "abc", ignore=shutil.ignore_patterns("SHA256SUMS"))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    entry = {"id": "a", "hub": "house/tiny", "device": "cpu", "sizes": ["32x32"]}
+    with pytest.raises(ModelRefused, match="pin it by `digest: sha256:"):
+        load(settings(tmp_path / "models.yaml", entry))
+    pinned = inspect(folder).digest
+    listed = settings(tmp_path / "models.yaml", {**entry, "digest": pinned})
+    loaded = load(listed)
+    assert loaded["a"].capabilities.digest == pinned
+    assert reload(listed, loaded)["a"] is loaded["a"]
+
+
+def test_a_hub_model_that_is_not_there_is_refused_and_never_fetched(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

@@ -43,10 +43,10 @@ CAPABILITIES = Capabilities(
 )
 
 
-def stock(name: str, root: Path, scheduler: Any = None) -> Any:
+def stock(name: str, root: Path, scheduler: Any = None, dtype: torch.dtype = torch.float32) -> Any:
     """The family's text-to-image pipeline as diffusers loads it."""
     pipe = AutoPipelineForText2Image.from_pretrained(
-        saved(name, root), use_safetensors=True, local_files_only=True, dtype=torch.float32
+        saved(name, root), use_safetensors=True, local_files_only=True, dtype=dtype
     )
     return quiet(pipe if scheduler is None else type(pipe)(**{**pipe.components, "scheduler": scheduler}))
 

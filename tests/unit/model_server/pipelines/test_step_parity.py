@@ -118,6 +118,16 @@ def test_from_words_in_every_family(name: str, root: Path) -> None:
     same(adapter(name, pipe), pipe, job(), **SIZE)
 
 
+@pytest.mark.parametrize("name", STEP_FAMILIES)
+def test_in_bfloat16_too(name: str, root: Path) -> None:
+    pipe = stock(name, root, dtype=torch.bfloat16)
+    model = adapter(name, pipe)
+    same(model, pipe, job(), **SIZE)
+    size = SIZE if name in ("sd3", "flux") else {}
+    varied = job(task="vary", images=(picture(),), strength=0.6)
+    same(model, sibling(AutoPipelineForImage2Image, pipe), varied, image=picture(), strength=0.6, **size)
+
+
 @pytest.mark.parametrize("name", ["sd", "sdxl", "sd3"])
 def test_without_guidance_and_without_a_negative_prompt(name: str, root: Path) -> None:
     pipe = stock(name, root)
@@ -130,7 +140,7 @@ def test_from_a_picture_in_every_family(name: str, root: Path) -> None:
     pipe = stock(name, root)
     model = adapter(name, pipe)
     wanted = job(prompt="", task="vary", images=(picture(),), strength=0.6)
-    words = {} if name == "sd" or name == "sdxl" else SIZE
+    words = SIZE if name in ("sd3", "flux") else {}
     same(model, sibling(AutoPipelineForImage2Image, pipe), wanted, prompt="", image=picture(), strength=0.6, **words)
 
 
