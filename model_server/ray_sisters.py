@@ -26,6 +26,7 @@ from model_server.wire import QueueStatus
 
 _BY_ID: Final = re.compile(r"/v1/(?:images/(?P<cancel>[^/]+)/cancel|queue/(?P<status>[^/]+))")
 _METRICS: Final = "/metrics"
+_LOOK_SECONDS: Final = 0.05
 _FRESH_SECONDS: Final = 1.0
 """So long one gathering of all counters answers every scraper: they need no token, and each gathering asks everyone."""
 
@@ -81,7 +82,9 @@ class Sisters:
                     if not self._engine.is_alive:
                         await send({"type": "lifespan.startup.failed", "message": "the engine did not start"})
                         return
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(_LOOK_SECONDS)
+                for name, model in self._engine.models.items():  # the size is what `target_ongoing` is best set to
+                    log(logger, logging.INFO, "replica.ready", model=name, batch_size=self._engine.batch_size(model))
             await send(message)
 
         return sending

@@ -71,6 +71,8 @@ class Cluster:
     client: httpx.Client
     process: subprocess.Popen[str]
     said: list[str]
+    folder: Path
+    """What Ray writes down: logs, sockets, its own token."""
 
     def replica_pids(self) -> set[int]:
         """Processes of the replicas."""
@@ -191,7 +193,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         until(lambda: "ready\n" in said or process.poll() is not None)
         assert process.poll() is None, (folder / "errors").read_text()
         with httpx.Client(base_url=url, auth=FreshToken(), timeout=PATIENCE_SECONDS) as client:
-            yield Cluster(url, client, process, said)
+            yield Cluster(url, client, process, said, folder)
         assert process.stdin is not None
         process.stdin.close()
         process.wait(PATIENCE_SECONDS)

@@ -21,6 +21,7 @@ from tests.unit.model_server.ray.support import (
     running_cluster,
     until,
 )
+from tests.unit.model_server.support import SECRET
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(420)]
 
@@ -109,6 +110,19 @@ def test_a_caller_who_hangs_up_frees_the_slot(cluster: Cluster) -> None:
     last = until(lambda: (state := cluster.state("hangs-up-half-way"))["state"] == "cancelled" and state)
     assert last["step"] < last["steps"]
     until(lambda: not any(cluster.metrics(BUSY).values()))
+
+
+def test_no_prompt_and_no_key_is_in_what_ray_writes_down(cluster: Cluster) -> None:
+    asked = [SHORT | {"prompt": "SECRET-PROMPT"}, {"prompt": "SECRET-PROMPT", "steps": -1}, {"prompt": "SECRET-PROMPT"}]
+    codes = [cluster.client.post(GENERATE, json=body).status_code for body in asked[:2]]
+    codes.append(httpx.post(cluster.url + GENERATE, json=asked[2]).status_code)
+    assert codes == [200, 400, 401]
+    logs = [path for path in (cluster.folder / "ray").rglob("*") if path.is_file() and not path.is_symlink()]
+    assert any(b"request.ended" in path.read_bytes() for path in logs)  # our own lines are among them
+    for path in logs:
+        content = path.read_bytes()
+        assert b"SECRET-PROMPT" not in content, path.name
+        assert SECRET not in content, path.name
 
 
 def test_what_is_too_much_is_refused_in_our_words_and_nothing_is_lost(cluster: Cluster) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -129,11 +129,18 @@ def test_no_replica_gives_an_empty_text() -> None:
 
 
 @pytest.mark.parametrize(("alive", "expected"), [(True, "complete"), (False, "failed")])
-async def test_a_replica_has_started_when_its_model_is_warm_and_not_before(alive: bool, expected: str) -> None:
+async def test_a_replica_has_started_when_its_model_is_warm_and_not_before(
+    alive: bool, expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     looks: list[bool] = []
 
     class Warming:
         is_alive = alive
+        models: ClassVar = {"tiny": object()}
+
+        def batch_size(self, _model: object) -> int:
+            return 8
 
         @property
         def is_ready(self) -> bool:
@@ -150,3 +157,5 @@ async def test_a_replica_has_started_when_its_model_is_warm_and_not_before(alive
 
     await Sisters(Inner(), Warming(), asking([], []))({"type": "lifespan"}, receive, send)  # type: ignore[arg-type]
     assert sent == [(f"lifespan.startup.{expected}", 3 if alive else 1)]
+    told = [vars(record)["fields"] for record in caplog.records if record.msg == "replica.ready"]
+    assert told == ([{"model": "tiny", "batch_size": 8}] if alive else [])
