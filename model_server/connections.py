@@ -39,14 +39,14 @@ def protocol_for(*, name: str, head_seconds: float) -> type[HttpToolsProtocol]:
         def data_received(self, data: bytes) -> None:
             if self._is_refused:
                 return
-            # A piece may hold the end of a body and the next head, so what it is found to hold is at most counted once
-            # too often; a head of the usual size comes in one piece.
-            self._head_bytes += len(data)
+            awaited = self._head_timer is not None
             super().data_received(data)
             if self._head_timer is None:
                 self._head_bytes = 0
-            elif self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse("http.head_too_long")
+            elif awaited:  # else the piece was the end of a body and the beginning of the next head
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEAD_BYTES:
+                    self._refuse("http.head_too_long")
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
