@@ -26,6 +26,10 @@ _MAX_CHUNKS = 100_000
 _WEBP_ANIMATED = 0x02
 _VP8L_SIGNATURE = 0x2F
 
+_MAX_SCANS = 64
+"""Of a JPEG: progressive encoders write about ten. Each one makes a decoder walk over all pixels again, and takes a few
+hundred bytes of the file (libjpeg-turbo's `-maxscans` is against the same)."""
+
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 """Baseline, extended and progressive Huffman; the others (lossless, arithmetic, hierarchical) no browser opens."""
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -123,6 +127,7 @@ def _three_bytes(data: bytes, place: int) -> int:
 
 def _jpeg(data: bytes) -> Inspected:
     size: tuple[int, int] | None = None
+    scans = 0
     place = 2
     while True:
         if data[place] != 0xFF:
@@ -143,6 +148,9 @@ def _jpeg(data: bytes) -> Inspected:
             size = _jpeg_frame(data, place + 4)
         place += 2 + length
         if marker == 0xDA:
+            scans += 1
+            if scans > _MAX_SCANS:
+                raise NotAPicture("has too many scans: save it anew")
             place = _end_of_scan(data, place)
     if place + 2 != len(data):
         raise NotAPicture("has bytes after its end: save it anew")

@@ -26,7 +26,7 @@ class EngineLimits:
 class BodyLimits:
     """How much of a body is read, and for how long."""
 
-    max_json_bytes: int = 256 << 10
+    max_json_bytes: int = 1 << 20
     max_upload_bytes: int = 128_000_000
     memory_bytes: int = 512_000_000
     """Of all bodies together that are held at once."""

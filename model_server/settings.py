@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: PositiveInt = Field(
-        256 << 10, description="Longest JSON body: 32,000 characters, escaped, and a sketch."
+        1 << 20, description="Longest JSON body: both prompts of 32,000 characters, escaped, and a full sketch."
     )
     max_upload_bytes: PositiveInt = Field(
         128_000_000, description="Longest body with pictures; one picture may have 50 MB, a mask 4 MB."

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from model_server.limits import BodyLimits
 from model_server.settings import Settings, SettingsError
+from model_server.wire import GenerationRequest
 
 SECRET = "x" * 32
 
@@ -85,7 +88,7 @@ def test_tokens_may_be_left_out_on_a_public_address_only_where_tls_names_the_cal
 
 @pytest.mark.parametrize("field", [{"tls_client_name": "gateway.internal"}, {"probe_port": 8102}])
 def test_what_only_tls_can_keep_is_refused_without_it(field: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="tls|TLS"):
+    with pytest.raises(ValidationError, match=r"tls|TLS"):
         Settings(token_secret=SECRET, **field)
 
 
@@ -96,3 +99,12 @@ def test_the_memory_for_bodies_holds_at_least_one() -> None:
 
 def test_a_settings_file_of_models_needs_no_folder_of_one() -> None:
     assert Settings(token_secret=SECRET, kind="diffusers", models_path="models.yaml").path is None
+
+
+def test_the_longest_request_that_the_wire_takes_fits_into_a_body() -> None:
+    point = [0.123456, 0.123456]
+    sketch = {"regions": [{"label": "\N{GRINNING FACE}" * 100, "stroke": [point] * 500, "width": 0.123456}] * 16}
+    longest = {"prompt": "\N{GRINNING FACE}" * 32_000, "negative_prompt": "\N{GRINNING FACE}" * 32_000}
+    body = json.dumps({**longest, "sketch": sketch})  # every character escaped, as a pair
+    assert GenerationRequest.model_validate_json(body).sketch is not None
+    assert len(body) < Settings(insecure_no_auth=True).max_body_bytes == BodyLimits().max_json_bytes

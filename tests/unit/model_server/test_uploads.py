@@ -151,6 +151,13 @@ def test_every_truncation_is_refused(image_format: str) -> None:
         refusal(data[:length])
 
 
+def test_a_jpeg_of_thousands_of_scans_is_refused_and_a_progressive_one_is_not() -> None:
+    data = saved(sample("RGB", (64, 64)), "JPEG", progressive=True)
+    assert read(data).size == (64, 64)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert "too many scans" in refusal(data[:-2] + scan * 1000 + b"\xff\xd9")
+
+
 def test_pixels_missing_in_a_file_with_a_sound_end_are_refused() -> None:
     data = saved(sample("RGB", (64, 64)))
     cut = data[:33] + chunk(b"IDAT", data[41 : len(data) // 2]) + chunk(b"IEND", b"")
