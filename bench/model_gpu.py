@@ -31,7 +31,8 @@ from model_server.pipelines.latent import LatentStepModel
 from model_server.pipelines.port import Job
 from model_server.power import peak_flops
 
-BUDGET_SECONDS = 460.0
+BUDGET_SECONDS = 400.0
+"""What began within it ends after it, and the libraries take their time to load: under eight minutes in all."""
 SIZES = (512, 1024)
 TINY_SIZES = (32, 64)
 BATCHES = (1, 2, 4, 8)
@@ -309,7 +310,11 @@ def compiled(name: str, model: LatentStepModel, flops: dict[int, int], where: Se
     torch._dynamo.config.recompile_limit = 64
     model._denoiser.compile_repeated_blocks(fullgraph=True, backend="eager" if where.tiny else "inductor")
     batches = TINY_BATCHES if where.tiny else COMPILED_BATCHES
-    curve = measure_curve(OnCard(model, large), batches, where, title)
+    try:
+        curve = measure_curve(OnCard(model, large), batches, where, title)
+    except Exception as error:  # whatever a compiler says on a machine we don't know, the other figures stand
+        where.budget.left_out.append(f"{title}: it did not compile ({type(error).__name__})")
+        return
     yield from steps(name, "compiled", {large: curve}, flops, where)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench import model_gpu
-from bench.model_gpu import NOTHING_MEASURED, Budget, Curve, main, ratio_figures
+from bench.model_gpu import NOTHING_MEASURED, Budget, Curve, Setting, compiled, main, ratio_figures
 from bench.support import results
 from bench.support.model_gpu_shapes import SHAPES, OnCard
 from bench.support.model_load import Outcome
@@ -84,6 +84,19 @@ def test_what_the_time_does_not_suffice_for_is_named(capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     for shape in SHAPES:
         assert f"left out, for time or memory: {shape.name}: all of it" in text
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_compiler_that_fails_takes_no_other_figure_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SHAPES[0].build("cpu", True)
+
+    def fails(*_arguments: object) -> None:
+        raise RuntimeError("there is no C compiler here")
+
+    monkeypatch.setattr(model, "step", fails)
+    where = Setting("cpu", True, 1.0, Budget(60))
+    assert list(compiled("SDXL-shaped", model, {64: 1}, where)) == []
+    assert where.budget.left_out == ["SDXL-shaped, compiled, 64 px: it did not compile (RuntimeError)"]
 
 
 @pytest.mark.parametrize(("name", "billions"), [("SDXL-shaped", 2.57), ("FLUX-shaped", 11.90)])
