@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         40_000_000,
         le=MOST_INPUT_PIXELS,
         description="Width times height of a picture sent, told from its first bytes: a small file can unpack to "
-        "gigabytes. One picture takes 4 bytes a pixel while it is read, and two are read at a time.",
+        "gigabytes. One picture takes up to ten bytes a pixel while it is read, and two are read at a time.",
     )
     send_seconds: PositiveFloat = Field(
         60.0, description="A caller that takes nothing of its answer for so long is cut off."
