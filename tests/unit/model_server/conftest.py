@@ -24,7 +24,9 @@ def one_thread() -> None:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model package as training writes it: 16 pixels, random weights that depend on every input."""
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    shape = NetShape(len(PIECES), size_pixels=16, patch_pixels=2, width=32, layers=1, heads=2, table_width=8, bottleneck=16)
+    shape = NetShape(
+        len(PIECES), size_pixels=16, patch_pixels=2, width=32, layers=1, heads=2, table_width=8, bottleneck=16
+    )
     generator = torch.Generator().manual_seed(1)
     weights = {
         name: torch.randn(value.shape, generator=generator) * 0.1
