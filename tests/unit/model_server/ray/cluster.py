@@ -1,7 +1,7 @@
 """The program of `running_cluster`: a cluster on this machine until standard input ends.
 
 `serve run model_server.ray_app:app` in small: no dashboard, little shared memory, on loopback. Says `ready`; a line
-`replicas N` deploys again with N of them.
+`replicas MIN MAX` deploys again with so many of them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ def main(folder: Path, port: int) -> None:
         serve.run(ray_app.app(), name="model", route_prefix="/")
         print("ready", flush=True)
         for line in sys.stdin:
-            count = line.split()[1]
-            os.environ["IMPRIMATUR_RAY_MIN_REPLICAS"] = os.environ["IMPRIMATUR_RAY_MAX_REPLICAS"] = count
+            _, os.environ["IMPRIMATUR_RAY_MIN_REPLICAS"], os.environ["IMPRIMATUR_RAY_MAX_REPLICAS"] = line.split()
             serve.run(ray_app.app(), name="model", route_prefix="/")
             print(f"done {line.strip()}", flush=True)
     finally:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import httpx
 
 from tests.unit.model_server.support import SECRET, bearer
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 120.0
 """A replica is a Python process that loads torch: on a busy machine that takes a while."""
 REPLICAS = 2
 QUEUE_LIMIT = 8
@@ -178,6 +178,9 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         "IMPRIMATUR_RAY_CPUS": "0.5",
         "IMPRIMATUR_RAY_MIN_REPLICAS": str(REPLICAS),
         "IMPRIMATUR_RAY_MAX_REPLICAS": str(REPLICAS),
+        "IMPRIMATUR_RAY_TARGET_ONGOING": "1",
+        "IMPRIMATUR_RAY_UPSCALE_SECONDS": "0",
+        "IMPRIMATUR_RAY_DOWNSCALE_SECONDS": "0",
     }
     with (folder / "errors").open("w") as errors:
         process = subprocess.Popen(
@@ -199,6 +202,14 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         process.wait(PATIENCE_SECONDS)
         until(lambda: not processes_of(process.pid))
     finally:
-        for pid in processes_of(process.pid):
-            os.kill(pid, signal.SIGKILL)
+        until(lambda: not _kill(process.pid))
         process.wait(PATIENCE_SECONDS)
+
+
+def _kill(session: int) -> int:
+    """End what is left of a session; how many there were. Some start others while they end."""
+    left = processes_of(session)
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(left)

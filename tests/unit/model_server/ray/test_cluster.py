@@ -193,11 +193,23 @@ def _ask_once(cluster: Cluster, number: int) -> httpx.Response:
 def test_a_replica_that_is_taken_away_ends_its_work_first(cluster: Cluster) -> None:
     callers = [Stream(cluster, f"meets-a-drain-{number}", n=1) for number in range(4)]
     until(lambda: all(caller.events for caller in callers))
-    cluster.say("replicas 1")
+    cluster.say("replicas 1 1")
     for caller in callers:
         caller.end()
         assert caller.names()[-1] == "image_generation.completed"
     until(lambda: len(cluster.replica_pids()) == 1)
     assert cluster.client.post(GENERATE, json=SHORT).status_code == 200
-    cluster.say(f"replicas {REPLICAS}")
+    cluster.say(f"replicas {REPLICAS} {REPLICAS}")
     until(cluster.both_work)
+
+
+def test_the_number_of_replicas_follows_the_open_calls(cluster: Cluster) -> None:
+    cluster.say(f"replicas 1 {REPLICAS}")
+    until(lambda: len(cluster.replica_pids()) == 1)  # nobody calls
+    callers = [Stream(cluster, f"asks-for-more-{number}", n=10) for number in range(6)]
+    until(cluster.both_work)
+    for caller in callers:
+        caller.leave()
+        caller.end()
+        assert not caller.broke
+    cluster.say(f"replicas {REPLICAS} {REPLICAS}")
