@@ -111,8 +111,7 @@ class Engine:
 
     def batch_size(self, model: AnyModel) -> int:
         """Pictures of the model's default size that share a step when many wait."""
-        width, height = model.capabilities.sizes[0]
-        shape = model.shape(job_for(model, width, height)) if isinstance(model, StepModel) else None
+        shape = model.shape(job_for(model)) if isinstance(model, StepModel) else None
         return self._device.paces.capacity((model, shape))
 
     def drain(self) -> None:

@@ -27,8 +27,9 @@ _STILL_GROWS: Final = 1.02
 logger = logging.getLogger(__name__)
 
 
-def job_for(model: AnyModel, width: int, height: int) -> Job:
-    """A job of at least as many steps as are measured, where the model can do that."""
+def job_for(model: AnyModel, size: tuple[int, int] | None = None) -> Job:
+    """A job of at least as many steps as are measured, where the model can do that; of its default canvas, or `size`."""
+    width, height = size or model.capabilities.rendered or model.capabilities.sizes[0]
     limits = model.capabilities.steps
     steps = int(min(max(limits.minimum, 1 + _MEASURED_STEPS), limits.maximum))
     return Job("warm up", "", 1, width, height, steps, model.capabilities.guidance.default, seed=0)
@@ -45,9 +46,10 @@ def warm_up(model: AnyModel, device: Device, clock: Callable[[], float]) -> Iter
     limits, paces, memory = device.limits, device.paces, device.memory
     end = clock() + limits.profile_seconds
     is_fixed = limits.batching == "fixed"
-    sizes = model.capabilities.sizes[:1] if model.capabilities.rendered else model.capabilities.sizes
+    rendered = model.capabilities.rendered
+    sizes = model.capabilities.sizes if rendered is None else (rendered,)
     for width, height in sizes:
-        job = job_for(model, width, height)
+        job = job_for(model, (width, height))
         group = (model, model.shape(job))
         pace = paces.of(group)
         if pace.step_seconds(1) is not None:
@@ -104,6 +106,5 @@ def _warm_up_call(model: CallModel, pace: Pace, clock: Callable[[], float]) -> I
         pace.learn(1, now - last)
         last = now
 
-    width, height = model.capabilities.sizes[0]
-    model.call(job_for(model, width, height), after_step)
+    model.call(job_for(model), after_step)
     yield

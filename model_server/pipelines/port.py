@@ -82,6 +82,7 @@ class Job:
     count: int
     width: int
     height: int
+    """The canvas, in pixels: `rendered` of the capabilities where that is set, else one of `sizes`."""
     steps: int
     guidance: float
     seed: int
