@@ -135,6 +135,7 @@ def assemble(entry: ModelEntry, folder: ModelFolder, choice: Choice, placement: 
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            variant=folder.variant,
             dtype=DTYPES[placement.dtype],
         )
     except (OSError, ValueError, ImportError, AttributeError, RuntimeError, KeyError, TypeError) as error:

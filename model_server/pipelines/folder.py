@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,16 +30,19 @@ _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy",
 _LONGEST_HEADER_BYTES = 100_000_000
 """The limit of the safetensors library itself."""
 _LONGEST_SETTINGS_BYTES = 64 << 20
+_VARIANT = re.compile(r"\.([A-Za-z0-9_]+)(?:-\d{5}-of-\d{5})?\.safetensors$")
+"""Diffusers' own way to name files of one model in another number type: `model.fp16.safetensors`."""
 _WORD_LISTS = frozenset({"tokenizer.json", "vocab.json"})
 """Read by tokenizers' own parser as data; they are long, and their strings are anyone's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Of one component: how many numbers, and their size in the files."""
+    """Of one component: how many numbers, their size in the files, and which variant of the files."""
 
     parameters: int
     size_bytes: int
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class ModelFolder:
     pipeline_class: str
     components: Mapping[str, str | None]
     weights: Mapping[str, Weights]
+    variant: str | None
+    """Of the files' names, such as fp16, where some part comes in no other."""
     settings: Mapping[str, Mapping[str, Any]]
     """Each component's own config.json; of the pipeline itself under its class."""
 
@@ -91,10 +97,16 @@ def inspect(path: Path, expected_digest: str = "", *, root: Path | None = None) 
     weights = {name: part for name in _component_folders(path) if (part := _weights(path / name, path)) is not None}
     if not weights:
         raise ModelRefused("there is no .safetensors file: weights in other formats are never read")
+    variants = {part.variant for part in weights.values()} - {None}
+    if len(variants) > 1:
+        raise ModelRefused(
+            f"the parts come in variants that can't go together: {', '.join(sorted(map(str, variants)))}"
+        )
     components = {name: value[1] for name, value in index.items() if isinstance(value, list)}
     pipeline_class = str(index["_class_name"])
     settings[pipeline_class] = {name: value for name, value in index.items() if not isinstance(value, list)}
-    return ModelFolder(path, digest, len(loadable_files(path)), pipeline_class, components, weights, settings)
+    files, variant = len(loadable_files(path)), next(iter(variants), None)
+    return ModelFolder(path, digest, files, pipeline_class, components, weights, variant, settings)
 
 
 def _check_names(path: Path, root: Path) -> None:
@@ -178,13 +190,19 @@ def _has_key(value: Any, name: str) -> bool:
 
 def _weights(folder: Path, path: Path) -> Weights | None:
     """The weights of a component, from the headers of its files; None when it has none."""
-    parameters = size = 0
-    files = sorted(folder.glob("*.safetensors"))
-    for file in files:
-        added = _header(file, file.relative_to(path).as_posix())
-        parameters += added.parameters
-        size += added.size_bytes
-    return Weights(parameters, size) if files else None
+    variants: dict[str | None, list[Weights]] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        match = _VARIANT.search(file.name)
+        found = _header(file, file.relative_to(path).as_posix())  # of all: a broken one may be what a loader takes
+        variants.setdefault(match[1] if match else None, []).append(found)
+    if not variants:
+        return None
+    if None not in variants and len(variants) > 1:
+        names = ", ".join(sorted(map(str, variants)))
+        raise ModelRefused(f"{folder.name} comes in several variants ({names}): keep one of them")
+    variant = None if None in variants else next(iter(variants))
+    files = variants[variant]
+    return Weights(sum(one.parameters for one in files), sum(one.size_bytes for one in files), variant)
 
 
 def _header(file: Path, shown: str) -> Weights:

@@ -211,7 +211,8 @@ class LatentStepModel(ABC):
         latents = [inputs[id(move)] for move, _ in asked]
         timesteps = [move.slot.timestep for move, _ in asked]
         told = [conditions for _, conditions in asked]
-        # A kernel may choose another order of sums for another number of rows. Of the same number it never does.
+        # A kernel may choose another order of sums for another number of rows. With the number fixed, a row's result
+        # does not depend on the others: so it is on CPUs, by the tests.
         missing = max(0, rows * self.branches - len(asked))
         latents += latents[:1] * missing
         timesteps += timesteps[:1] * missing

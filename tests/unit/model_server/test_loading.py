@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -111,6 +112,53 @@ def test_what_the_file_says_is_what_callers_are_told(folder: Path) -> None:
 def test_a_number_type_is_kept_and_the_hardwares_is_the_default(folder: Path) -> None:
     assert one(folder)._denoiser.dtype == torch.float32
     assert one(folder, dtype="bfloat16")._denoiser.dtype == torch.bfloat16
+
+
+def name_variant(folder: Path, variant: str, *, keep: bool = False) -> None:
+    """Give all files of weights the name of a variant, or copies of them."""
+    for path in list(folder.rglob("*.safetensors")):
+        if path.suffixes == [".safetensors"]:
+            shutil.copy(path, path.with_name(f"{path.stem}.{variant}.safetensors"))
+            if not keep:
+                path.unlink()
+    write_manifest(folder)
+
+
+def test_weights_that_come_in_a_variant_only_are_found(folder: Path) -> None:
+    parameters = inspect(folder).parameters
+    name_variant(folder, "fp16", keep=True)
+    assert (inspect(folder).variant, inspect(folder).parameters) == (None, parameters)
+    name_variant(folder, "fp16")
+    assert (inspect(folder).variant, inspect(folder).parameters) == ("fp16", parameters)
+    model = one(folder)
+    assert model.finish(run(model, job(steps=2))[0]).size == (32, 32)
+    weights = folder / "vae" / "diffusion_pytorch_model.fp16.safetensors"
+    weights.rename(weights.with_name("diffusion_pytorch_model.bf16.safetensors"))
+    write_manifest(folder)
+    refused(folder, "variants that can't go together: bf16, fp16")
+
+
+def test_a_negative_prompt_steers_flux_as_the_file_says(folder: Path) -> None:
+    plain, steered = one(folder), one(folder, negative_guidance=4)
+    results = [run(model, job(steps=2))[0].latents for model in (plain, steered)]
+    assert not torch.equal(*results)
+    assert (plain.branches, steered.branches) == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+def test_a_prompt_that_is_too_long_is_cut_without_a_word_of_it_in_the_log(
+    name: str, root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    listed = settings(tmp_path / "models.yaml", {"id": "a", "folder": str(saved(name, root)), "sizes": ["32x32"]})
+    model = load(listed)["a"]
+    assert isinstance(model, LatentStepModel)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.begin(job(prompt="secret " * 400))
+        model.count_tokens("secret " * 400)
+    written = capfd.readouterr()
+    everything = caplog.text + written.out + written.err + "".join(str(warning.message) for warning in caught)
+    assert "secret" not in everything.replace(" ", "")
 
 
 def test_settings_of_one_model_still_load_it(root: Path) -> None:
