@@ -15,17 +15,19 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from model_server.catalogue import ModelEntry
 from model_server.errors import ModelRefused
 from model_server.loading import Models, load, reload
 from model_server.manifest import write_manifest
-from model_server.pipelines.assembly import offload_for
+from model_server.pipelines.assembly import assemble, offload_for
 from model_server.pipelines.embedded import EmbeddedStepModel
 from model_server.pipelines.finding import find
 from model_server.pipelines.flux import FluxStepModel
 from model_server.pipelines.folder import inspect
 from model_server.pipelines.latent import LatentStepModel
+from model_server.pipelines.planning import plan
 from model_server.pipelines.stable_diffusion import StableDiffusionStepModel
 from model_server.pipelines.stable_diffusion_3 import StableDiffusion3StepModel
 from model_server.pipelines.stable_diffusion_xl import StableDiffusionXLStepModel
@@ -223,6 +225,16 @@ def test_code_in_the_folder_is_never_run(folder: Path, place: str, index: dict[s
     with pytest.raises(ModelRefused):
         one(folder)
     assert not marker.exists()
+
+
+def test_weights_that_become_a_pickle_after_they_were_checked_are_refused(folder: Path) -> None:
+    entry = ModelEntry.model_validate({"id": "a", "folder": folder, "device": "cpu"})
+    planned = plan(entry)
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ModelRefused, match="can't load FluxPipeline"):
+        assemble(entry, planned.folder, planned.choice, planned.placement)
 
 
 def test_a_hub_model_is_taken_from_the_cache_of_this_disk(
