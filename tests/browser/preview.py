@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import random
+import shutil
 import socket
 import tempfile
 import threading
@@ -24,11 +26,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import uvicorn
+import yaml
 from PIL import Image, ImageDraw
 
 from audit import AuditLog, Entry, Subject
 from gateway.app import create_app
-from gateway.credits import Ledger
+from gateway.credits import Ledger, price
 from gateway.errors import (
     ContentBlocked,
     CreditsEmpty,
@@ -80,7 +83,8 @@ from gateway.settings import (
 )
 from gateway.storage.migrate import upgrade
 from gateway.upstream.catalogue import Model
-from gateway.vocabulary import Effect, Role, Severity
+from gateway.upstream.fields import NOT_FOR_VARIATIONS
+from gateway.vocabulary import TASKS, Effect, Role, Severity
 from gateway.wiring import audit_settings, open_services
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,9 +112,20 @@ class TwoModels:
     """A catalogue of a small and a large one."""
 
     async def models(self) -> dict[str, Model]:
-        small = Model(id="house-128", sizes=("128x128",), default_size="128x128", max_n=10)
+        small = Model(
+            id="house-128",
+            sizes=("128x128",),
+            default_size="128x128",
+            max_n=10,
+            tasks=tuple(TASKS.values()),
+            knows=frozenset(NOT_FOR_VARIATIONS),
+        )
         large = Model(
-            id="sdxl-design", sizes=("512x512", "768x512", "512x768", "1024x1024"), default_size="512x512", max_n=4
+            id="sdxl-design",
+            sizes=("512x512", "768x512", "512x768", "1024x1024"),
+            default_size="512x512",
+            max_n=4,
+            tasks=("generate",),
         )
         return {small.id: small, large.id: large}
 
@@ -124,6 +139,7 @@ class Acted:
         self._ledger = ledger
         self._identity = identity
         self.cancelled: list[str] = []
+        self.uploads: list[tuple[str, bytes]] = []
 
     async def run(self, call: Call) -> AsyncGenerator[Accepted | Progress | Partial | Result, None]:
         person = await self._identity.authenticate(call.credentials, call.origin)
@@ -140,7 +156,9 @@ class Acted:
         decision = Decision(effect=Effect.MASK, obligations=Obligations(mask=orders))
         masked = await mask(self._screening, {"prompt": request.prompt}, findings, decision)
         revised = masked["prompt"] if orders else None
-        charge = await self._ledger.reserve(request_id, person.id, -(-request.n // 4))
+        for upload in request.uploads:
+            self.uploads.append((upload.field, upload.data))
+        charge = await self._ledger.reserve(request_id, person.id, price(request))
         yield Accepted(
             request_id=request_id, credits=charge.credits, credits_remaining=charge.remaining, revised_prompt=revised
         )
@@ -331,7 +349,7 @@ def _settings(state: Path, url: str) -> Settings:
             providers=(provider,), roles=ROLES, cookie_secure=False, secret_path=secrets["identity"]
         ),
         # Patient: what is late on a machine that does much else is no page's fault.
-        policy=PolicySettings(directory=ROOT / "policies", decision_timeout_seconds=10),
+        policy=PolicySettings(directory=_policies(state), decision_timeout_seconds=10),
         screening=ScreeningSettings(secret_path=secrets["screening"], timeout_seconds=10),
         upstream=UpstreamSettings(secret_path=secrets["model-server"]),
         credits=CreditSettings(first_month=500),
@@ -344,6 +362,18 @@ def _settings(state: Path, url: str) -> Settings:
             create_keys=True,
         ),
     )
+
+
+def _policies(state: Path) -> Path:
+    """The shipped rules, open for the preview's models."""
+    folder = state / "policies"
+    shutil.copytree(ROOT / "policies", folder)
+    models = folder / "gateway" / "config" / "models" / "data.yaml"
+    shipped = yaml.safe_load(models.read_text())["imprimatur-embedded"]
+    small = shipped | {"sizes": ["auto", "128x128"]}
+    large = shipped | {"tasks": ["generate"]}
+    models.write_text(json.dumps({"house-128": small, "sdxl-design": large}))  # JSON is YAML, without its anchors
+    return folder
 
 
 @asynccontextmanager

@@ -4,8 +4,7 @@ import { cut, say } from "./dom.js";
 import { call } from "./gateway.js";
 
 // What the shipped rules let an employee ask for at once; programs may ask for more where their rules say so.
-const COUNTS = [1, 2, 4];
-const USUAL_COUNT = 4;
+const COUNTS = { generate: [1, 2, 4], edit: [1, 2, 3] };
 
 /** The models this person may use; empty when none, or when the gateway can't say now. */
 export async function models() {
@@ -54,7 +53,7 @@ function shape(size) {
   return width === height ? "square" : width > height ? "wide" : "tall";
 }
 
-export const countChoices = (most) =>
-  COUNTS.filter((n) => n <= most).map((n) => ({ value: n, label: String(n) }));
+export const countChoices = (task, most) =>
+  COUNTS[task].filter((n) => n <= most).map((n) => ({ value: n, label: String(n) }));
 
-export const usualCount = (most) => Math.min(USUAL_COUNT, most);
+export const usualCount = (task, most) => Math.min(COUNTS[task].at(-1), most);

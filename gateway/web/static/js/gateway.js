@@ -2,14 +2,15 @@
 
 const token = () => document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
-/** fetch with what an unsafe request needs. `body` is sent as JSON. */
+/** fetch with what an unsafe request needs. `body` is sent as JSON, or as the form that it is. */
 export function call(method, path, body, options = {}) {
   const headers = { accept: "application/json", ...options.headers };
   if (method !== "GET") headers["x-csrf-token"] = token();
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const isForm = body instanceof FormData; // the browser names its boundary itself
+  if (body !== undefined && !isForm) headers["content-type"] = "application/json";
   return fetch(path, {
     ...options, method, headers, credentials: "same-origin",
-    body: body === undefined ? undefined : JSON.stringify(body),
+    body: body === undefined || isForm ? body : JSON.stringify(body),
   });
 }
 

@@ -4,9 +4,10 @@ import { count, cut, put, say } from "./dom.js";
 import { fileName, pictureAddress } from "./pictures.js";
 
 export class Run {
-  /** `request` is {prompt, model, n, size}; `look(picture)` opens one of them. */
-  constructor(request, look) {
+  /** `request` is {prompt?, model, n, size}, and `title` says what it is; `look(picture)` opens one of its pictures. */
+  constructor(request, title, look) {
     this.request = request;
+    this.title = title;
     this.look = look;
     this.id = "";
     this.finished = 0;
@@ -14,7 +15,7 @@ export class Run {
     this.element = element;
     this.slots = slots;
     element.classList.add("busy");
-    slots.title.textContent = request.prompt;
+    slots.title.textContent = title;
     slots.state.textContent = say("state.sending");
     slots.bar.removeAttribute("value"); // indeterminate until the first step is done
     slots.pictures.classList.toggle("one", request.n === 1);
@@ -54,12 +55,12 @@ export class Run {
     const { b64_json: data, index = this.finished, output_format: format = "png", size, seed } = told;
     const figure = this.figures[index];
     if (!figure) return;
-    const { n, prompt, model } = this.request;
+    const { n, prompt = "", model } = this.request;
     const address = pictureAddress(data, format);
     this.#show(figure, address);
     figure.element.classList.remove("working", "sharper");
-    figure.slots.image.alt = say("picture.alt", { prompt, index: index + 1, n });
-    const words = told.revised_prompt || this.revised || prompt;
+    figure.slots.image.alt = say("picture.alt", { prompt: this.title, index: index + 1, n });
+    const words = told.revised_prompt || this.revised || this.title;
     const name = fileName(words, told.request_id ?? this.id, index, format);
     const { download, open } = figure.slots;
     download.href = address;
@@ -67,7 +68,7 @@ export class Run {
     download.hidden = false;
     open.disabled = false;
     open.setAttribute("aria-label", say("picture.open", { index: index + 1, n }));
-    const picture = { address, name, prompt, model: told.model || model, size, format, seed, id: told.request_id ?? this.id, made: new Date() };
+    const picture = { address, name, prompt, words, title: this.title, model: told.model || model, size, format, seed, id: told.request_id ?? this.id, made: new Date() };
     open.addEventListener("click", () => this.look(picture));
     this.finished++;
     this.last = told;

@@ -8,9 +8,12 @@ import { keepDraft, takeDraft } from "./draft.js";
 import { generate, Refused } from "./generate.js";
 import { watch } from "./hints.js";
 import { Run } from "./run.js";
+import { source, squared } from "./source.js";
 import { viewer } from "./viewer.js";
 
-const PICTURES_PER_CREDIT = 4; // gateway/credits/prices.py; what was really charged comes with the answer
+// gateway/credits/prices.py; what was really charged comes with the answer
+const PICTURES_PER_CREDIT = { generate: 4, edit: 3 };
+const VARIATIONS = 3;
 
 const SETTLE_MS = 1500; // the gateway notices a hung-up line a moment later, and gives the credits back then
 
@@ -28,8 +31,10 @@ const chosen = () => Object.fromEntries(new FormData(form));
 
 function showAct() {
   const n = Number(chosen().n ?? 1);
-  byId("make-label").textContent = running ? say("cancel") : count("make", n);
-  byId("make-cost").textContent = running ? "" : count("cost", Math.ceil(n / PICTURES_PER_CREDIT));
+  const task = taskNow();
+  byId("make-label").textContent = running ? say("cancel") : count(task === "edit" ? "edit" : "make", n);
+  byId("make-cost").textContent = running ? "" : count("cost", Math.ceil(n / PICTURES_PER_CREDIT[task]));
+  byId("source-vary").disabled = Boolean(running);
   make.classList.toggle("primary", !running);
   make.type = running ? "button" : "submit";
   byId("keys-make").hidden = Boolean(running);
@@ -37,11 +42,24 @@ function showAct() {
   make.disabled = known.length === 0;
 }
 
+const modelNow = () => known.find((m) => m.id === chosen().model) ?? known[0];
+const can = (task) => modelNow()?.tasks?.includes(task) ?? false;
+
 function showModel() {
-  const model = known.find((m) => m.id === chosen().model) ?? known[0];
+  const model = modelNow();
   if (!model) return;
+  if (work.isThere && !can("edit")) {
+    work.away(); // and then we are called again
+    return;
+  }
+  const task = taskNow();
   offer(byId("sizes"), "size", sizeChoices(model.sizes?.length ? model.sizes : ["auto"]), model.default_size);
-  offer(byId("counts"), "n", countChoices(model.max_n ?? 4), usualCount(model.max_n ?? 4));
+  offer(byId("counts"), "n", countChoices(task, model.max_n ?? 4), usualCount(task, model.max_n ?? 4));
+  byId("sizes").hidden = task === "edit"; // an edit keeps its picture's size
+  byId("question").textContent = say(`question.${task}`);
+  paper.placeholder = say(`example.${task}`);
+  byId("viewer-edit").hidden = byId("begin").hidden = !can("edit");
+  byId("viewer-vary").hidden = byId("source-vary").hidden = !can("vary");
   showAct();
 }
 
@@ -53,7 +71,13 @@ function write(text, start = text.length, end = start) {
   paper.scrollIntoView({ block: "nearest" });
 }
 
-const look = viewer((picture) => write(picture.prompt));
+const work = source(showModel);
+const taskNow = () => (work.isThere ? "edit" : "generate");
+const look = viewer({
+  again: (picture) => write(picture.prompt),
+  edit: async (picture) => { await work.take(picture.address); paper.focus(); },
+  vary: (picture) => vary(picture.address, say("vary.title", { prompt: picture.words })),
+});
 
 function coach(card) {
   for (const old of stage.querySelectorAll(".coach")) old.remove();
@@ -62,15 +86,27 @@ function coach(card) {
   card.scrollIntoView({ block: "nearest" });
 }
 
-async function start() {
+function start() {
   if (running || !form.reportValidity() || known.length === 0) return;
   const { prompt, model, n, size } = chosen();
   const request = { prompt: paper.value || prompt, model, n: Number(n), size };
-  const run = new Run(request, look);
+  if (!work.isThere) begin(request, "generate");
+  else if (work.isReady()) begin({ ...request, size: "auto" }, "edit", () => work.files(), work.size);
+}
+
+/** More pictures like the one at `from`, for which nobody has to find words. */
+function vary(from, title) {
+  if (running || !can("vary")) return;
+  begin({ model: modelNow().id, n: VARIATIONS, size: "auto" }, "vary", () => squared(from), "1x1", title);
+}
+
+/** One request from the click to its end. `shape` is the size of its pictures where the request doesn't say it. */
+async function begin(request, task, files = () => [], shape = request.size, title = request.prompt) {
+  const run = new Run({ ...request, size: shape }, title, look);
   const acts = {
-    edit: (from, to) => write(request.prompt, from, to),
+    edit: (from, to) => write(request.prompt ?? paper.value, from, to),
     rewrite: (text) => write(text),
-    leave: () => keepDraft(request.prompt),
+    leave: () => keepDraft(paper.value),
   };
   running = new AbortController();
   byId("empty").hidden = true;
@@ -85,12 +121,12 @@ async function start() {
       progress: (data) => run.progress(data),
       partial: (data) => run.partial(data),
       completed: (data) => { run.completed(data); creditsAre(data.credits_remaining); },
-    }, running.signal);
+    }, running.signal, task, await files());
     run.done();
     told.textContent = count("told.done", run.finished);
     byId("stays").hidden = false;
   } catch (error) {
-    end(run, error, acts);
+    end(run, error, acts, request.prompt ?? "");
   } finally {
     running = null;
     showAct();
@@ -98,7 +134,7 @@ async function start() {
   }
 }
 
-function end(run, error, acts) {
+function end(run, error, acts, words) {
   if (error.name === "AbortError") {
     run.stop("state.cancelled");
     setTimeout(refreshCredits, SETTLE_MS);
@@ -106,7 +142,7 @@ function end(run, error, acts) {
     paper.focus();
   } else {
     run.stop("state.failed");
-    coach(error instanceof Refused ? coachingCard(error.told, run.request.prompt, acts) : lostCard(run.request.prompt, acts));
+    coach(error instanceof Refused ? coachingCard(error.told, words, acts) : lostCard(words, acts));
   }
   if (run.finished === 0) run.element.remove();
   byId("empty").hidden = stage.querySelector(".run, .coach") !== null;
@@ -116,6 +152,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   start();
 });
+byId("source-vary").addEventListener("click", () => vary(work.picture, say("vary.own")));
 make.addEventListener("click", () => running?.abort());
 form.addEventListener("change", (event) => (event.target.name === "model" ? showModel() : showAct()));
 for (const seed of document.querySelectorAll(".seed")) {

@@ -2,26 +2,32 @@
 
 import { byId, say } from "./dom.js";
 
-/** `again(picture)` puts its words back on the paper. Returns the function that opens a picture. */
-export function viewer(again) {
+/**
+ * `acts` = {again, edit, vary}, each of the picture: its words back on the paper, itself above them, more like it.
+ * Returns the function that opens a picture.
+ */
+export function viewer(acts) {
   const dialog = byId("viewer");
   let shown = null;
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close(); // the backdrop
   });
-  byId("viewer-again").addEventListener("click", () => {
-    dialog.close();
-    again(shown);
-  });
+  for (const [name, act] of Object.entries(acts)) {
+    byId(`viewer-${name}`).addEventListener("click", () => {
+      dialog.close();
+      act(shown);
+    });
+  }
   return (picture) => {
     shown = picture;
-    byId("viewer-title").textContent = picture.prompt;
+    byId("viewer-title").textContent = picture.title;
     const image = byId("viewer-picture");
     image.src = picture.address;
-    image.alt = picture.prompt;
+    image.alt = picture.title;
     const download = byId("viewer-download");
     download.href = picture.address;
     download.download = picture.name;
+    byId("viewer-again").hidden = picture.prompt === "";
     byId("viewer-facts").replaceChildren(...[
       ["model", picture.model],
       ["size", picture.size?.replace("x", " × ")],
