@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,14 @@ from model_server.loading import load
 from model_server.reloading import Reloading
 from tests.unit.model_server.pipelines.families import saved
 from tests.unit.model_server.support import until
+
+
+def patiently(condition: Callable[[], bool]) -> None:
+    """Wait for a program of its own that has first to import diffusers, which takes long on a busy machine."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def write(path: Path, *models: dict[str, Any]) -> Any:
@@ -101,7 +110,7 @@ def server(tmp_path: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str]
     reader = threading.Thread(target=lambda: lines.extend(process.stdout or []))
     reader.start()
     try:
-        until(lambda: any("server.listening" in line for line in lines))
+        patiently(lambda: any("server.listening" in line for line in lines))
         yield process, lines, path
     finally:
         process.send_signal(signal.SIGTERM)
@@ -115,7 +124,7 @@ def test_a_hangup_swaps_the_models_of_a_running_server(
     process, lines, path = server
     port = next(json.loads(line) for line in lines if "server.listening" in line)["port"]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        until(lambda: client.get("/readyz").status_code == 200)
+        patiently(lambda: client.get("/readyz").status_code == 200)
 
         def served() -> list[str]:
             return [model["id"] for model in client.get("/v1/models").json()["data"]]
@@ -128,7 +137,7 @@ def test_a_hangup_swaps_the_models_of_a_running_server(
             {"id": "first", "kind": "embedded", "folder": "tiny"},
         )  # fmt: skip
         process.send_signal(signal.SIGHUP)
-        until(lambda: served() == ["drawn", "first"])
+        patiently(lambda: served() == ["drawn", "first"])
         body = {"prompt": "a b", "model": "drawn", "steps": 2, "seed": 1}
         answer = client.post("/v1/images/generations", json=body)
         assert answer.status_code == 200
@@ -136,5 +145,5 @@ def test_a_hangup_swaps_the_models_of_a_running_server(
 
         write(path, {"id": "first", "kind": "embedded", "folder": "nowhere"})
         process.send_signal(signal.SIGHUP)
-        until(lambda: any("models.reload_refused" in line for line in lines))
+        patiently(lambda: any("models.reload_refused" in line for line in lines))
         assert served() == ["drawn", "first"]
