@@ -21,6 +21,15 @@ LAYOUT_PATCHES = 64
 _PATCH_SIDE = 8
 _CELLS = LAYOUT_SIDE // _PATCH_SIDE
 CELLS_PER_PATCH = _CELLS * _CELLS
+_PLACE_VALUES = LAYOUT_PATCHES + 4
+LAYOUT_VALUES = CELLS_PER_PATCH + _PLACE_VALUES
+"""Values of a layout for one patch, beside its label's vector."""
+
+_FILLS = 0.8
+"""The share of the picture's side that a single thing in the middle takes: its ears lie there as the ears of a small
+thing lie in its box."""
+_OUTSIDE = 0.2
+"""A patch that juts out of a region's box by up to this share of the box still has its place in it."""
 
 NOT_PAINTED = -1
 
@@ -40,17 +49,46 @@ def source_values(pixels: Floats) -> Floats:
 
 
 def layout_values(cells: Cells, vectors: Floats) -> Floats:
-    """The layout of a painted grid: for each of the 64 patches, (64, table_width + 16).
+    """The layout of a painted grid: for each of the 64 patches, (64, table_width + LAYOUT_VALUES).
 
     `cells` (32, 32) holds the number of the region painted there, or NOT_PAINTED. `vectors` (regions, table_width) has
     each region's label as the mean of its word vectors, zeros for a region without label. A patch gets the mean of
-    its painted cells' vectors, then which of its 4 x 4 cells are painted.
+    its painted cells' vectors, then which of its 4 x 4 cells are painted, then its place in the region (`_places`).
     """
     by_patch = cells.reshape(_PATCH_SIDE, _CELLS, _PATCH_SIDE, _CELLS).swapaxes(1, 2).reshape(LAYOUT_PATCHES, -1)
     painted = (by_patch != NOT_PAINTED).astype(np.float32)
     counts = np.stack([(by_patch == region).sum(1) for region in range(len(vectors))], 1).astype(np.float32)
     mean = counts @ vectors / np.maximum(painted.sum(1, keepdims=True), 1)
-    return np.concatenate([mean, painted], 1).astype(np.float32)
+    return np.concatenate([mean, painted, _places(cells, counts)], 1).astype(np.float32)
+
+
+def _places(cells: Cells, counts: Floats) -> Floats:
+    """Where each patch lies in the box around its region: as weights on an 8 x 8 grid, then the box's own four values.
+
+    The grid is the picture's own 8 x 8 patches, as if the region were a thing that fills the picture: so a patch that
+    holds the left ear of a small fox is told the place where the left ear of a large fox is. Zeros outside all boxes.
+    """
+    values = np.zeros((LAYOUT_PATCHES, _PLACE_VALUES), np.float32)
+    centres = (np.arange(_PATCH_SIDE) + 0.5) / _PATCH_SIDE
+    grid = np.arange(_PATCH_SIDE)
+    for region in range(counts.shape[1]):
+        rows, columns = (np.flatnonzero((cells == region).any(axis)) for axis in (1, 0))
+        if not len(rows):
+            continue
+        top, bottom = rows[0] / LAYOUT_SIDE, (rows[-1] + 1) / LAYOUT_SIDE
+        left, right = columns[0] / LAYOUT_SIDE, (columns[-1] + 1) / LAYOUT_SIDE
+        down, across = (centres - top) / (bottom - top) - 0.5, (centres - left) / (right - left) - 0.5
+        # Bilinear weights: a place between four patches of the large thing gets a share of each.
+        weights_y, weights_x = (
+            np.clip(1 - np.abs((0.5 + _FILLS * place)[:, None] * _PATCH_SIDE - 0.5 - grid), 0, 1)
+            for place in (down, across)
+        )
+        near = (np.abs(down) < 0.5 + _OUTSIDE)[:, None] & (np.abs(across) < 0.5 + _OUTSIDE)
+        belongs = near.ravel() & (counts.sum(1) == 0) | (counts.argmax(1) == region) & (counts[:, region] > 0)
+        places = np.einsum("ay,bx->abyx", weights_y, weights_x).reshape(LAYOUT_PATCHES, LAYOUT_PATCHES)
+        box = np.array([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top])
+        values[belongs] = np.concatenate([places, np.broadcast_to(box, (LAYOUT_PATCHES, 4))], 1)[belongs]
+    return values
 
 
 def label_vector(table: Floats, ids: list[int]) -> Floats:
@@ -60,6 +98,13 @@ def label_vector(table: Floats, ids: list[int]) -> Floats:
         return np.zeros(table.shape[1], np.float32)
     mean: Floats = table[known].mean(0, dtype=np.float32)
     return mean
+
+
+def sketch_prompt(prompt: str, labels: Sequence[str]) -> str:
+    """The prompt with the labels that it does not name already said first: words and places help each other."""
+    said = prompt.lower()
+    missing = [label for label in dict.fromkeys(labels) if label and label.lower() not in said]
+    return f"{' and '.join(missing)} {prompt}".strip()
 
 
 def blank_cells() -> Cells:

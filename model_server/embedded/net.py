@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_server.embedded.conditions import CELLS_PER_PATCH, LAYOUT_PATCHES, SOURCE_VALUES
+from model_server.embedded.conditions import LAYOUT_PATCHES, LAYOUT_VALUES, SOURCE_VALUES
 from model_server.embedded.text import MAX_TOKENS, PAD_ID
 
 INPUT_CHANNELS = 7
@@ -52,8 +52,8 @@ class NetShape:
 
     @property
     def layout_width(self) -> int:
-        """Values of a layout for one patch: the label's vector and which of its cells are painted."""
-        return self.table_width + CELLS_PER_PATCH
+        """Values of a layout for one patch: the label's vector, and what is painted where."""
+        return self.table_width + LAYOUT_VALUES
 
     def as_json(self) -> dict[str, int | float]:
         """Plain fields for `config.json`."""

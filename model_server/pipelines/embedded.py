@@ -84,8 +84,9 @@ class EmbeddedStepModel:
         # A variation shows the same thing as its picture; an edit's further pictures say what it should come to show.
         examples = pictures if job.task == "vary" else pictures[1:]
         source = torch.stack([_source(picture) for picture in examples]).mean(0) if examples else None
+        prompt = conditions.sketch_prompt(job.prompt, [region.label for region in job.regions])
         return Wish(
-            ids=encode(job.prompt),
+            ids=encode(prompt),
             negative_ids=encode(job.negative_prompt),
             canvas=pictures[0] if pictures else None,
             mask=None if job.mask is None else _to_mask(job.mask, side),

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from model_server.embedded.conditions import (
-    CELLS_PER_PATCH,
     LAYOUT_PATCHES,
+    LAYOUT_VALUES,
     SOURCE_VALUES,
     blank_cells,
     label_vector,
@@ -131,7 +131,7 @@ class Composer:
             for side in (*_SINGLE_SIZES, *_PAIR_SIZES)
         }
         self._no_source = np.zeros(SOURCE_VALUES, np.float32)
-        self._no_layout = np.zeros((LAYOUT_PATCHES, self._table.shape[1] + CELLS_PER_PATCH), np.float32)
+        self._no_layout = np.zeros((LAYOUT_PATCHES, self._table.shape[1] + LAYOUT_VALUES), np.float32)
 
     def batch(self, count: int) -> Batch:
         """`count` new scenes."""

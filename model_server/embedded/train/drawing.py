@@ -43,7 +43,7 @@ class Artist:
         """What to draw. `source` is a picture, `regions` are painted lowest first."""
         encode = self.tokenizer.encode
         return Wish(
-            encode(prompt),
+            encode(conditions.sketch_prompt(prompt, [label for label, _ in regions])),
             encode(""),
             canvas,
             mask,

@@ -104,10 +104,10 @@ def test_a_sketch_is_painted_lowest_first_with_the_words_of_its_labels(tiny_mode
     layout = begin(tiny_model, replace(JOB, regions=(ground, top))).layout
     assert torch.allclose(layout[0, :8], vector("fox"))
     assert torch.allclose(layout[7, :8], vector("blue"))
-    assert (layout[:, 8:] == 1).all()
+    assert (layout[:, 8:24] == 1).all()
     stroke = begin(tiny_model, replace(JOB, regions=(line,))).layout
     assert not stroke[:, :8].any()  # no label, no words
-    assert 0 < stroke[:, 8:].sum() < 200
+    assert 0 < stroke[:, 8:24].sum() < 200
 
 
 def test_a_sketch_and_a_source_change_the_picture(tiny_model: EmbeddedStepModel) -> None:
