@@ -33,7 +33,7 @@ check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 	@echo "docs …" && $(BIN)/python -m docs.gen --check && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
 	@echo "All checks passed."
 
-bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=gateway|policy|screening
+bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=gateway|model|model-gpu|policy|screening
 	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
 
 train: $(VENV)/.test ## Train the embedded model again from public artwork (hours on a CPU)

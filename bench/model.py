@@ -164,7 +164,7 @@ def overhead(model: Timed) -> Figure:
     for turn in range(7):
         made = poisson([Job(PROMPTS[0], "", 1, 512, 512, 48, 3.0, turn)] * 4, 1e9, turn)
         by_engine(model, made)
-        shares.append(model.now / model.in_steps - 1)
+        shares.append(model.now / model.in_model - 1)
     value, spread = median_and_spread(shares)
     print(f"\nengine over the bare steps: {value:.1%} (± {spread:.1%})")
     return Figure(figure="engine over the bare denoiser loop", unit="share", value=value, target=0.05)

@@ -223,7 +223,7 @@ def overhead(name: str, model: OnCard, one: float, where: Setting) -> Iterator[F
     shares = []
     for turn in range(3):
         by_engine(timed, poisson(jobs(model, 4, False, turn), 1e9, turn), profile_seconds=where.profile_seconds)
-        shares.append(timed.now / timed.in_steps - 1)
+        shares.append(timed.now / timed.in_model - 1)
     value, spread = median_and_spread(shares)
     figure = Figure(figure=title, unit="share", value=value, target=0.05)
     print(f"  {title}: {value:.2%} ± {spread:.2%}  {figure.verdict}", flush=True)

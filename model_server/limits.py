@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+BEGUN_PICTURES: Final = 64
+"""Pictures that may be in the making at once, in a step or set aside for a shorter one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Final
 from model_server.errors import Conflict, QueueFull, Unavailable
 from model_server.events import Snapshot
 from model_server.forecast import alone_seconds, forecast
+from model_server.limits import BEGUN_PICTURES
 from model_server.observe import Metrics
 from model_server.pace import PaceBook
 from model_server.schedule import Place, Schedule
@@ -21,8 +22,6 @@ from model_server.work import Work
 
 _REMEMBERED: Final = 1000
 """Ended requests whose last state can still be asked for. States only: the prompt goes when the request ends."""
-_BEGUN_PICTURES: Final = 64
-"""Pictures that may be in the making at once, in a step or set aside for a shorter one."""
 _TENANT_SHARE: Final = 3
 """One tenant may have so many times the free places of the waiting room (dynamic thresholds, Choudhury & Hahne 1998):
 alone three quarters of it, and less the fuller it is, so that the others find one."""
@@ -97,7 +96,7 @@ class Lobby:
     def next_step(self) -> list[Place]:
         """Choose the pictures of the next step; they are on the device until `step_done`."""
         begun = sum(len(work.slots) for work in self._live.values())
-        places = self._schedule.pick(self._paces.capacity, _BEGUN_PICTURES - begun, self._clock())
+        places = self._schedule.pick(self._paces.capacity, BEGUN_PICTURES - begun, self._clock())
         self._on_device = frozenset(place.work.id for place in places)
         return places
 

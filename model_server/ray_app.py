@@ -35,6 +35,7 @@ from model_server.app import create_app
 from model_server.auth import TokenCheck
 from model_server.engine import Engine
 from model_server.events import Snapshot
+from model_server.limits import BEGUN_PICTURES
 from model_server.loading import load
 from model_server.observe import Metrics, configure_logging
 from model_server.ray_door import secret_of
@@ -42,8 +43,6 @@ from model_server.ray_sisters import Sisters, labelled
 from model_server.settings import Settings, SettingsError
 
 RAY_ENVIRONMENT_PREFIX = "IMPRIMATUR_RAY_"
-MOST_BEGUN = 64
-"""Requests that an engine may have begun at most: it begins no more pictures than that (`lobby.py`)."""
 _CONTROL_CALLS = 32
 """Calls that a replica takes beyond those that make pictures. A cancel must not wait behind what it is to cancel."""
 _HEALTH_SECONDS = 2.0
@@ -166,7 +165,7 @@ def deployment_options(settings: Settings, cluster: RaySettings) -> dict[str, An
         },
         # The engine itself refuses what it has no place for, and says when there will be one. Ray's own bound, wider by
         # the control calls, is for when an engine can't: its callers wait at the proxy, and one more is told so there.
-        "max_ongoing_requests": settings.queue_limit + MOST_BEGUN + _CONTROL_CALLS,
+        "max_ongoing_requests": settings.queue_limit + BEGUN_PICTURES + _CONTROL_CALLS,
         "max_queued_requests": settings.queue_limit,
         "backpressure_config": {"status_code": 429, "retry_after_s": 5},
         "health_check_period_s": _HEALTH_SECONDS,

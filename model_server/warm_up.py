@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def job_for(model: AnyModel, size: tuple[int, int] | None = None) -> Job:
-    """A job of at least as many steps as are measured, where the model can do that; of its default canvas, or `size`."""
+    """A job of as many steps as are measured, where the model can do that; of its default canvas, or of `size`."""
     width, height = size or model.capabilities.rendered or model.capabilities.sizes[0]
     limits = model.capabilities.steps
     steps = int(min(max(limits.minimum, 1 + _MEASURED_STEPS), limits.maximum))

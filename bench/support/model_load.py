@@ -35,13 +35,15 @@ class Timed:
         self.now = 0.0
         self.in_steps = 0.0
         """Seconds in forward passes since the clock was last set back."""
+        self.in_model = 0.0
+        """The same, decoding counted too."""
 
     def clock(self) -> float:
         return self.now
 
     def set_back(self) -> None:
         """Begin a new run at time 0."""
-        self.now = self.in_steps = 0.0
+        self.now = self.in_steps = self.in_model = 0.0
 
     def count_tokens(self, prompt: str) -> int:
         return self._model.count_tokens(prompt)
@@ -55,15 +57,22 @@ class Timed:
     def step(self, slots: Sequence[Any], rows: int = 0) -> None:
         began = time.perf_counter()
         self._model.step(slots, rows)
-        took = time.perf_counter() - began
-        self.now += took
-        self.in_steps += took
+        self.in_steps += self._passed(began)
 
     def preview(self, slot: Any) -> Image:
         return self._model.preview(slot)
 
     def finish(self, slot: Any) -> Image:
-        return self._model.finish(slot)
+        began = time.perf_counter()
+        picture = self._model.finish(slot)
+        self._passed(began)
+        return picture
+
+    def _passed(self, began: float) -> float:
+        took = time.perf_counter() - began
+        self.now += took
+        self.in_model += took
+        return took
 
 
 @dataclass(slots=True)
@@ -104,7 +113,8 @@ def first_come(model: Timed, arrivals: Sequence[Arrival]) -> Outcome:
         (slot,) = model.begin(arrival.job)
         while slot.done < slot.steps:
             model.step([slot])
-        arrival.done_at, arrival.picture = model.now, model.finish(slot)
+        arrival.picture = model.finish(slot)
+        arrival.done_at = model.now
     return _outcome(arrivals)
 
 
@@ -122,7 +132,8 @@ def by_request(model: Timed, arrivals: Sequence[Arrival], largest: int = 8) -> O
         while slots[0].done < slots[0].steps:
             model.step(slots)
         for arrival, slot in zip(chosen, slots, strict=True):
-            arrival.done_at, arrival.picture = model.now, model.finish(slot)
+            arrival.picture = model.finish(slot)
+            arrival.done_at = model.now
             waiting.remove(arrival)
     return _outcome(arrivals)
 
@@ -139,13 +150,13 @@ def by_engine(model: Timed, arrivals: Sequence[Arrival], **limits: Any) -> Outco
     while coming or open_:
         if not open_:
             model.now = max(model.now, coming[0].at)
-        began, steps = time.perf_counter(), model.in_steps
+        began, in_model = time.perf_counter(), model.in_model
         while coming and coming[0].at <= model.now:
             arrival = coming.pop(0)
             engine.submit(f"request-{len(coming)}", model, arrival.job, _keeper(model, arrival))
             open_ += 1
         engine.tick()
-        model.now += time.perf_counter() - began - (model.in_steps - steps)
+        model.now += time.perf_counter() - began - (model.in_model - in_model)
         open_ = sum(1 for a in arrivals if not a.done_at) - len(coming)
     return _outcome(arrivals)
 

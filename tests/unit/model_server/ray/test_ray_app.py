@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from model_server import lobby, ray_app, ray_door
+from model_server import ray_door
+from model_server.limits import BEGUN_PICTURES
 from model_server.ray_app import RaySettings, Replica, app, deployment_options
 from model_server.settings import Settings, SettingsError
 from tests.unit.model_server.support import SECRET
@@ -73,14 +74,10 @@ def test_the_number_follows_what_is_running_and_waiting() -> None:
 
 def test_a_replica_takes_what_its_engine_can_hold_and_control_calls_beside_it() -> None:
     few, many = options(queue_limit=3), options(queue_limit=30)
-    assert few["max_ongoing_requests"] > 3 + ray_app.MOST_BEGUN
+    assert few["max_ongoing_requests"] > 3 + BEGUN_PICTURES
     assert many["max_ongoing_requests"] == few["max_ongoing_requests"] + 27
     assert few["max_queued_requests"] == 3
     assert few["backpressure_config"]["retry_after_s"] >= 1
-
-
-def test_ray_counts_with_as_many_begun_requests_as_the_engine_begins() -> None:
-    assert ray_app.MOST_BEGUN == lobby._BEGUN_PICTURES
 
 
 def test_ray_waits_for_the_drain_before_it_kills() -> None:
