@@ -17,6 +17,9 @@ NAMESPACE: Final = "pictures"
 HTTP_PORTS: Final = {"gateway": 8100, "model-server": 8101}
 """Where each component listens."""
 
+PROBE_PORT: Final = 8102
+"""Where the model server's probes are when callers of the other port need a certificate."""
+
 Document = Mapping[str, Any]
 
 

@@ -1,4 +1,4 @@
-"""Writes `imprimatur/values.schema.json` from `values.schema.yaml` and the gateway's own settings.
+"""Writes `imprimatur/values.schema.json` from `values.schema.yaml` and the settings of gateway and model server.
 
     python -m helm.schema [--check]
 
@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from gateway.settings import Settings
+from model_server.catalogue import ModelEntry
 from model_server.settings import Settings as ModelServerSettings
 
 HERE: Final = Path(__file__).parent
@@ -29,20 +30,39 @@ DECIDED_BY_CHART: Final = {
     "IdentitySettings": {"secret_path", "cookie_secure"},
     "PolicySettings": {"engine", "directory", "opa_url", "opa_token_path"},
     "ScreeningSettings": {"secret_path"},
-    "UpstreamSettings": {"url", "secret_path"},
+    "UpstreamSettings": {"url", "secret_path"},  # and tls_* with modelServer.enabled: a template says so
     "AuditSection": {"directory", "kek_path", "signing_key_path", "witness_path", "create_keys"},
 }
 """Settings that are no value of the chart: addresses, folders and key files inside the pod, and the ones that are
 safe on a laptop only (plain-http cookies, a shifted clock, keys made at start)."""
 
-DECIDED_FOR_MODEL_SERVER: Final = {"host", "port", "token_secret", "token_secret_path", "insecure_no_auth"}
-"""The same of the model server. Its secret comes as a file, and it never serves without one."""
+DECIDED_FOR_MODEL_SERVER: Final = {
+    "host",
+    "port",
+    "probe_port",
+    "token_secret",
+    "token_secret_path",
+    "insecure_no_auth",
+    "tls_certificate_path",
+    "tls_key_path",
+    "tls_client_ca_path",
+    "tls_client_name",
+    "models_path",
+}
+"""The same of the model server. Its secret comes as a file, and it never serves without one. Certificates and the list
+of models are values beside its settings."""
+
+NOT_IN_A_POD: Final = {"hub", "revision"}
+"""Keys of a model that can't work there: no cache of a hub, and no way out to fetch anything."""
 
 SECRET_FILE: Final = r"^/run/imprimatur/secrets/[A-Za-z0-9._-]+$"  # noqa: S105 (a pattern of paths)
 """Where the chart puts every key of the Secret; a client secret anywhere else would be a file of the image."""
 
 MODEL_FOLDER: Final = r"^/models/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"
 """Inside the weights claim."""
+
+SIZE: Final = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$"
+"""Width and height as the list of models writes them; the server's own type is the pair that it becomes."""
 
 SECTIONS: Final = {
     "server": "Address for people, limits and drain.",
@@ -76,6 +96,10 @@ def build() -> dict[str, Any]:
         "pattern": SECRET_FILE,
         "description": provider["client_secret_path"]["description"],
     }
+    upstream = schema["$defs"]["UpstreamSettings"]["properties"]
+    for name in ("tls_ca_path", "tls_certificate_path", "tls_key_path"):
+        upstream[name] = {"type": "string", "pattern": SECRET_FILE, "description": upstream[name]["description"]}
+    schema["$defs"] |= _models(schema["$defs"])
     model_server = ModelServerSettings.model_json_schema()["properties"]
     for decided in DECIDED_FOR_MODEL_SERVER:
         del model_server[decided]
@@ -83,6 +107,25 @@ def build() -> dict[str, Any]:
     model_server["path"] = {"type": "string", "pattern": MODEL_FOLDER, "description": about}
     schema["properties"]["modelServer"]["properties"]["config"]["properties"] = model_server
     return {key: _closed(value, key=key) for key, value in schema.items()} | {"additionalProperties": False}
+
+
+def _models(about: dict[str, Any]) -> dict[str, Any]:
+    """What may be said of a model of the list, with the descriptions of `about`. LookupError for a key without one."""
+    made = ModelEntry.model_json_schema()
+    found = {"Spread": made["$defs"]["Spread"], "ModelEntry": made}
+    del made["$defs"]
+    for name in NOT_IN_A_POD:
+        del made["properties"][name]
+    made["properties"] |= {
+        "folder": {"type": "string", "pattern": MODEL_FOLDER},
+        "sizes": {"type": "array", "items": {"type": "string", "pattern": SIZE}},
+        # `off` without quotes is false in YAML 1.1; the server takes it for the word.
+        "compile": {"enum": ["off", "repeated_blocks", False]},
+    }
+    for kind, definition in found.items():
+        for name, prop in definition["properties"].items():
+            prop["description"] = about[kind]["properties"][name]["description"]
+    return {kind: about[kind] | definition for kind, definition in found.items()}
 
 
 def _closed(node: Any, *, key: str = "") -> Any:

@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from helm.charts import Rendered
+from helm.rules.model_server import (
+    certificates_are_at_both_ends,
+    model_server_settings_are_its_own,
+    models_are_ones_that_the_server_reads,
+)
 from helm.rules.network import only_named_edges_are_open
 from helm.rules.pods import (
     containers_are_restricted,
@@ -17,11 +22,7 @@ from helm.rules.pods import (
     pods_are_restricted,
     the_log_has_one_writer,
 )
-from helm.rules.settings import (
-    keys_go_where_they_are_needed,
-    model_server_settings_are_its_own,
-    settings_are_the_gateways,
-)
+from helm.rules.settings import keys_go_where_they_are_needed, settings_are_the_gateways
 
 Rule = Callable[[Rendered], Iterator[str]]
 
@@ -36,6 +37,8 @@ RULES: Final[tuple[Rule, ...]] = (
     migration_comes_first,
     settings_are_the_gateways,
     model_server_settings_are_its_own,
+    certificates_are_at_both_ends,
+    models_are_ones_that_the_server_reads,
     keys_go_where_they_are_needed,
     only_named_edges_are_open,
 )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from helm.charts import HTTP_PORTS, Document, Rendered, selects
+from helm.charts import HTTP_PORTS, PROBE_PORT, Document, Rendered, selects
 
 COMPONENT: Final = "app.kubernetes.io/component"
 
@@ -53,6 +53,7 @@ def _peer(peer: Document) -> str:
 def _expected(chart: Rendered, component: str, direction: str) -> Iterator[Edge]:
     values = chart.values["networkPolicy"]
     model = chart.values["modelServer"]["enabled"]
+    monitoring = values["monitoring"] if chart.values["monitoring"]["serviceMonitor"]["enabled"] else []
     database = values["egress"]["database"] if chart.values["database"]["host"] else []
 
     def ours(name: str) -> str:
@@ -67,7 +68,6 @@ def _expected(chart: Rendered, component: str, direction: str) -> Iterator[Edge]
 
     match component, direction:
         case "gateway", "in":
-            monitoring = values["monitoring"] if chart.values["monitoring"]["serviceMonitor"]["enabled"] else []
             for peer in (*values["clients"], *monitoring):
                 yield _peer(peer), "TCP", HTTP_PORTS["gateway"]
         case "gateway", "out":
@@ -79,6 +79,8 @@ def _expected(chart: Rendered, component: str, direction: str) -> Iterator[Edge]
             yield from named([] if model else values["egress"]["imageServer"])
         case "model-server", "in":
             yield ours("gateway"), "TCP", HTTP_PORTS["model-server"]
+            if chart.values["modelServer"]["tls"]["enabled"]:
+                yield from ((_peer(peer), "TCP", PROBE_PORT) for peer in monitoring)
         case "migrate", "out":
             yield from ((_peer(peer), protocol, 53) for peer in values["dns"] for protocol in ("TCP", "UDP"))
             yield from named(database)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from helm.charts import HTTP_PORTS, NAMESPACE, Rendered, containers, selects
+from helm.charts import HTTP_PORTS, NAMESPACE, PROBE_PORT, Rendered, containers, selects
 
 SAFE_VOLUMES: Final = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 """Volume types that the restricted profile allows and we use: no hostPath, which is the node's own disk."""
@@ -85,12 +85,19 @@ def pods_answer_probes_and_stop_gently(chart: Rendered) -> Iterator[str]:
         if name not in HTTP_PORTS:
             continue
         container = pod["spec"]["containers"][0]
+        # A kubelet has no certificate to show at a port with TLS.
+        tls = name == "model-server" and chart.values["modelServer"]["tls"]["enabled"]
+        port, expected = (
+            ("probes", {"https": HTTP_PORTS[name], "probes": PROBE_PORT})
+            if tls
+            else ("http", {"http": HTTP_PORTS[name]})
+        )
         for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
-            if container.get(probe, {}).get("httpGet") != {"path": path, "port": "http"}:
-                yield f"{name}: {probe} doesn't ask {path}"
+            if container.get(probe, {}).get("httpGet") != {"path": path, "port": port}:
+                yield f"{name}: {probe} doesn't ask {path} of port {port}"
         ports = {p["name"]: p["containerPort"] for p in container.get("ports", ())}
-        if ports != {"http": HTTP_PORTS[name]}:
-            yield f"{name}: expected port {HTTP_PORTS[name]}, got {ports}"
+        if ports != expected:
+            yield f"{name}: expected ports {expected}, got {ports}"
         if container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0) < 1:
             yield f"{name}: stops while requests still arrive"
     longest = chart.values["config"]["upstream"]["total_seconds"]

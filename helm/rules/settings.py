@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from gateway.settings import CONFIG_VARIABLE, Settings
 from helm.charts import HTTP_PORTS, Rendered, containers
-from model_server.settings import ENVIRONMENT_PREFIX
-from model_server.settings import Settings as ModelServerSettings
+from helm.rules.environment import environment
 
 
 def settings_are_the_gateways(chart: Rendered) -> Iterator[str]:
     """The mounted file is read by the gateway's own settings, which refuse unknown names and wrong types."""
     for config in chart.of_kind("ConfigMap"):
+        if config["metadata"]["labels"].get("app.kubernetes.io/component") == "model-server":
+            continue  # the list of models, which is the model server's to read
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "imprimatur.yaml"
             path.write_text(config["data"]["imprimatur.yaml"], "utf-8")
-            with _environment({CONFIG_VARIABLE: str(path)}):
+            with environment({CONFIG_VARIABLE: str(path)}):
                 try:
                     settings = Settings()
                 except ValidationError as error:
                     yield f"{config['metadata']['name']}: {error.error_count()} settings refused: {error}"
                     continue
         yield from _settings_fit_the_pod(chart, settings)
-
-
-def model_server_settings_are_its_own(chart: Rendered) -> Iterator[str]:
-    """Every variable of its container is one it knows, with a value it takes, and callers need a token."""
-    for name, pod in chart.pods():
-        if name != "model-server":
-            continue
-        container = pod["spec"]["containers"][0]
-        env = {v["name"]: v["value"] for v in container["env"] if v["name"].startswith(ENVIRONMENT_PREFIX)}
-        for variable in env:
-            if variable.removeprefix(ENVIRONMENT_PREFIX).lower() not in ModelServerSettings.model_fields:
-                yield f"model-server: no setting is read from {variable}"
-        with _environment(env):
-            try:
-                settings = ModelServerSettings()
-            except ValueError as error:
-                yield f"model-server: {error}"
-                continue
-        if settings.insecure_no_auth or settings.token_secret_path != Path("/run/imprimatur/secrets/model-server.key"):
-            yield "model-server: serves callers without a token"
-        mounts = {m["mountPath"]: bool(m.get("readOnly")) for m in container["volumeMounts"]}
-        if settings.path is not None and not mounts.get("/models"):
-            yield "model-server: its model is not on a read-only volume"
 
 
 def keys_go_where_they_are_needed(chart: Rendered) -> Iterator[str]:
@@ -99,18 +75,3 @@ def _settings_fit_the_pod(chart: Rendered, settings: Settings) -> Iterator[str]:
         yield "a setting for laptops is on"
     if settings.server.port != HTTP_PORTS["gateway"]:
         yield f"the gateway listens on {settings.server.port}, its probes ask {HTTP_PORTS['gateway']}"
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables instead of our own that begin with IMPRIMATUR_, while the block runs."""
-    saved = {k: v for k, v in os.environ.items() if k.startswith("IMPRIMATUR_")}
-    try:
-        for name in saved:
-            del os.environ[name]
-        os.environ.update(variables)
-        yield
-    finally:
-        for name in variables:
-            os.environ.pop(name, None)
-        os.environ.update(saved)

@@ -136,9 +136,79 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
 
 {{- define "imprimatur.upstreamUrl" -}}
 {{- if .Values.modelServer.enabled -}}
-http://{{ include "imprimatur.fullname" . }}-model-server:8101
+{{ ternary "https" "http" .Values.modelServer.tls.enabled }}://{{ include "imprimatur.fullname" . }}-model-server:8101
 {{- else -}}
 {{- required "modelServer.externalUrl: name an image server, or set modelServer.enabled" .Values.modelServer.externalUrl -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The one Secret that a projected volume takes files of: (dict "name" <Secret> "files" (dict <key> <file name>)) */}}
+{{- define "imprimatur.secretFiles" -}}
+- secret:
+    name: {{ .name }}
+    items:
+      {{- range $key, $file := .files }}
+      - {key: {{ $key }}, path: {{ $file }}}
+      {{- end }}
+{{- end -}}
+
+{{/* The DNS name or URI that the gateway's certificate carries: the model server lets nobody else in. */}}
+{{- define "imprimatur.clientName" -}}
+{{- default (printf "%s-gateway" (include "imprimatur.fullname" .)) .Values.modelServer.tls.clientName -}}
+{{- end -}}
+
+{{/* Where the model server finds its list of models: the name of a ConfigMap, or nothing for a single model. */}}
+{{- define "imprimatur.modelsConfigMap" -}}
+{{- if .Values.modelServer.models -}}
+{{ include "imprimatur.fullname" . }}-models
+{{- else -}}
+{{ .Values.modelServer.modelsConfigMap }}
+{{- end -}}
+{{- end -}}
+
+{{/* The model that the gateway asks for when a request names none: the first that the model server has. */}}
+{{- define "imprimatur.defaultModel" -}}
+{{- if .Values.modelServer.enabled -}}
+{{- $config := .Values.modelServer.config -}}
+{{- if .Values.modelServer.models -}}
+{{ (first .Values.modelServer.models).id }}
+{{- else if .Values.modelServer.modelsConfigMap -}}
+{{- else if $config.name -}}
+{{ $config.name }}
+{{- else if eq (default "embedded" $config.kind) "diffusers" -}}
+{{ base $config.path }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Values of the model server that contradict each other or would silently not count. */}}
+{{- define "imprimatur.checkModelServer" -}}
+{{- $server := .Values.modelServer -}}
+{{- $upstream := default dict .Values.config.upstream -}}
+{{- if $server.enabled -}}
+{{- range $name := list "tls_ca_path" "tls_certificate_path" "tls_key_path" -}}
+{{- if hasKey $upstream $name -}}
+{{- fail (printf "config.upstream.%s is for an image server at modelServer.externalUrl; for the chart's own: modelServer.tls" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $server.models $server.modelsConfigMap -}}
+{{- fail "modelServer.models and modelServer.modelsConfigMap: name one of them" -}}
+{{- end -}}
+{{- if include "imprimatur.modelsConfigMap" . -}}
+{{- range $name := list "kind" "path" "name" "digest" "sizes" "device" "dtype" -}}
+{{- if hasKey $server.config $name -}}
+{{- fail (printf "modelServer.config.%s is for a single model and would not be read beside a list of models: say it there" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $server.config.path (ne (default "embedded" $server.config.kind) "diffusers") (not $server.config.name) (not $upstream.default_model) -}}
+{{- fail "modelServer.config.name: name the model, so that the gateway can ask for it when a request names none" -}}
+{{- end -}}
+{{- if and $server.modelsConfigMap (not $upstream.default_model) -}}
+{{- fail "config.upstream.default_model: name one of the models of modelServer.modelsConfigMap, for requests that name none" -}}
+{{- end -}}
+{{- else if $server.tls.enabled -}}
+{{- fail "modelServer.tls is for the chart's own model server; for another one: config.upstream.tls_*" -}}
 {{- end -}}
 {{- end -}}
 
@@ -150,6 +220,16 @@ http://{{ include "imprimatur.fullname" . }}-model-server:8101
 {{- if eq .Values.policy.engine "opa" -}}
 {{- $_ := set $policy "opa_url" "http://127.0.0.1:8181" -}}
 {{- end -}}
+{{- $upstream := dict "url" (include "imprimatur.upstreamUrl" .) "secret_path" (printf "%s/model-server.key" $secrets) -}}
+{{- if .Values.modelServer.tls.enabled -}}
+{{- $_ := set $upstream "tls_ca_path" (printf "%s/upstream-ca.pem" $secrets) -}}
+{{- $_ := set $upstream "tls_certificate_path" (printf "%s/upstream-certificate.pem" $secrets) -}}
+{{- $_ := set $upstream "tls_key_path" (printf "%s/upstream-key.pem" $secrets) -}}
+{{- end -}}
+{{- $defaults := dict -}}
+{{- with include "imprimatur.defaultModel" . -}}
+{{- $_ := set $defaults "upstream" (dict "default_model" .) -}}
+{{- end -}}
 {{- $decided := dict
   "database_url" (include "imprimatur.databaseUrl" .)
   "pictures_path" "/var/lib/imprimatur/pictures"
@@ -157,14 +237,14 @@ http://{{ include "imprimatur.fullname" . }}-model-server:8101
   "identity" (dict "secret_path" (printf "%s/identity.key" $secrets))
   "policy" $policy
   "screening" (dict "secret_path" (printf "%s/screening.key" $secrets))
-  "upstream" (dict "url" (include "imprimatur.upstreamUrl" .) "secret_path" (printf "%s/model-server.key" $secrets))
+  "upstream" $upstream
   "audit" (dict
     "directory" "/var/lib/imprimatur/audit"
     "kek_path" (printf "%s/audit-kek.key" $secrets)
     "signing_key_path" (printf "%s/audit-signing.key" $secrets)
     "witness_path" "/var/lib/imprimatur-witness/checkpoints.txt")
 -}}
-{{- toYaml (mergeOverwrite (deepCopy .Values.config) $decided) -}}
+{{- toYaml (mergeOverwrite $defaults (deepCopy .Values.config) $decided) -}}
 {{- end -}}
 
 {{/* An edge that the settings need but nobody named would fail at three in the morning; it fails here instead. */}}
