@@ -18,10 +18,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
-from model_server.device import Device
+from model_server.device import Device, of_one_device
 from model_server.errors import DeadlineExceeded, NotFound, Unavailable
 from model_server.events import Cancelled, Failed, Publish, Snapshot
 from model_server.forecast import alone_seconds
@@ -63,7 +62,7 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`models` by name; the first one is the default. `clock` measures durations, in seconds."""
-        self._models = _named(models)
+        self._models = of_one_device(models)
         self._metrics = metrics
         self._clock = clock
         self._device = Device.of(self.model(None).capabilities.device, limits, metrics)
@@ -176,7 +175,7 @@ class Engine:
         changes, when one can't warm up."""
         fresh = [model for model in models.values() if model not in self._models.values()]
         pieces = (piece for model in fresh for piece in warm_up(model, self._device, self._clock))
-        swap = _Swap(_named(models), pieces, Future())
+        swap = _Swap(of_one_device(models), pieces, Future())
         with self._changed:
             if self._lobby.is_closed:
                 swap.done.set_exception(going_down())
@@ -291,9 +290,3 @@ class Engine:
             told = self._lobby.moved()
         for work, snapshot in told:
             work.publish(snapshot)
-
-
-def _named(models: Mapping[str, AnyModel]) -> Mapping[str, AnyModel]:
-    if not models:
-        raise ValueError("an engine needs a model")
-    return MappingProxyType(dict(models))

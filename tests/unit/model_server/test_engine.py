@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from model_server.errors import Conflict, NotFound, QueueFull, Unavailable
+from model_server.engine import Engine
+from model_server.errors import Conflict, ModelRefused, NotFound, QueueFull, Unavailable
 from model_server.events import Event, Failed, Finished, Previewed, Snapshot
+from model_server.limits import EngineLimits
+from model_server.observe import Metrics
 from model_server.pipelines.embedded import EmbeddedStepModel
 from model_server.pipelines.port import Job
 from tests.unit.model_server.engines import Caller, all_together, engine_of, job, kinds, running
@@ -190,8 +194,15 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are(paced: PacedMode
     with pytest.raises(NotFound, match="You can use: paced") as caught:
         engine.model("other")
     assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
-    with pytest.raises(ValueError, match="needs a model"):
-        type(engine)({}, limits=None, metrics=None)  # type: ignore[arg-type]
+
+
+def test_an_engine_has_models_and_all_of_one_device(paced: PacedModel) -> None:
+    with pytest.raises(ModelRefused, match="needs a model"):
+        Engine({}, limits=EngineLimits(), metrics=Metrics())
+    other = PacedModel()
+    other.capabilities = replace(other.capabilities, device="cuda:1")
+    with pytest.raises(ModelRefused, match="cpu, cuda:1; one process serves one device"):
+        Engine({"one": paced, "other": other}, limits=EngineLimits(), metrics=Metrics())
 
 
 def test_only_so_many_ended_requests_are_remembered_and_nothing_of_what_they_held(
