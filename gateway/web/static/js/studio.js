@@ -114,7 +114,8 @@ async function begin(request, task, files = () => [], shape = request.size, titl
   stage.prepend(run.element);
   told.textContent = say("told.sending");
   showAct();
-  if (matchMedia("(max-width: 860px)").matches) run.element.scrollIntoView({ block: "start" });
+  const isNarrow = matchMedia("(max-width: 860px)").matches;
+  run.element.scrollIntoView({ block: isNarrow ? "start" : "nearest" }); // an edit's paper is longer than a window
   try {
     await generate(request, {
       accepted: (data) => { run.accepted(data); creditsAre(data.credits_remaining); told.textContent = say("told.making"); },
