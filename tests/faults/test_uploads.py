@@ -274,3 +274,44 @@ async def test_screening_that_has_no_time_is_a_no_and_a_full_house_says_when_to_
             row = await bob.effect_of(full.headers["x-request-id"])
         assert (row["effect"], row["reasons"]) == ("deny", ["request.no-room"])
         assert server.requests == []
+
+
+async def test_room_goes_back_however_a_request_ends(crew, server):
+    """A body without a length takes as much as may come, and four of those fill the house."""
+
+    async def chunked(data: bytes) -> AsyncIterator[bytes]:
+        yield data
+
+    def form(picture: bytes) -> bytes:
+        head = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\n\r\n'.encode()
+        return parts(text_part("prompt", "a hat"), end="") + head + picture + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+    async with PersonAt(crew, "alice") as alice:
+        headers = {**alice.unsafe, "content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+        for status, body in ((200, form(GOOD)), (400, form(b"no picture")), (400, b"no form")) * 5:
+            answer = await alice.client.post("/v1/images/edits", content=chunked(body), headers=headers)
+            assert answer.status_code == status, answer.text
+
+
+async def test_who_hangs_up_in_the_middle_of_an_upload_leaves_nothing_behind(crew, server):
+    async with PersonAt(crew, "alice") as alice:
+        sending = asyncio.Event()
+
+        async def cut_off() -> AsyncIterator[bytes]:
+            yield parts(FILE_PART, end="")
+            sending.set()
+            await asyncio.sleep(60)
+
+        headers = {**alice.unsafe, "content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+        for _ in range(6):
+            sending.clear()
+            task = asyncio.create_task(alice.client.post("/v1/images/edits", content=cut_off(), headers=headers))
+            await sending.wait()
+            task.cancel()
+        for _ in range(100):  # hanging up is noticed a moment later
+            answer = await alice.edit("a hat", GOOD)
+            if answer.status_code == 200:
+                break
+            await asyncio.sleep(0.1)
+        assert answer.status_code == 200, answer.text
+    assert len(server.requests) == 1
