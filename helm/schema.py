@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 
 from gateway.settings import Settings
-from model_server.catalogue import ModelEntry
+from model_server.loading.catalogue import ModelEntry
 from model_server.settings import Settings as ModelServerSettings
 
 HERE: Final = Path(__file__).parent
@@ -58,8 +58,8 @@ NOT_IN_A_POD: Final = {"hub", "revision"}
 SECRET_FILE: Final = r"^/run/imprimatur/secrets/[A-Za-z0-9._-]+$"  # noqa: S105 (a pattern of paths)
 """Where the chart puts every key of the Secret; a client secret anywhere else would be a file of the image."""
 
-MODEL_FOLDER: Final = r"^/models/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"
-"""Inside the weights claim."""
+MODEL_FOLDER: Final = r"^/models(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
+"""Inside the weights claim: no part is `..`, which would lead out of it."""
 
 SIZE: Final = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$"
 """Width and height as the list of models writes them; the server's own type is the pair that it becomes."""

@@ -13,7 +13,7 @@ import yaml
 from gateway.settings import UpstreamSettings
 from helm.charts import HTTP_PORTS, PROBE_PORT, Document, Rendered
 from helm.rules.environment import environment
-from model_server.catalogue import entries_of, read_catalogue
+from model_server.loading.catalogue import entries_of, read_catalogue
 from model_server.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 
 SECRETS: Final = PurePosixPath("/run/imprimatur/secrets")

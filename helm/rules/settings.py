@@ -62,6 +62,10 @@ def _settings_fit_the_pod(chart: Rendered, settings: Settings) -> Iterator[str]:
         settings.identity.secret_path,
         settings.screening.secret_path,
         settings.upstream.secret_path,
+        *filter(
+            None,
+            (settings.upstream.tls_ca_path, settings.upstream.tls_certificate_path, settings.upstream.tls_key_path),
+        ),
         settings.audit.kek_path,
         settings.audit.signing_key_path,
         *(p.client_secret_path for p in settings.identity.providers if p.client_secret_path),
