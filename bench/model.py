@@ -186,7 +186,7 @@ def start() -> list[Figure]:
     """From a process's first line to a model that is ready, imports not counted; and one picture."""
     line = (
         "import time, torch, model_server.pipelines.embedded as e, model_server.embedded.package as p\n"
-        "from model_server.engine import Engine; from model_server.limits import EngineLimits\n"
+        "from model_server.engine.engine import Engine; from model_server.limits import EngineLimits\n"
         "from model_server.observe import Metrics\n"
         "t = time.perf_counter(); m = e.EmbeddedStepModel(p.load_model())\n"
         "g = Engine({'m': m}, limits=EngineLimits(), metrics=Metrics()); g.warm_up(); print(time.perf_counter() - t)\n"

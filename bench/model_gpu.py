@@ -27,9 +27,9 @@ from bench.support import results
 from bench.support.model_gpu_shapes import SHAPES, OnCard, Shape
 from bench.support.model_load import Outcome, Timed, by_engine, first_come, median_and_spread, poisson
 from bench.support.results import Figure
+from model_server.engine.power import peak_flops
 from model_server.pipelines.latent import LatentStepModel
 from model_server.pipelines.port import Job
-from model_server.power import peak_flops
 
 BUDGET_SECONDS = 400.0
 """What began within it ends after it, and the libraries take their time to load: under eight minutes in all."""

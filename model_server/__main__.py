@@ -17,23 +17,24 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from model_server import doctor
-from model_server.engine import Engine
+from model_server.loading import doctor
+from model_server.engine.engine import Engine
 from model_server.errors import ModelRefused
-from model_server.loading import load
+from model_server.loading.load import load
 from model_server.manifest import write_manifest
 from model_server.observe import Metrics, configure_logging
-from model_server.reloading import Reloading
-from model_server.server import serve
+from model_server.loading.reloading import Reloading
+from model_server.http.server import serve
 from model_server.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
-from model_server.tls import server_context
+from model_server.http.tls import server_context
 
 _REFUSED = 2
 """Exit status when settings or model are not fit to serve."""
 _MODEL_OPTIONS = ("models_path", "kind", "path", "name", "digest", "sizes", "device", "dtype")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Every option and command of the program."""
     parser = argparse.ArgumentParser(
         prog="imprimatur-model",
         description="Prompt to picture over HTTP, in the shape of the OpenAI Images API. For the inside of a network: "
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns 2, saying why on standard error, when it must not serve.
     """
-    given = vars(_parser().parse_args(argv))
+    given = vars(command_line().parse_args(argv))
     command = given.pop("command")
     if command == "manifest":
         print(write_manifest(given["folder"]))

@@ -31,12 +31,12 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
-from model_server.app import create_app
-from model_server.auth import TokenCheck
-from model_server.engine import Engine
-from model_server.events import Snapshot
+from model_server.engine.engine import Engine
+from model_server.engine.events import Snapshot
+from model_server.http.app import create_app
+from model_server.http.auth import TokenCheck
 from model_server.limits import BEGUN_PICTURES
-from model_server.loading import load
+from model_server.loading.load import load
 from model_server.observe import Metrics, configure_logging
 from model_server.ray_door import secret_of
 from model_server.ray_sisters import Sisters, labelled

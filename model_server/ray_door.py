@@ -16,9 +16,9 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model_server.auth import TokenCheck
 from model_server.errors import NotFound, QueueFull, ServiceError, TooLarge, Unavailable
-from model_server.probes import PROBE_PATHS
+from model_server.http.auth import TokenCheck
+from model_server.http.probes import PROBE_PATHS
 from model_server.settings import Settings, SettingsError
 from model_server.wire import REQUEST_ID_HEADER
 

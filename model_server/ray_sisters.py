@@ -18,9 +18,9 @@ from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model_server.engine import Engine
+from model_server.engine.engine import Engine
+from model_server.engine.events import Snapshot
 from model_server.errors import Internal, ServiceError, Unavailable
-from model_server.events import Snapshot
 from model_server.observe import log
 from model_server.wire import QueueStatus
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from PIL.Image import Image
 
-from model_server.engine import Engine
-from model_server.events import Event, Finished
+from model_server.engine.engine import Engine
+from model_server.engine.events import Event, Finished
 from model_server.limits import EngineLimits
 from model_server.observe import Metrics
 from model_server.pipelines.port import Job, StepModel

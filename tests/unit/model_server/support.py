@@ -21,16 +21,16 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from PIL import Image
 
-from model_server.app import create_app
-from model_server.auth import TokenCheck
-from model_server.connections import protocol_for
 from model_server.embedded.train.data import RENDER_PIXELS, STYLES, Sprites
-from model_server.engine import Engine
+from model_server.engine.engine import Engine
+from model_server.engine.work import AnyModel
+from model_server.http.app import create_app
+from model_server.http.auth import TokenCheck
+from model_server.http.connections import protocol_for
 from model_server.limits import BodyLimits, EngineLimits
 from model_server.observe import Metrics
 from model_server.pipelines.port import Capabilities, Job, Limits
 from model_server.wire import JWT_AUDIENCE, JWT_ISSUER
-from model_server.work import AnyModel
 
 SECRET = b"a secret of this test run, forty bytes.."
 PIECES = ("[PAD]", "red", "apple", "fox", "blue", "app", "##le", "a", "##b")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.unit.model_server.callers import png
+from tests.unit.model_server.http.callers import png
 from tests.unit.model_server.support import SECRET, bearer, until
 
 WATCHED = """

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from PIL.Image import Image
 
-from model_server.events import Finished, Previewed, Snapshot
-from model_server.loading import load
+from model_server.engine.events import Finished, Previewed, Snapshot
+from model_server.engine.work import AnyModel
+from model_server.loading.load import load
 from model_server.pipelines.latent import LatentStepModel
 from model_server.pipelines.port import Job
-from model_server.work import AnyModel
-from tests.unit.model_server.engines import Caller, kinds, running
+from tests.unit.model_server.engine.engines import Caller, kinds, running
 from tests.unit.model_server.pipelines.families import STEP_FAMILIES, saved
 from tests.unit.model_server.pipelines.step_models import job, left_half, picture
 from tests.unit.model_server.support import until

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL.Image import Image
 
-from model_server.catalogue import ModelEntry
 from model_server.errors import ModelRefused
-from model_server.pipelines.assembly import assemble
-from model_server.pipelines.planning import plan
+from model_server.loading.assembly import assemble
+from model_server.loading.catalogue import ModelEntry
+from model_server.loading.planning import plan
 from model_server.pipelines.port import Job, StepModel
 from model_server.pipelines.whole_call import WholeCallModel
 from tests.unit.model_server.pipelines.families import saved

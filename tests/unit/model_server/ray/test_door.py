@@ -11,7 +11,7 @@ import pytest
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_server.auth import TokenCheck
+from model_server.http.auth import TokenCheck
 from model_server.ray_door import Door, middlewares
 from model_server.settings import SettingsError
 from tests.unit.model_server.support import SECRET, bearer, token

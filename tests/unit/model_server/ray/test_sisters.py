@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
-from model_server.events import Snapshot
+from model_server.engine.events import Snapshot
 from model_server.ray_sisters import Sisters, exposition, labelled
 
 FOUND = Snapshot("request-1", "running", 3, 10, 0, 1.5)

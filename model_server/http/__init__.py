@@ -1,0 +1,1 @@
+"""The HTTP side: who may call, what a body may hold, what goes back. Never waits for the device."""
