@@ -7,6 +7,7 @@ A page made from the code can't drift from it; `tests/unit/test_docs.py` fails w
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import textwrap
@@ -25,6 +26,8 @@ from audit.cli import app as audit_command
 from gateway import errors, vocabulary
 from gateway.cli import app as imprimatur_command
 from gateway.settings import CONFIG_VARIABLE, Settings
+from model_server.__main__ import command_line as model_server_command
+from model_server.__main__ import main as model_server_main
 from model_server.settings import ENVIRONMENT_PREFIX
 from model_server.settings import Settings as ModelServerSettings
 
@@ -258,6 +261,9 @@ def commands_page() -> str:
     for program, app in (("imprimatur", imprimatur_command), ("python -m audit", audit_command)):
         command = typer.main.get_command(app)
         lines += ["", f"## {program}", "", _plain(command.help), "", *_command(program, command)]
+    parser = model_server_command()
+    lines += ["", f"## {parser.prog}", "", _plain(f"{parser.description} {parser.epilog}").replace("<", "&lt;"), ""]
+    lines += _argparse_command(parser, _first_sentence(model_server_main.__doc__))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -282,6 +288,24 @@ def _command(name: str, command: Any) -> Iterator[str]:
         yield f"- `{', '.join((*option.opts, *option.secondary_opts))}`: {_plain(option.help)}{needed}"
     if options:
         yield ""
+
+
+def _argparse_command(parser: argparse.ArgumentParser, about: str) -> Iterator[str]:
+    """The parser's own options, then its commands. argparse has no public way to ask for them."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    own = [action for action in parser._actions if action.dest != "help" and action not in inner]
+    arguments = [action.dest.upper() for action in own if not action.option_strings]
+    yield from (f"### `{' '.join((parser.prog, *arguments))}`", "", about, "")
+    options = [action for action in own if action.option_strings]
+    for option in options:
+        needed = " (needed)" if option.required else ""
+        yield f"- `{', '.join(option.option_strings)}`: {_plain(option.help).replace('%%', '%')}{needed}"
+    if options:
+        yield ""
+    for commands in inner:
+        helps = {choice.dest: _plain(choice.help) for choice in commands._choices_actions}
+        for name in sorted(commands.choices):
+            yield from _argparse_command(commands.choices[name], f"{helps[name][:1].upper()}{helps[name][1:]}.")
 
 
 def _plain(text: str | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from gateway import errors, vocabulary
 from gateway.cli import app as imprimatur_command
 from gateway.observe.metrics import Metrics
 from gateway.settings import Settings
+from model_server.__main__ import command_line as model_server_command
 from model_server.observe import Metrics as ModelServerMetrics
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +91,8 @@ def _commands(name: str, command: Any) -> Iterator[str]:
 COMMANDS = {
     *_commands("imprimatur", typer.main.get_command(imprimatur_command)),
     *_commands("python -m audit", typer.main.get_command(audit_command)),
+    "imprimatur-model doctor",
+    "imprimatur-model manifest",
 }
 
 
@@ -99,6 +104,38 @@ def test_every_command_and_make_target_is_documented() -> None:
     assert [target for target in targets if f"`make {target}`" not in page] == []
 
 
+def _said(*arguments: str) -> str:
+    """What `imprimatur-model` itself says of its options and commands."""
+    said = io.StringIO()
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        model_server_command().parse_args(arguments)
+    return said.getvalue()
+
+
+MODEL_SERVER_COMMANDS = {"": "### `imprimatur-model`\n", "doctor": "### `imprimatur-model doctor`\n"}
+
+
+@pytest.mark.parametrize("command", MODEL_SERVER_COMMANDS)
+def test_every_option_of_the_model_server_is_documented_at_its_command(command: str) -> None:
+    part = TEXT[gen.PAGES / "commands.md"].split(MODEL_SERVER_COMMANDS[command])[1].split("\n###")[0]
+    options = set(re.findall(r"^  (--[a-z-]+)", _said(*command.split(), "--help"), re.MULTILINE))
+    assert len(options) > 5
+    assert options == set(re.findall(r"^- `(--[a-z-]+)`: .", part, re.MULTILINE))
+
+
+def test_every_command_of_the_model_server_is_known_here() -> None:
+    (choices,) = re.findall(r"\(choose from (.*)\)", _said("nonsense"))
+    commands = {f"imprimatur-model {name}" for name in re.findall(r"[a-z-]+", choices)}
+    assert commands == {command for command in COMMANDS if command.startswith("imprimatur-model ")}
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=_names)
+def test_options_of_the_model_server_that_a_page_names_exist(path: Path) -> None:
+    known = TEXT[gen.PAGES / "commands.md"]
+    named = re.findall(r"imprimatur-model[^`\n]*?(--[a-z-]+)", TEXT[path])
+    assert [option for option in named if f"- `{option}`:" not in known] == []
+
+
 @pytest.mark.parametrize("path", PAPERS, ids=_names)
 def test_commands_that_a_page_tells_you_to_run_exist(path: Path) -> None:
     text = TEXT[path]
@@ -106,7 +143,7 @@ def test_commands_that_a_page_tells_you_to_run_exist(path: Path) -> None:
     unknown = [
         f"make {name}" for name in re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE) if name not in targets
     ]
-    for program in ("imprimatur", "python -m audit"):
+    for program in ("imprimatur", "python -m audit", "imprimatur-model"):
         for said in re.findall(rf"(?:^|`) *{program} ([a-z]+(?: [a-z]+)?)", text, re.MULTILINE):
             words = said.split()
             if f"{program} {words[0]}" not in COMMANDS and f"{program} {said}" not in COMMANDS:
