@@ -23,6 +23,9 @@ ECHOED_PARAMS: Final = frozenset(
 """Fields whose complaint we pass on in the server's own words. Never the prompt's or the sketch's: its words
 could hold theirs."""
 
+OVERLOADED: Final = frozenset({"model_overloaded", "rate_limit_exceeded", "queue_full", "model_unavailable"})
+"""Codes of servers that will take the request later; on a stream there is no status to say so."""
+
 MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
 
@@ -185,6 +188,11 @@ def _usage(data: Mapping[str, Any]) -> TokenUsage:
     )
 
 
+def too_long() -> ModelUnavailable:
+    """The time that a request may take is over, by our clock or by the server's."""
+    return ModelUnavailable("The image server took too long. Try again; nothing was charged.")
+
+
 def complaint(status: int, data: Mapping[str, Any], retry_after: str | None) -> ImprimaturError:
     error = data.get("error")
     error = error if isinstance(error, dict) else {}
@@ -193,7 +201,9 @@ def complaint(status: int, data: Mapping[str, Any], retry_after: str | None) -> 
         return InvalidRequest(
             str(error.get("message", ""))[:300], code=str(error.get("code") or "invalid_value"), param=param
         )
-    if status in (429, 503) or error.get("code") in ("model_overloaded", "rate_limit_exceeded"):
+    if status == 504 or error.get("code") == "deadline_exceeded":
+        return too_long()
+    if status in (429, 503) or error.get("code") in OVERLOADED:
         seconds = float(retry_after) if retry_after and retry_after.isdigit() else 5.0
         return ModelOverloaded(
             "Many pictures are being made right now. Try again in a moment; nothing was charged.",

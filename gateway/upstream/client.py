@@ -20,7 +20,7 @@ from httpx_aiohttp import AiohttpTransport
 from gateway.errors import ImprimaturError, InvalidRequest, ModelBroken, ModelUnavailable
 from gateway.exchange import Actor, CleanUpload, ImageRequest, Partial, Progress, RequestId
 from gateway.settings import UpstreamSettings
-from gateway.upstream.answers import Assembly, Made, as_object, complaint, made
+from gateway.upstream.answers import Assembly, Made, as_object, complaint, made, too_long
 from gateway.upstream.badge import Badge
 from gateway.upstream.fields import PATHS, body, form, known_fields, own_fields, speaks_ours
 from gateway.upstream.sse import read_events
@@ -102,7 +102,7 @@ class ImageServer:
                 finished = True
                 yield assembly.finish()
         except TimeoutError as error:
-            raise _too_long() from error
+            raise too_long() from error
         finally:
             if ours and not finished:
                 self._cancel_soon(request_id)
@@ -180,7 +180,7 @@ class ImageServer:
                 yield response
         # Not TimeoutException: this transport says ConnectTimeout for a refused connection too.
         except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout) as error:
-            raise _too_long() from error
+            raise too_long() from error
         # aiohttp's own errors come through where its transport has no httpx word for them (an answer that is not HTTP).
         except (httpx.HTTPError, aiohttp.ClientError) as error:
             raise ModelUnavailable(
@@ -208,10 +208,6 @@ async def _until(deadline: float, source: AsyncIterator[T]) -> AsyncGenerator[T,
         except StopAsyncIteration:
             return
         yield item
-
-
-def _too_long() -> ModelUnavailable:
-    return ModelUnavailable("The image server took too long. Try again; nothing was charged.")
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:

@@ -280,5 +280,6 @@ BROKEN: dict[str, tuple[Handler, str]] = {
     "404": (saying({"error": {"message": "nothing"}}, 404), "model_unavailable"),
     "429": (saying({"error": {"message": "busy"}}, 429, "retry-after: 7\r\n"), "model_overloaded"),
     "503": (saying({"error": {"message": "busy"}}, 503), "model_overloaded"),
+    "504": (saying({"error": {"message": "late", "code": "deadline_exceeded"}}, 504), "model_unavailable"),
     "a redirect": (saying({}, 307, "location: http://127.0.0.1:9/\r\n"), "model_broken_answer"),
 }

@@ -107,6 +107,8 @@ ENDS: Mapping[str, Callable[[Path], Opened]] = {
     "stand-in": stand_in,
     "embedded": model_server,
     "sd": family("sd"),
+    "sdxl": family("sdxl"),
+    "sd3": family("sd3"),
     "flux": family("flux"),
 }
 
