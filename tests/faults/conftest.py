@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo.stack import Stack
-from tests.support.image_server import ImageServerDouble
+from tests.support.image_server import OURS, ImageServerDouble
 from tests.support.patience import UNHURRIED
 
 
@@ -19,4 +19,6 @@ def crew(tmp_path_factory):
 @pytest.fixture
 async def server(crew):
     async with ImageServerDouble(crew.model_port) as running:
+        # Always the same list: the gateway remembers it for a while, from one test to the next.
+        running.listing = OURS
         yield running

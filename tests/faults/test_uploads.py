@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from demo.stack import Stack
-from tests.support.image_server import OURS, ImageServerDouble, png
+from tests.support.image_server import ImageServerDouble, png
 from tests.support.patience import UNHURRIED
 from tests.support.person import PersonAt
 from tests.support.pictures import BAD_FILES, GPS_CANARY, colourful, decode, encode, mask, photo_with_place
@@ -114,7 +114,6 @@ async def send(alice: PersonAt, hostile: Hostile) -> httpx.Response:
 
 
 async def test_every_hostile_upload_is_named_recorded_and_reaches_nobody(crew, server):
-    server.listing = OURS
     async with PersonAt(crew, "alice") as alice, PersonAt(crew, "bob") as bob:
         before = await alice.credits()
         for name, hostile in TABLE.items():
@@ -210,7 +209,6 @@ SKETCH = {"regions": [{"label": "a fox", "box": [0, 0, 0.5, 1]}, {"label": "for 
 
 
 async def test_the_labels_of_a_sketch_are_masked_and_recorded(crew, server):
-    server.listing = OURS
     async with PersonAt(crew, "alice") as alice, PersonAt(crew, "bob") as bob:
         await alice.client.get("/v1/models")
         answer = await alice.generate("a picture", size="auto", sketch=SKETCH)
@@ -221,7 +219,6 @@ async def test_the_labels_of_a_sketch_are_masked_and_recorded(crew, server):
 
 
 async def test_a_card_number_in_a_label_is_refused(crew, server):
-    server.listing = OURS
     async with PersonAt(crew, "alice") as alice:
         for one, two in (("4111 1111 1111 1111", "a fox"), ("4111 1111", "1111 1111")):
             regions = [{"label": label, "box": [0, 0, 1, 1]} for label in (one, two)]

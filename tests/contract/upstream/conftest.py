@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +36,8 @@ class End:
     model: str
     size: str
     is_ours: bool
-    hang: Callable[[], None]
-    """From now on requests take long enough to be interrupted."""
+    hanging: Callable[[], AbstractContextManager[None]]
+    """While it is open, requests take long enough to be interrupted."""
     is_idle: Callable[[], AbstractAsyncContextManager[bool]]
     odd_size: str = "48x16"
     slow_steps: int = 0
@@ -57,10 +63,15 @@ async def stand_in(folder: Path) -> AsyncIterator[End]:
         async def is_idle() -> AsyncIterator[bool]:
             yield server.gone > 0
 
-        def hang() -> None:
-            server.behaviour = double.stall
+        @contextmanager
+        def hanging() -> Iterator[None]:
+            usual, server.behaviour = server.behaviour, double.stall
+            try:
+                yield
+            finally:
+                server.behaviour = usual
 
-        yield End(client, "imprimatur-embedded", "32x32", is_ours=False, hang=hang, is_idle=is_idle)
+        yield End(client, "imprimatur-embedded", "32x32", is_ours=False, hanging=hanging, is_idle=is_idle)
         await client.aclose()
 
 
@@ -81,7 +92,7 @@ async def model_server(folder: Path, *arguments: str) -> AsyncIterator[End]:
             listed["id"],
             listed["default_size"],
             is_ours=True,
-            hang=lambda: None,
+            hanging=nullcontext,
             is_idle=is_idle,
             slow_steps=int(listed["steps"]["maximum"]),
         )

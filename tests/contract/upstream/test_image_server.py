@@ -127,12 +127,12 @@ async def test_one_of_ours_says_how_a_picture_was_made_and_makes_it_again(end: E
 
 
 async def test_closing_the_iterator_ends_the_work(end: End) -> None:
-    end.hang()
     options = {"steps": end.slow_steps} if end.is_ours else {}
     request = ImageRequest(action=Permission.IMAGE_EDIT, prompt="", model=end.model, stream=True, n=4, options=options)
     making = end.client.make(request, {"prompt": "a fox"}, (PICTURE,), RequestId(uuid4().hex), ALICE)
-    async with aclosing(making) as answers:
-        assert isinstance(await anext(answers), Progress)
+    with end.hanging():
+        async with aclosing(making) as answers:
+            assert isinstance(await anext(answers), Progress)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         async with end.is_idle() as idle:

@@ -158,4 +158,4 @@ def test_guidance_of_one_ignores_the_negative_prompt(tiny_model: EmbeddedStepMod
         return finish(tiny_model, [new_slot(net_of(tiny_model), Wish(ids(1), negative), 5, 3, guidance)])[0]
 
     assert torch.allclose(picture(EMPTY, 1.0), picture(ids(3), 1.0), atol=1e-5)
-    assert not torch.allclose(picture(EMPTY, 3.0), picture(ids(3), 3.0), atol=1e-2)
+    assert not torch.allclose(picture(EMPTY, 3.0), picture(ids(3), 3.0), atol=1e-3)

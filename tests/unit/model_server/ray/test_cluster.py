@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -31,9 +33,13 @@ REFUSED = (429, 503)
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One cluster for all tests of this file: it takes a while to start. A short folder: its sockets live there."""
-    with running_cluster(tmp_path_factory.mktemp("r")) as cluster:
+def started() -> Iterator[Cluster]:
+    """One cluster for all tests of this file: it takes a while to start. A short folder, shorter than pytest's: its
+    sockets live there, and a socket's path has 107 bytes at most."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder,
+        running_cluster(Path(folder)) as cluster,
+    ):
         yield cluster
 
 
