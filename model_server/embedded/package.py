@@ -21,9 +21,6 @@ WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
 _WEIGHTS, _VOCABULARY, _CONFIG = "model.safetensors", "vocabulary.json", "config.json"
 _FORMAT = 2
-_OLD_FORMAT = 1
-"""64-pixel nets without source and layout: still read, because training starts from one (`--from`)."""
-_ADDED = ("read_source.weight", "pool_source.weight", "read_layout.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +57,10 @@ def load_model(folder: Path = WEIGHTS_FOLDER, expected_digest: str = "") -> Embe
     """Check the digests, then load. Raises ModelRefused when a file is not what it was or does not fit."""
     digest = check_manifest(folder, expected_digest)
     config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    if config.get("format") not in (_FORMAT, _OLD_FORMAT):
+    if config.get("format") != _FORMAT:
         raise ModelRefused(f"{_CONFIG}: expected format {_FORMAT}, got {config.get('format')!r}")
-    old = config["format"] == _OLD_FORMAT
-    net = PixelTransformer(NetShape(**({"noise_scale": 1.0} if old else {}) | config["shape"]))
+    net = PixelTransformer(NetShape(**config["shape"]))
     weights = {key: value.float() for key, value in load_file(folder / _WEIGHTS).items()}
-    if old:  # what a net says of a source or a layout that it never learnt to read: nothing
-        weights |= {key: torch.zeros_like(net.state_dict()[key]) for key in _ADDED}
     try:
         net.load_state_dict(weights, strict=True)
     except RuntimeError as error:

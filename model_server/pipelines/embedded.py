@@ -18,8 +18,8 @@ from model_server.wire import MAX_SEED
 _SIZES = ((512, 512), (256, 256), (1024, 1024))
 _STEPS = Limits(default=24, minimum=1, maximum=100)
 _GUIDANCE = Limits(default=3.0, minimum=1.0, maximum=10.0)
-_STRENGTH = Limits(default=0.75, minimum=0.05, maximum=1.0)
-_VARY_STRENGTH = 0.75
+_STRENGTH = Limits(default=0.85, minimum=0.05, maximum=1.0)
+_VARY_STRENGTH = 0.65
 _INPUT_IMAGES = 4
 
 

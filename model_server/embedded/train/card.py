@@ -172,7 +172,7 @@ def _measured(facts: Facts) -> str:
         row("edit: nearly all painted anew as another thing, recognised", "jobs", "replaced_top1"),
         row("variation: judge says the source's concept, no prompt", "jobs", "varied_top1"),
         row("variation: pixel copies of the source (RMS below 0.08)", "jobs", "varied_copies"),
-        row("sketch: judge recognises the label in the box, no prompt", "jobs", "sketched_top1"),
+        row("sketch: judge recognises the label in its box, no other words", "jobs", "sketched_top1"),
         row("sketch: share of the thing's pixels inside its box", "jobs", "sketched_inside"),
         row("sketch: overlap of the box and the box around what was drawn", "jobs", "sketched_overlap"),
     ]
@@ -188,7 +188,9 @@ of the same artwork.
 |---|{rule}---|
 {table}
 
-Gates not met: {", ".join(missed) if missed else "none"}. The gates: by words top-1 >= 80 % and background >= 95 %;
+Gates not met: {"; ".join(missed) if missed else "none"}.
+
+The gates: by words top-1 >= 80 % and background >= 95 %;
 edits, variations and sketches recognised >= 80 % each, variations that are no copies >= 90 %, sketches inside their
 box >= 90 %.
 """
@@ -201,12 +203,16 @@ def _failures(facts: Facts) -> str:
 
 - It repeats its training artwork: with three sprites a concept there is little else to learn. The licences allow it.
 - Never recognised by the judge: {never}. {seen}
-- It does not count or write; more than two things by words alone seldom work (a sketch does better), scenes and actions
-  do not.
-- Colours of things are learnt for things of one main colour only: "a blue car" works, "a blue panda" does not.
+- It does not count or write; scenes and actions do not work. Of two things asked for by words one goes missing, or both
+  melt together ("cat and dog" is a dog).
+- The colour of a thing is often taken for the background's or half followed: "a blue car" works, "a yellow umbrella" is
+  a purple one on yellow.
 - Words it has not seen fall to their nearest neighbour in the table; one far from all concepts gives a blur or
   something else.
-- An edit without a mask keeps colours and outline more than the thing: the words win only at high strength.
+- An edit without a mask keeps colours and outline more than the thing: "a blue car" asked of a red one stays red.
+- Sketches put things where they were painted, but what they put there is often a rough likeness; two things of one kind
+  side by side melt together.
+- Variations lose detail as they leave the source: nearer ones are copies, farther ones another thing.
 - Fine parts come out wrong, the sooner the rarer the thing.
 - English only.
 """

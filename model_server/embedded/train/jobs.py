@@ -24,7 +24,7 @@ _SEED = 20_000
 _EVERY = 3
 _HALVES = ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0))
 _MOST = (0.06, 0.06, 0.94, 0.94)
-VARY_STRENGTH = 0.75
+VARY_STRENGTH = 0.65
 _BOXES = (
     (0.05, 0.05, 0.5, 0.5),
     (0.5, 0.05, 0.95, 0.5),
@@ -55,7 +55,7 @@ class JobReport:
     varied_copies: float
     """Variations that are pixel copies of their source."""
     sketched_top1: float
-    """The judge recognises the label in the painted box, with no prompt at all."""
+    """The judge recognises the label in the painted box, with no other words."""
     sketched_inside: float
     """Share of the thing's pixels that lie in the box, on average."""
     sketched_overlap: float

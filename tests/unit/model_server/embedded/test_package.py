@@ -51,12 +51,13 @@ def test_weights_of_another_shape_refuse_to_load(folder: Path) -> None:
         load_model(folder)
 
 
-def test_a_package_of_another_format_refuses_to_load(folder: Path) -> None:
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_package_of_another_format_refuses_to_load(folder: Path, number: int) -> None:
     config = json.loads((folder / "config.json").read_text())
-    config["format"] = 3
+    config["format"] = number
     (folder / "config.json").write_text(json.dumps(config))
     write_manifest(folder)
-    with pytest.raises(ModelRefused, match="format 2, got 3"):
+    with pytest.raises(ModelRefused, match=f"format 2, got {number}"):
         load_model(folder)
 
 
