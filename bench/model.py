@@ -77,7 +77,7 @@ def furthest(one: Sequence[Image], other: Sequence[Image]) -> int:
     )
 
 
-def against_the_others(model: Timed, requests: int) -> list[Figure]:
+def against_the_others(model: Timed, requests: int, loads: Sequence[float]) -> list[Figure]:
     """The three policies on the same arrivals, `ROUNDS` times in turn; the medians of the ratios."""
     alone = curve(model)
     print("c(b), ms a step: " + ", ".join(f"{b}: {s * 1e3:.0f}" for b, s in alone.items()))
@@ -88,7 +88,7 @@ def against_the_others(model: Timed, requests: int) -> list[Figure]:
         f"{'load':<6}{'policy':<16}{'pictures/s':>12}{'x FIFO':>8}{'mean s':>9}{'x FIFO':>8}{'p95 s':>8}{'x FIFO':>8}"
     )
     figures = []
-    for load in LOADS:
+    for load in loads:
         ratios: dict[str, list[tuple[float, float, float]]] = {"by request": [], "engine": []}
         shown: dict[str, Outcome] = {}
         allowed, differences = [], []
@@ -215,11 +215,12 @@ def main(argv: list[str] | None = None) -> int:
     """Print the tables and write the figures down."""
     parser = argparse.ArgumentParser(prog="python -m bench.model", description=__doc__)
     parser.add_argument("--requests", type=int, default=120, help="requests of a run (default 120)")
+    parser.add_argument("--loads", type=float, nargs="+", default=LOADS, help="times what one at a time can do")
     args = parser.parse_args(argv)
     print(f"embedded model on {results.machine()}")
     began = time.perf_counter()
     model = Timed(EmbeddedStepModel(load_model()))
-    figures = [*start(), *against_the_others(model, args.requests), overhead(model), same_to_the_bit(model)]
+    figures = [*start(), *against_the_others(model, args.requests, args.loads), overhead(model), same_to_the_bit(model)]
     print(f"\n{'figure':<62}{'value':>9}  target")
     for figure in figures:
         print(f"{figure.figure:<62}{figure.value:>9.3f}  {figure.verdict}")
