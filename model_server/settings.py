@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     sizes: tuple[str, ...] = Field((), description="Sizes offered for a diffusers model; empty: its own only.")
     device: str = Field("cpu", description="Torch device for a diffusers model: cpu, cuda, cuda:1, mps.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Its number type.")
-    threads: PositiveInt | None = Field(None, description="CPU threads of the model; absent: torch's own choice.")
+    threads: PositiveInt | None = Field(None, description="CPU threads; absent: torch's choice, 1 when embedded.")
 
     queue_limit: PositiveInt = Field(32, description="Requests that may wait; one more gets 429.")
     max_batch: PositiveInt = Field(

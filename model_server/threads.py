@@ -3,5 +3,6 @@
 import os
 
 # A thread that spins at a barrier keeps its core from a sibling that lost its own to another program, and a step then
-# takes ten times as long (measured on two shared cores). Sleeping at barriers costs microseconds.
+# takes ten times as long (measured on two shared cores). A machine that does nothing else is better off with
+# OMP_WAIT_POLICY=active, which is left alone here: half the time for the embedded model's short steps.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -124,15 +124,22 @@ async def test_an_address_in_an_instruction_is_masked(stack):
     assert "contoso" not in answer.json()["data"][0]["revised_prompt"]
 
 
-async def test_a_sketch_is_taken_and_its_labels_are_screened(stack):
+async def test_a_sketch_says_where_things_stand_and_its_labels_are_screened(stack):
     def sketch(label: str) -> dict:
-        return {"regions": [{"label": label, "box": [0, 0, 0.5, 1]}, {"stroke": [[0.6, 0.5], [0.9, 0.5]]}]}
+        return {"regions": [{"label": label, "box": [0.05, 0.4, 0.5, 0.95]}]}
 
     async with PersonAt(stack, "alice") as alice:
-        drawn = await alice.generate("a fox", sketch=sketch("a fox"))
-        refused = await alice.generate("a fox", sketch=sketch("4111 1111 1111 1111"))
-    assert drawn.status_code == 200, drawn.text
+        free = await alice.generate("on green", seed=3)
+        drawn = await alice.generate("on green", seed=3, sketch=sketch("a fox"))
+        refused = await alice.generate("on green", sketch=sketch("4111 1111 1111 1111"))
+    assert drawn.status_code == free.status_code == 200, drawn.text
     assert refused.json()["error"]["code"] == "moderation_blocked"
+    picture = decode(base64.b64decode(drawn.json()["data"][0]["b64_json"])).convert("RGB")
+    assert picture.tobytes() != decode(base64.b64decode(free.json()["data"][0]["b64_json"])).convert("RGB").tobytes()
+    background = Image.new("RGB", picture.size, picture.getpixel((picture.width - 4, 4)))
+    thing = ImageChops.difference(picture, background).convert("L").point(lambda level: 255 * (level > 40))
+    left = thing.crop((0, 0, round(picture.width * 0.6), picture.height))
+    assert left.histogram()[255] > 0.8 * thing.histogram()[255] > 0
 
 
 async def test_the_list_says_what_each_model_can_do_for_whom(stack):

@@ -176,6 +176,19 @@ def test_the_packaged_model_is_called_by_its_own_name(tiny_folder: Path) -> None
     assert list(load(plain)) == ["tiny"]
 
 
+@pytest.mark.parametrize(("policy", "threads"), [("passive", 1), ("active", 2)])
+def test_the_short_steps_of_the_embedded_model_share_no_work_between_threads_that_sleep(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, policy: str, threads: int
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    torch.set_num_threads(2)
+    try:
+        load(SimpleNamespace(models_path=None, kind="embedded", path=tiny_folder, name="", digest="", threads=None))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
+
+
 def refused(folder: Path, match: str, **values: Any) -> None:
     with pytest.raises(ModelRefused, match=match) as caught:
         one(folder, **values)
