@@ -59,10 +59,6 @@ class Schedule:
         for flow in self._flows.values():
             yield from flow.works
 
-    def __contains__(self, work: Work) -> bool:
-        flow = self._flows.get((work.tenant, work.work_class))
-        return flow is not None and work in flow.works
-
     def add(self, work: Work) -> None:
         """Take a request in."""
         flow = self._flows.get((work.tenant, work.work_class))
