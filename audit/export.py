@@ -21,8 +21,8 @@ from audit.checkpoint import Checkpoint
 from audit.errors import RecordNotFound, StoreError
 from audit.note import VerifierKey
 from audit.row import COLUMNS, Row
-from audit.store.layout import Layout
-from audit.store.moment import Moment
+from audit.store.files.layout import Layout
+from audit.store.files.moment import Moment
 from audit.tiles import TileTree
 
 FORMAT = "imprimatur-audit-evidence/1"

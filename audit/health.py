@@ -10,9 +10,9 @@ from audit.keys.ring import KeyRing
 from audit.retention import count_records, days_past_retention
 from audit.settings import AuditSettings
 from audit.store.disk import Disk
-from audit.store.integrator import Integrator
-from audit.store.layout import Layout
-from audit.store.writer import Writer
+from audit.store.files.integrator import Integrator
+from audit.store.files.layout import Layout
+from audit.store.files.writer import Writer
 
 LOW_DISK_FRACTION = 0.20
 CRITICAL_DISK_FRACTION = 0.10

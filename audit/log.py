@@ -28,12 +28,12 @@ from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
 from audit.store.compose import Composer, Job, encode_bodies, open_content, open_subject
 from audit.store.disk import Disk
-from audit.store.integrator import MAX_BEHIND, Integrator
-from audit.store.layout import Layout, StoreLock
-from audit.store.opening import OpenedStore, open_store
-from audit.store.reader import Reader
-from audit.store.search import Search, subject_of
-from audit.store.writer import Writer
+from audit.store.files.integrator import MAX_BEHIND, Integrator
+from audit.store.files.layout import Layout, StoreLock
+from audit.store.files.opening import OpenedStore, open_store
+from audit.store.files.reader import Reader
+from audit.store.files.search import Search, subject_of
+from audit.store.files.writer import Writer
 from audit.witness import FileWitness
 
 Clock = Callable[[], datetime]

@@ -26,10 +26,10 @@ from audit.errors import AuditUnavailable
 from audit.keys.destroyed import PurgeStep
 from audit.keys.ring import KeyRing
 from audit.record import Entry, RecordRef, Subject, Ticket
-from audit.store.day_file import DayReader, write_residue
+from audit.store.files.day_file import DayReader, write_residue
 from audit.store.disk import Disk
-from audit.store.integrator import Integrator
-from audit.store.layout import Layout
+from audit.store.files.integrator import Integrator
+from audit.store.files.layout import Layout
 
 PURGE_ACTION = "audit:purge"
 RETENTION_REASON = "retention.expired"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from audit.errors import StoreError
 from audit.store.disk import Disk
-from audit.store.layout import Layout
-from audit.store.moment import Moment
-from audit.store.tree_file import backup_database
+from audit.store.files.layout import Layout
+from audit.store.files.moment import Moment
+from audit.store.files.tree_file import backup_database
 
 _DESTROYED_LIST = "destroyed-days"
 

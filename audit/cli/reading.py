@@ -18,8 +18,8 @@ from audit.proof import Proof
 from audit.row import Row, leaf_data
 from audit.snapshot import take_snapshot
 from audit.store.disk import Disk
-from audit.store.layout import Layout
-from audit.store.moment import Moment
+from audit.store.files.layout import Layout
+from audit.store.files.moment import Moment
 from audit.tiles import TileTree
 
 Event = Annotated[str, typer.Argument(help="Event id: the request id that people see.", show_default=False)]

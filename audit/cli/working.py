@@ -14,7 +14,7 @@ from audit.log import AuditLog
 from audit.query import DEFAULT_LIMIT, Query
 from audit.record import Subject
 from audit.settings import AuditSettings
-from audit.store.layout import Identity, Layout
+from audit.store.files.layout import Identity, Layout
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from audit.errors import StoreDamaged
 from audit.note import NoteRefused, VerifierKey
 from audit.record import Phase
 from audit.row import Row
-from audit.store.layout import Layout
-from audit.store.moment import Moment
+from audit.store.files.layout import Layout
+from audit.store.files.moment import Moment
 from audit.tiles import TILE_BYTES, TILE_WIDTH, fold, split_hashes
 from audit.tree import HASH_BYTES
 from audit.verify.heads import HeadChecker

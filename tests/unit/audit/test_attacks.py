@@ -20,7 +20,7 @@ import pytest
 from audit import AuditUnavailable, Query, StoreDamaged, StoreRolledBack
 from audit.keys.signing import create_signer
 from audit.row import COLUMNS, Row, leaf_of
-from audit.store.day_file import DayReader
+from audit.store.files.day_file import DayReader
 from audit.store.disk import Disk
 from audit.tiles import TileTree
 from audit.verify import Attack, Report, verify_store

@@ -9,9 +9,9 @@ from types import TracebackType
 
 from audit.errors import StoreDamaged
 from audit.row import Row
-from audit.store.day_file import DayReader
-from audit.store.layout import Identity, Layout, is_in_use
-from audit.store.tree_file import TreeReader
+from audit.store.files.day_file import DayReader
+from audit.store.files.layout import Identity, Layout, is_in_use
+from audit.store.files.tree_file import TreeReader
 
 _TRIES = 20  # a day file is a commit ahead of another only around midnight, and only for a moment
 

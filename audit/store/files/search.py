@@ -17,8 +17,8 @@ from audit.record import ACTOR_TERM, Subject, from_micros, to_micros
 from audit.row import COLUMNS, Row
 from audit.seal import blind_token
 from audit.store.compose import open_subject
-from audit.store.day_file import DayReader
-from audit.store.reader import Reader
+from audit.store.files.day_file import DayReader
+from audit.store.files.reader import Reader
 
 _WIDTH = len(COLUMNS)
 

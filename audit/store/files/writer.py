@@ -30,10 +30,10 @@ from audit.errors import (
 from audit.record import Phase, RecordRef, Ticket, from_micros
 from audit.row import Row
 from audit.store.compose import Composer, Job
-from audit.store.day_file import DayFile
+from audit.store.files.day_file import DayFile
 from audit.store.disk import Disk
-from audit.store.layout import Layout
-from audit.store.recovery import read_new_rows
+from audit.store.files.layout import Layout
+from audit.store.files.recovery import read_new_rows
 from audit.tickets import OpenTickets
 
 _log = logging.getLogger("audit.writer")

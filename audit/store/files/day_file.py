@@ -19,7 +19,7 @@ from pathlib import Path
 from audit.errors import StoreDamaged
 from audit.row import COLUMNS, Row
 from audit.store.disk import Disk
-from audit.store.sqlite import connect_fresh, connect_reader, connect_writer
+from audit.store.files.sqlite import connect_fresh, connect_reader, connect_writer
 
 DAY_FORMAT = 1
 _RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]

@@ -18,7 +18,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import StoreDamaged
 from audit.record import Ticket, from_micros, to_micros
 from audit.store.disk import Disk
-from audit.store.sqlite import connect_reader, connect_writer
+from audit.store.files.sqlite import connect_reader, connect_writer
 
 TREE_FORMAT = 1
 

@@ -19,9 +19,9 @@ from audit.note import NoteSigner
 from audit.record import Phase, Ticket
 from audit.row import Row
 from audit.store.disk import Disk
-from audit.store.layout import Layout
-from audit.store.tree_file import TreeFile
-from audit.store.writer import ticket_of
+from audit.store.files.layout import Layout
+from audit.store.files.tree_file import TreeFile
+from audit.store.files.writer import ticket_of
 from audit.tiles import TileTree
 from audit.witness import FileWitness
 

@@ -11,8 +11,8 @@ from datetime import date
 from typing import TypeVar
 
 from audit.errors import AuditUnavailable
-from audit.store.day_file import DayReader
-from audit.store.layout import Layout
+from audit.store.files.day_file import DayReader
+from audit.store.files.layout import Layout
 
 T = TypeVar("T")
 

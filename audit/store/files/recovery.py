@@ -17,8 +17,8 @@ from datetime import date
 from audit.errors import ContentDestroyed, StoreDamaged
 from audit.keys.ring import KeyRing
 from audit.row import Row, authenticator_of, index_commitment, leaf_of
-from audit.store.day_file import DayReader
-from audit.store.layout import Layout
+from audit.store.files.day_file import DayReader
+from audit.store.files.layout import Layout
 
 
 def read_new_rows(
