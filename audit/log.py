@@ -34,13 +34,11 @@ from audit.store.files.opening import OpenedStore, open_store
 from audit.store.files.reader import Reader
 from audit.store.files.search import Search, subject_of
 from audit.store.files.writer import Writer
+from audit.vocabulary import LogEvent
 from audit.witness import FileWitness
 
 Clock = Callable[[], datetime]
 
-SEARCH_ACTION = "audit:search"
-SHOW_ACTION = "audit:show"
-OPEN_ACTION = "audit:open-content"
 TARGET_TERM = "target"  # index kind under which accesses to a record are found by its event id
 
 
@@ -207,7 +205,7 @@ class AuditLog:
 
     async def search(self, query: Query, *, searched_by: Subject) -> Page:
         """Requests and events that match, newest first. The search itself is durable in the log before it runs."""
-        access = await self._access(SEARCH_ACTION, searched_by, query.as_content(), query.tenant)
+        access = await self._access(LogEvent.SEARCH, searched_by, query.as_content(), query.tenant)
         rows, cursor = await self._reader.run(Search(query, self._ring, access.seq))
         return Page(rows=rows, next_cursor=cursor, access=access)
 
@@ -217,7 +215,7 @@ class AuditLog:
         Raises ``RecordNotFound`` for an id this tenant has no record of, ``QueryInvalid`` for a malformed one.
         """
         parse_event_id(event_id)
-        access = await self._access(SHOW_ACTION, looked_by, {"event_id": event_id}, tenant, target=event_id)
+        access = await self._access(LogEvent.SHOW, looked_by, {"event_id": event_id}, tenant, target=event_id)
         rows = await self._rows(event_id, tenant)
         latest = self._integrator.latest
         covered = latest is not None and rows[-1].seq < latest[0].size
@@ -241,7 +239,7 @@ class AuditLog:
         if not purpose.strip():
             raise EntryInvalid("opening content needs a purpose")
         content: dict[str, JSON] = {"event_id": event_id, "purpose": purpose}
-        access = await self._access(OPEN_ACTION, read_by, content, tenant, target=event_id)
+        access = await self._access(LogEvent.OPEN_CONTENT, read_by, content, tenant, target=event_id)
         rows = await self._rows(event_id, tenant)
         if any(self._is_destroyed(row) for row in rows):
             raise ContentDestroyed(f"content of {event_id} is past retention")

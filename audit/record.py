@@ -44,6 +44,8 @@ class Phase(StrEnum):
     OUTCOME = "outcome"
     ACCESS = "access"
     ADMIN = "admin"
+    HOLD = "hold"
+    ERASURE = "erasure"
     PURGE = "purge"
 
 

@@ -30,9 +30,8 @@ from audit.store.files.day_file import DayReader, write_residue
 from audit.store.disk import Disk
 from audit.store.files.integrator import Integrator
 from audit.store.files.layout import Layout
+from audit.vocabulary import LogEvent, LogReason
 
-PURGE_ACTION = "audit:purge"
-RETENTION_REASON = "retention.expired"
 _SYSTEM = Subject(actor="system:retention", display="retention")
 
 
@@ -59,11 +58,11 @@ def days_past_retention(layout: Layout, ring: KeyRing, now: datetime, retention_
 def purge_entry(day: date, records: int, tenant: str) -> Entry:
     """What the log says about the purge of a day."""
     return Entry(
-        action=PURGE_ACTION,
+        action=LogEvent.PURGE,
         subject=_SYSTEM,
         tenant=tenant,
         effect="allow",
-        reasons=(RETENTION_REASON,),
+        reasons=(LogReason.RETENTION_EXPIRED,),
         content={"day": day.isoformat(), "records": records},
     )
 

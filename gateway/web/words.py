@@ -30,10 +30,10 @@ ACTIONS: Final[Mapping[str, str]] = {
     "auth:key:revoke": "revoked an API key",
     "policy:bundle:activate": "activated a policy",
     "policy:bundle:refuse": "offered a policy that was refused",
-    "audit:search": "searched the records",
-    "audit:show": "looked at a record",
-    "audit:open-content": "opened sealed content",
-    "audit:purge": "destroyed expired content",
+    "audit:record:search": "searched the records",
+    "audit:record:show": "looked at a record",
+    "audit:content:open": "opened sealed content",
+    "audit:day:purge": "destroyed expired content",
 }
 
 REASONS: Final[Mapping[str, str]] = {

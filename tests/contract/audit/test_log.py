@@ -186,10 +186,10 @@ async def test_accesses_are_on_record_before_anything_is_shown(
             await log.get(new_event_id(ticket.opened_at), looked_by=subject(AUDITOR))
         accesses = await log.search(Query(actor=AUDITOR), searched_by=subject("erin"))
         assert [row.action for row in accesses.rows] == [
-            "audit:show",
-            "audit:open-content",
-            "audit:show",
-            "audit:search",
+            "audit:record:show",
+            "audit:content:open",
+            "audit:record:show",
+            "audit:record:search",
         ]
         assert [row.event_id for row in accesses.rows[1:]] == [
             opened.access.event_id,
@@ -213,7 +213,7 @@ async def test_asking_for_a_record_that_is_not_there_is_on_record_too(open_log: 
             with pytest.raises(RecordNotFound):
                 await ask
         page = await log.search(Query(actor=AUDITOR), searched_by=subject("erin"))
-        assert [row.action for row in page.rows] == ["audit:open-content", "audit:show"]
+        assert [row.action for row in page.rows] == ["audit:content:open", "audit:record:show"]
 
 
 async def test_content_is_not_opened_without_a_purpose(open_log: Any, subject: Any, intent: Any) -> None:
@@ -329,7 +329,7 @@ async def test_purge_catches_up_after_downtime_and_says_so_in_the_log(
         receipts = await log.purge()
         assert [receipt.day.isoformat() for receipt in receipts] == ["2026-11-22", "2026-11-23", "2026-11-24"]
         assert log.health().records_past_retention == 0
-        page = await log.search(Query(action="audit:purge"), searched_by=subject(AUDITOR))
+        page = await log.search(Query(action="audit:day:purge"), searched_by=subject(AUDITOR))
         assert [row.event_id for row in page.rows] == [
             receipt.record.event_id for receipt in reversed(receipts) if receipt.record
         ]
