@@ -124,9 +124,9 @@ async def run(folder: Path, happened: list[Event], asked: list[dict[str, Any]]) 
             while True:
                 page = await log.search(Query(**query, cursor=cursor), searched_by=Subject(actor="dana"))
                 assert len(page.rows) <= query["limit"]
-                found += [row.event_id for row in page.rows if row.action != "audit:search"]
+                found += [row.event_id for row in page.rows if row.action != "audit:record:search"]
                 for row in page.rows:
-                    if row.action != "audit:search":
+                    if row.action != "audit:record:search":
                         event = next(event for event_id, _, event in known if event_id == row.event_id)
                         assert row.subject is not None
                         assert (row.subject.actor, row.effect) == (event.actor, event.effect)
@@ -182,7 +182,7 @@ async def test_accesses_to_a_record_are_found_by_its_id(house: Any, make: Any) -
         ticket = await make.request(log)
         view = await log.get(ticket.event_id, looked_by=make.subject("dana"))
         assert view.access.phase == "access"
-        page = await log.search(Query(action="audit:show"), searched_by=make.subject("erin"))
+        page = await log.search(Query(action="audit:record:show"), searched_by=make.subject("erin"))
         assert [(row.event_id, row.subject.actor if row.subject else "") for row in page.rows] == [
             (view.access.event_id, "dana")
         ]
