@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from audit.keys.ring import KeyRing
-from audit.retention import count_records, days_past_retention
+from audit.retention import days_past_retention
 from audit.settings import AuditSettings
-from audit.store.disk import Disk
-from audit.store.files.integrator import Integrator
-from audit.store.files.layout import Layout
-from audit.store.files.writer import Writer
+from audit.store.port import Store
 
 LOW_DISK_FRACTION = 0.20
 CRITICAL_DISK_FRACTION = 0.10
@@ -54,34 +50,26 @@ def disk_state(free_fraction: float, refuse_fraction: float) -> DiskState:
     return DiskState.LOW if free_fraction < LOW_DISK_FRACTION else DiskState.OK
 
 
-def measure(
-    layout: Layout,
-    ring: KeyRing,
-    disk: Disk,
-    writer: Writer,
-    integrator: Integrator,
-    *,
-    open_tickets: int,
-    settings: AuditSettings,
-    now: datetime,
-) -> Health:
-    """Look at every part of a running log."""
-    due = days_past_retention(layout, ring, now, settings.retention_days)
-    latest = integrator.latest
-    free = disk.free_fraction(layout.directory)
+def measure(store: Store, settings: AuditSettings, now: datetime) -> Health:
+    """Look at every part of a running log. Blocks: reads disk or database."""
+    due = days_past_retention(store.days(), store.ring, now, settings.retention_days)
+    latest = store.latest
+    free = store.free_fraction()
     state = disk_state(free, settings.disk_refuse_fraction)
+    write_failures, tree_failures, witness_failures = store.failures()
+    backlog = store.backlog()
     return Health(
-        writable=writer.is_open and state is not DiskState.REFUSING and writer.backlog() < settings.max_pending,
-        backlog=writer.backlog(),
-        behind=integrator.behind(),
-        open_tickets=open_tickets,
+        writable=store.is_writable and state is not DiskState.REFUSING and backlog < settings.max_pending,
+        backlog=backlog,
+        behind=store.behind(),
+        open_tickets=store.open_count(),
         checkpoint_size=latest[0].size if latest else 0,
         checkpoint_age_seconds=(now - latest[1]).total_seconds() if latest else None,
         disk_free_fraction=free,
         disk_state=state,
         days_past_retention=len(due),
-        records_past_retention=sum(count_records(layout.day_path(day), day) for day in due),
-        write_failures=writer.failures,
-        tree_failures=integrator.failures,
-        witness_failures=integrator.witness_failures,
+        records_past_retention=sum(map(store.count, due)),
+        write_failures=write_failures,
+        tree_failures=tree_failures,
+        witness_failures=witness_failures,
     )

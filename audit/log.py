@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 from audit.canonical import JSON
@@ -26,16 +25,12 @@ from audit.record import Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
 from audit.retention import Purge, PurgeReceipt, days_past_retention, purge_entry
 from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
-from audit.store.compose import Composer, Job, encode_bodies, open_content, open_subject
+from audit.store.compose import Job, encode_bodies, open_content, open_subject
 from audit.store.disk import Disk
-from audit.store.files.integrator import MAX_BEHIND, Integrator
-from audit.store.files.layout import Layout, StoreLock
-from audit.store.files.opening import OpenedStore, open_store
-from audit.store.files.reader import Reader
 from audit.store.files.search import Search, subject_of
-from audit.store.files.writer import Writer
+from audit.store.opening import open_store
+from audit.store.port import MAX_BEHIND, Store, StoreReader
 from audit.vocabulary import LogEvent
-from audit.witness import FileWitness
 
 Clock = Callable[[], datetime]
 
@@ -43,43 +38,15 @@ TARGET_TERM = "target"  # index kind under which accesses to a record are found 
 
 
 class AuditLog:
-    """An open log. One in a process and a directory; use it from one event loop or several."""
+    """An open log. Use it from one event loop or several."""
 
-    def __init__(self, settings: AuditSettings, clock: Clock, disk: Disk, lock: StoreLock, store: OpenedStore) -> None:
+    def __init__(self, settings: AuditSettings, clock: Clock, store: Store) -> None:
         """Use ``open``."""
         self._settings = settings
         self._clock = clock
-        self._disk = disk
-        self._lock = lock
-        self._layout = Layout(settings.directory)
+        self._store = store
         self._ring = store.ring
-        self._tickets = store.tickets
-        self._is_snapshot = store.identity.snapshot_taken_at is not None
-        self.verifier_key: VerifierKey = store.identity.verifier_key
-        self._integrator = Integrator(
-            layout=self._layout,
-            disk=disk,
-            file=store.tree,
-            signer=store.signer,
-            witness=FileWitness(settings.witness_path, disk) if settings.witness_path else None,
-            latest=store.latest,
-            is_witnessed=store.is_witnessed,
-            clock=clock,
-            interval_seconds=settings.checkpoint_interval_seconds,
-        )
-        self._integrator.add(store.new_rows)
-        self._writer = Writer(
-            layout=self._layout,
-            disk=disk,
-            composer=Composer(store.ring, settings.node),
-            authenticate=store.authenticate,
-            tickets=store.tickets,
-            next_seq=store.next_seq,
-            on_durable=self._integrator.add,
-            max_pending=settings.max_pending,
-            max_batch=settings.max_batch,
-        )
-        self._reader = Reader(self._layout, settings.read_timeout_seconds)
+        self.verifier_key: VerifierKey = store.verifier_key
         self._purging = asyncio.Lock()
         self._closed = False
 
@@ -94,43 +61,14 @@ class AuditLog:
         ``read_snapshot`` opens a snapshot for reading: accesses are recorded in the copy, intents are refused,
         nothing is signed.
         """
-        return await asyncio.to_thread(cls._open, settings, clock, disk or Disk(), read_snapshot)
-
-    @classmethod
-    def _open(cls, settings: AuditSettings, clock: Clock, disk: Disk, read_snapshot: bool) -> AuditLog:
-        layout = Layout(settings.directory)
-        layout.make_folders()
-        lock = StoreLock(layout.lock)
-        try:
-            store = open_store(settings, layout, disk, clock, read_snapshot=read_snapshot)
-            try:
-                log = cls(settings, clock, disk, lock, store)
-                log._integrator.advance()
-            except BaseException:
-                store.tree.close()
-                raise
-        except (sqlite3.Error, OSError) as error:
-            lock.release()
-            raise AuditUnavailable("the audit log cannot be opened") from error
-        except BaseException:
-            lock.release()
-            raise
-        log._integrator.start()
-        log._writer.start()
-        return log
+        store = await asyncio.to_thread(open_store, settings, clock, disk or Disk(), read_snapshot=read_snapshot)
+        return cls(settings, clock, store)
 
     async def aclose(self) -> None:
         """Write what is queued, sign it, close. Safe to repeat."""
         if not self._closed:
             self._closed = True
-            await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        self._writer.close()
-        self._integrator.close()
-        self._reader.close()
-        self._ring.wipe()
-        self._lock.release()
+            await asyncio.to_thread(self._store.close)
 
     async def intend(self, entry: Entry, *, event_id: str | None = None) -> Ticket:
         """Record that something is about to happen. Durable (fsynced) when it returns.
@@ -142,11 +80,11 @@ class AuditLog:
         """
         if entry.effect:
             raise EntryInvalid("an intent has no effect yet")
-        if self._is_snapshot:
+        if self._store.is_snapshot:
             raise AuditUnavailable("a snapshot takes no intents")
         if self._disk_state() is DiskState.REFUSING:
             raise AuditUnavailable("the disk of the audit log is nearly full")
-        if self._integrator.behind() > MAX_BEHIND:
+        if self._store.behind() > MAX_BEHIND:
             raise AuditUnavailable("the tree of the audit log cannot keep up")
         reference = await self._write(Phase.INTENT, entry, event_id=event_id)
         return Ticket(
@@ -170,14 +108,14 @@ class AuditLog:
             raise EntryInvalid("an outcome has its intent's tenant and action")
         job = self._job(Phase.OUTCOME, entry, ticket=ticket)
         try:
-            self._tickets.begin(ticket)
+            self._store.claim(ticket)
         except TicketConcluded:
             await self._explain(ticket)
             raise
         try:
-            self._writer.submit(job)
+            self._store.submit(job)
         except AuditUnavailable:
-            self._tickets.release(ticket.event_id)
+            self._store.unclaim(ticket)
             raise
         return await job.future
 
@@ -189,9 +127,9 @@ class AuditLog:
 
     async def open_tickets(self, older_than: timedelta) -> list[OpenTicket]:
         """Intents without an outcome that are older than this: crashes, for the sweeper to conclude as unknown."""
-        found = self._tickets.opened_before(self._clock() - older_than)
+        found = await asyncio.to_thread(self._store.open_tickets, self._clock() - older_than)
 
-        def read(reader: Reader) -> list[OpenTicket]:
+        def read(reader: StoreReader) -> list[OpenTicket]:
             opened = []
             for ticket in found:
                 file = reader.day(ticket.day)
@@ -201,12 +139,12 @@ class AuditLog:
                     opened.append(OpenTicket(ticket=ticket, envelope=row.envelope(), subject=subject))
             return opened
 
-        return await self._reader.run(read)
+        return await self._store.read(read)
 
     async def search(self, query: Query, *, searched_by: Subject) -> Page:
         """Requests and events that match, newest first. The search itself is durable in the log before it runs."""
         access = await self._access(LogEvent.SEARCH, searched_by, query.as_content(), query.tenant)
-        rows, cursor = await self._reader.run(Search(query, self._ring, access.seq))
+        rows, cursor = await self._store.read(Search(query, self._ring, access.seq))
         return Page(rows=rows, next_cursor=cursor, access=access)
 
     async def get(self, event_id: str, *, looked_by: Subject, tenant: str = "default") -> RecordView:
@@ -217,7 +155,7 @@ class AuditLog:
         parse_event_id(event_id)
         access = await self._access(LogEvent.SHOW, looked_by, {"event_id": event_id}, tenant, target=event_id)
         rows = await self._rows(event_id, tenant)
-        latest = self._integrator.latest
+        latest = self._store.latest
         covered = latest is not None and rows[-1].seq < latest[0].size
         return RecordView(
             event_id=event_id,
@@ -256,7 +194,7 @@ class AuditLog:
         """Inclusion proofs of a record's halves against a checkpoint that covers them; works past retention too."""
         rows = await self._rows(event_id, tenant)
         seqs = [row.seq for row in rows]
-        checkpoint, paths = await asyncio.to_thread(self._integrator.prove, seqs)
+        checkpoint, paths = await asyncio.to_thread(self._store.prove, seqs)
         return [
             Proof(
                 event_id=event_id,
@@ -272,7 +210,7 @@ class AuditLog:
 
     def checkpoint(self) -> str:
         """The newest signed checkpoint, as a signed note."""
-        latest = self._integrator.latest
+        latest = self._store.latest
         return latest[0].note(self.verifier_key) if latest else ""
 
     async def purge(self, now: datetime | None = None) -> list[PurgeReceipt]:
@@ -282,30 +220,14 @@ class AuditLog:
         """
         now = now or self._clock()
         async with self._purging:
-            due = days_past_retention(self._layout, self._ring, now, self._settings.retention_days)
-            purge = Purge(
-                layout=self._layout,
-                ring=self._ring,
-                disk=self._disk,
-                record=self._record_purge,
-                integrator=self._integrator,
-                release_day=self._release_day,
-                run=asyncio.to_thread,
-            )
+            days = await asyncio.to_thread(self._store.days)
+            due = days_past_retention(days, self._ring, now, self._settings.retention_days)
+            purge = Purge(self._store, self._record_purge)
             return [await purge.day(day, now) for day in due]
 
     def health(self) -> Health:
         """Figures for probes and alarms. Reads the disk; call it from a thread if the loop must not wait."""
-        return measure(
-            self._layout,
-            self._ring,
-            self._disk,
-            self._writer,
-            self._integrator,
-            open_tickets=len(self._tickets),
-            settings=self._settings,
-            now=self._clock(),
-        )
+        return measure(self._store, self._settings, self._clock())
 
     def _job(
         self, phase: Phase, entry: Entry, *, ticket: Ticket | None = None, event_id: str | None = None, about: str = ""
@@ -330,7 +252,7 @@ class AuditLog:
 
     async def _write(self, phase: Phase, entry: Entry, *, event_id: str | None = None, about: str = "") -> RecordRef:
         job = self._job(phase, entry, event_id=event_id, about=about)
-        self._writer.submit(job)
+        self._store.submit(job)
         return await job.future
 
     async def _access(
@@ -343,7 +265,7 @@ class AuditLog:
     async def _rows(self, event_id: str, tenant: str) -> list[Row]:
         identifier = parse_event_id(event_id)
 
-        def read(reader: Reader) -> list[Row]:
+        def read(reader: StoreReader) -> list[Row]:
             hint = day_of(identifier)
             for day in sorted(reader.days(), key=lambda day: (day == hint, day), reverse=True):
                 file = reader.day(day)
@@ -352,7 +274,7 @@ class AuditLog:
                     return rows
             return []
 
-        rows = await self._reader.run(read)
+        rows = await self._store.read(read)
         if not rows or rows[0].tenant != tenant:  # another tenant's record is as absent as none
             raise RecordNotFound(f"no record {event_id}")
         return rows
@@ -370,17 +292,8 @@ class AuditLog:
         return row.content is None or date.fromisoformat(row.day) in self._ring.destroyed
 
     def _disk_state(self) -> DiskState:
-        free = self._disk.free_fraction(self._settings.directory)
-        return disk_state(free, self._settings.disk_refuse_fraction)
+        return disk_state(self._store.free_fraction(), self._settings.disk_refuse_fraction)
 
     async def _record_purge(self, day: date, records: int) -> RecordRef:
         entry = purge_entry(day, records, self._settings.tenant)
         return await self._write(Phase.PURGE, entry, about=day.isoformat())
-
-    async def _release_day(self, day: date) -> Sequence[Ticket]:
-        gone = self._tickets.drop_day(day)
-        if gone:
-            await asyncio.to_thread(self._integrator.drop_tickets, gone)
-        await asyncio.to_thread(self._writer.release, day)
-        await self._reader.run(lambda reader: reader.forget(day))
-        return gone

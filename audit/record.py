@@ -124,6 +124,7 @@ class Entry:
                 raise EntryInvalid(f"index terms must have at most {MAX_TERM_LENGTH} characters")
 
 
+ZERO_CLASS = "zero"  # zero retention: sealed under a key that nobody keeps
 ACTOR_TERM = "actor"  # kind of the blind-index term that every record has
 
 

@@ -1,4 +1,11 @@
-"""From an entry to a row: seal the two parts, blind the terms, commit to the envelope, hash the leaf."""
+"""From an entry to a row: seal the two parts, blind the terms, commit to the envelope, hash the leaf.
+
+In two steps, because the leaf holds the sequence number: ``prepare`` does all that needs none, ``finish`` the rest.
+Many processes that share one sequence hold its lock for the second step only.
+
+Records of the class ``zero`` (zero retention) are sealed under a key that is made for that record and kept nowhere:
+their envelope, blind tokens and proofs are like any other's, and nobody ever opens them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +20,7 @@ from typing import Any
 from audit.canonical import JSON, dump_json, load_json_object
 from audit.errors import EntryInvalid
 from audit.keys.ring import DayKeys, KeyRing
-from audit.record import Entry, Phase, RecordRef, Subject, Ticket, latency_bucket_ms, to_micros
+from audit.record import ZERO_CLASS, Entry, Phase, RecordRef, Subject, Ticket, latency_bucket_ms, to_micros
 from audit.row import SALT_BYTES, SCHEMA, Row, authenticator_of, index_commitment, leaf_of
 from audit.seal import Part, SealContext, blind_terms, seal, unseal
 
@@ -61,8 +68,19 @@ def encode_bodies(entry: Entry, max_content_bytes: int) -> tuple[bytes, bytes]:
     return subject_bytes, content_bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A record that lacks only its sequence number."""
+
+    job: Job
+    keys: DayKeys
+    subject: bytes
+    content: bytes
+    terms: bytes
+
+
 class Composer:
-    """Makes rows under the day's keys. Used by the writer thread only."""
+    """Makes rows under the day's keys. ``finish`` must be called in the order of the sequence."""
 
     def __init__(self, ring: KeyRing, node: str) -> None:
         self._ring = ring
@@ -70,15 +88,25 @@ class Composer:
         self.boot = os.urandom(8).hex()
         self._counter = 0
 
-    def compose(self, job: Job, seq: int) -> Row:
-        """Raises ``ContentDestroyed`` if the day's keys are gone, ``KeyRefused`` or ``OSError`` if unusable."""
+    def prepare(self, job: Job) -> Prepared:
+        """Seal and blind. Raises ``ContentDestroyed`` if the day's keys are gone, ``KeyRefused``, ``AuditUnavailable``
+        or ``OSError`` if they cannot be used."""
         entry = job.entry
-        day = job.day
-        keys = self._ring.get_or_create(day, entry.tenant, entry.class_)
-        context = SealContext(entry.tenant, day, job.event_id.bytes, job.phase.value, entry.class_, SCHEMA)
-        subject = seal(keys, context, Part.SUBJECT, job.subject)
-        content = seal(keys, context, Part.CONTENT, job.content)
-        terms = b"".join(blind_terms(keys, entry.subject.actor, entry.index))
+        keys = self._ring.get_or_create(job.day, entry.tenant, entry.class_)
+        sealing = _for_this_record_only(keys) if entry.class_ == ZERO_CLASS else keys
+        context = SealContext(entry.tenant, job.day, job.event_id.bytes, job.phase.value, entry.class_, SCHEMA)
+        return Prepared(
+            job=job,
+            keys=keys,
+            subject=seal(sealing, context, Part.SUBJECT, job.subject),
+            content=seal(sealing, context, Part.CONTENT, job.content),
+            terms=b"".join(blind_terms(keys, entry.subject.actor, entry.index)),
+        )
+
+    def finish(self, prepared: Prepared, seq: int) -> Row:
+        """The row under its sequence number."""
+        job, keys = prepared.job, prepared.keys
+        entry = job.entry
         index_salt = os.urandom(SALT_BYTES)
         self._counter += 1
         row = Row(
@@ -87,7 +115,7 @@ class Composer:
             event_id=job.event_id.bytes,
             phase=job.phase.value,
             tenant=entry.tenant,
-            day=day.isoformat(),
+            day=job.day.isoformat(),
             class_=entry.class_,
             recorded_at=to_micros(job.at),
             action=entry.action,
@@ -105,18 +133,26 @@ class Composer:
             boot=self.boot,
             counter=self._counter,
             envelope_salt=os.urandom(SALT_BYTES),
-            subject_digest=hashlib.sha256(subject).digest(),
-            content_digest=hashlib.sha256(content).digest(),
-            index_commitment=index_commitment(index_salt, terms),
+            subject_digest=hashlib.sha256(prepared.subject).digest(),
+            content_digest=hashlib.sha256(prepared.content).digest(),
+            index_commitment=index_commitment(index_salt, prepared.terms),
             leaf=b"",
             index_salt=index_salt,
-            terms=terms,
+            terms=prepared.terms,
             authenticator=b"",
-            subject=subject,
-            content=content,
+            subject=prepared.subject,
+            content=prepared.content,
         )
         leaf = leaf_of(row)
         return row._replace(leaf=leaf, authenticator=authenticator_of(keys.row_key, leaf))
+
+    def compose(self, job: Job, seq: int) -> Row:
+        """Both steps."""
+        return self.finish(self.prepare(job), seq)
+
+
+def _for_this_record_only(keys: DayKeys) -> DayKeys:
+    return DayKeys(keys.tenant, keys.class_, keys.day, keys.key_id, os.urandom(len(keys.dek) + len(keys.index_key)))
 
 
 def open_subject(row: Row, keys: DayKeys) -> Subject:

@@ -15,11 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from audit.errors import StoreDamaged
 from audit.row import COLUMNS, Row
 from audit.store.disk import Disk
 from audit.store.files.sqlite import connect_fresh, connect_reader, connect_writer
+from audit.store.port import TokenSource
 
 DAY_FORMAT = 1
 _RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
@@ -172,6 +174,19 @@ class DayReader:
         """Hold one moment of the file for all later reads."""
         self.connection.execute("begin")
         self.connection.execute("select 1 from meta limit 1").fetchone()
+
+    def select(self, sql: str, parameters: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+        """Run a query; see ``audit.store.port.DayView``."""
+        statement = sql.format(record="record", sealed="sealed", term="term", reason="reason")
+        yield from self.connection.execute(statement, tuple(parameters))
+
+    def token_source(self, tokens: Sequence[bytes], before_seq: int) -> TokenSource:
+        """Records with any of these tokens; see ``audit.store.port.DayView``."""
+        if len(tokens) == 1:  # walk the index in its order
+            return TokenSource("term t", (), "t.token = ? and t.head_seq < ?", (tokens[0], before_seq), "t.head_seq")
+        marks = ", ".join("?" * len(tokens))
+        source = f"(select distinct head_seq from term where token in ({marks}) and head_seq < ?) t"  # noqa: S608
+        return TokenSource(source, (*tokens, before_seq), "", (), "t.head_seq")
 
     def rows(self, first_seq: int = 0) -> Iterator[Row]:
         """Rows from a sequence number on, in order."""

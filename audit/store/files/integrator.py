@@ -21,14 +21,11 @@ from audit.row import Row
 from audit.store.disk import Disk
 from audit.store.files.layout import Layout
 from audit.store.files.tree_file import TreeFile
-from audit.store.files.writer import ticket_of
+from audit.store.queue import ticket_of
 from audit.tiles import TileTree
 from audit.witness import FileWitness
 
 _log = logging.getLogger("audit.integrator")
-
-# Beyond this many records between the day files and the tree something is wrong (a full disk); stop taking more.
-MAX_BEHIND = 200_000
 
 
 class Integrator:
@@ -111,6 +108,15 @@ class Integrator:
                 raise StoreError("no checkpoint covers the record: this copy of the log is not signed")
             checkpoint = self._latest[0]
             return checkpoint, [self._tree.inclusion_path(seq, checkpoint.size) for seq in seqs]
+
+    def prove_consistency(self, old_size: int, new_size: int) -> list[bytes]:
+        """Consistency proof between two sizes of the stored tree."""
+        with self._lock:
+            return self._tree.consistency_path(old_size, new_size)
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        """Hashes of one stored tile."""
+        return self._file.read_tile(level, index)
 
     def take_in(self, seq: int) -> None:
         """Return only when record ``seq`` is in the stored tree. Raises ``sqlite3.Error`` or ``OSError``."""

@@ -16,12 +16,12 @@ from audit.note import NoteRefused, NoteSigner, VerifierKey
 from audit.record import Phase
 from audit.row import Row
 from audit.settings import AuditSettings
-from audit.store.files.day_file import DayReader
 from audit.store.disk import Disk
+from audit.store.files.day_file import DayReader
 from audit.store.files.layout import Identity, Layout
 from audit.store.files.recovery import RowAuthenticator, read_new_rows
 from audit.store.files.tree_file import TreeFile
-from audit.store.files.writer import ticket_of
+from audit.store.queue import ticket_of
 from audit.tickets import OpenTickets
 from audit.tiles import TileTree
 from audit.tree import EMPTY_ROOT

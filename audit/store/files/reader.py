@@ -13,6 +13,7 @@ from typing import TypeVar
 from audit.errors import AuditUnavailable
 from audit.store.files.day_file import DayReader
 from audit.store.files.layout import Layout
+from audit.store.port import StoreReader
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Reader:
         self._deadline = float("inf")
         self._is_closed = False
 
-    async def run(self, work: Callable[[Reader], T]) -> T:
+    async def run(self, work: Callable[[StoreReader], T]) -> T:
         """Run ``work`` in the reader thread. Raises ``AuditUnavailable`` if closed, too slow, or the disk fails."""
         if self._is_closed:
             raise AuditUnavailable("the audit log is closed")
@@ -52,7 +53,11 @@ class Reader:
         return self._open[day]
 
     def forget(self, day: date) -> None:
-        """Close a day's file, because it is about to be replaced."""
+        """Close a day's file, because it is about to be replaced. Blocks until what runs now is done."""
+        if not self._is_closed:
+            self._executor.submit(self._forget, day).result()
+
+    def _forget(self, day: date) -> None:
         reader = self._open.pop(day, None)
         if reader is not None:
             reader.close()
@@ -65,9 +70,9 @@ class Reader:
 
     def _close_all(self) -> None:
         for day in list(self._open):
-            self.forget(day)
+            self._forget(day)
 
-    def _run(self, work: Callable[[Reader], T]) -> T:
+    def _run(self, work: Callable[[StoreReader], T]) -> T:
         self._deadline = time.monotonic() + self._timeout_seconds
         try:
             return work(self)

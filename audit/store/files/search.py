@@ -18,7 +18,7 @@ from audit.row import COLUMNS, Row
 from audit.seal import blind_token
 from audit.store.compose import open_subject
 from audit.store.files.day_file import DayReader
-from audit.store.files.reader import Reader
+from audit.store.port import StoreReader
 
 _WIDTH = len(COLUMNS)
 
@@ -46,13 +46,13 @@ class Search:
         self._ring = ring
         self._before_seq = before_seq
 
-    def __call__(self, reader: Reader) -> tuple[tuple[RequestRow, ...], str | None]:
+    def __call__(self, reader: StoreReader) -> tuple[tuple[RequestRow, ...], str | None]:
         """Rows of one page, and the cursor of the next."""
         limit = self._query.limit
         found: list[tuple[date, Row, Row | None]] = []
         for day, before_seq in self._days(reader):
             file = reader.day(day)
-            if file is None:
+            if not isinstance(file, DayReader):
                 continue
             for head, outcome in self._search_day(file, before_seq, limit + 1 - len(found)):
                 found.append((day, head, outcome))
@@ -62,7 +62,7 @@ class Search:
         cursor = format_cursor(page[-1][0], page[-1][1].seq) if len(found) > limit else None
         return tuple(request_row(head, outcome, self._ring) for _, head, outcome in page), cursor
 
-    def _days(self, reader: Reader) -> Iterator[tuple[date, int]]:
+    def _days(self, reader: StoreReader) -> Iterator[tuple[date, int]]:
         """Days to look at, newest first, each with the sequence number to stay below."""
         query = self._query
         first = query.created_from.astimezone(UTC).date() if query.created_from else date.min

@@ -1,7 +1,4 @@
-"""The one thread that writes records: group commit without lingering.
-
-A batch is what queued up while the last one was committing, so one caller alone waits for one fsync, and many callers
-share one. Nothing is acknowledged before its commit returned.
+"""The one thread that writes records into the day files.
 
 When a commit fails, every caller of the batch hears ``AuditUnavailable``. Whether the rows are on disk is then
 unknown, so the thread reads the files again before it writes on: rows that are there are taken into the tree (the
@@ -10,30 +7,21 @@ sequence stays dense), and their intents show up as open tickets. Callers are ne
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
-import threading
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from audit.errors import (
-    AuditError,
-    AuditUnavailable,
-    ContentDestroyed,
-    EntryInvalid,
-    TicketConcluded,
-    TicketExpired,
-)
-from audit.record import Phase, RecordRef, Ticket, from_micros
+from audit.errors import AuditError, AuditUnavailable, EntryInvalid, TicketConcluded
+from audit.record import Phase
 from audit.row import Row
 from audit.store.compose import Composer, Job
-from audit.store.files.day_file import DayFile
 from audit.store.disk import Disk
+from audit.store.files.day_file import DayFile
 from audit.store.files.layout import Layout
 from audit.store.files.recovery import read_new_rows
+from audit.store.queue import WriteQueue, reference, refusal, settle, ticket_of
 from audit.tickets import OpenTickets
 
 _log = logging.getLogger("audit.writer")
@@ -65,86 +53,50 @@ class Writer:
         self._tickets = tickets
         self._next_seq = next_seq
         self._on_durable = on_durable
-        self._max_pending = max_pending
-        self._max_batch = max_batch
-        self._queue: deque[Job] = deque()  # guarded by _wake
-        self._wake = threading.Condition()
-        self._closing = False  # guarded by _wake
-        self._releases: list[tuple[date, threading.Event]] = []  # guarded by _wake
         self._files: dict[date, DayFile] = {}  # owned by the thread
         self._in_doubt: set[date] = set()  # days whose files must be read again; owned by the thread
         self.failures = 0
-        self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
+        self._queue = WriteQueue(
+            self._write, failed=self._crashed, finish=self._close_files, max_pending=max_pending, max_batch=max_batch
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        self._queue.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job; its future is settled in its own loop. Raises ``AuditUnavailable`` when full or closed."""
-        with self._wake:
-            if self._closing:
-                raise AuditUnavailable("the audit log is closed")
-            if len(self._queue) >= self._max_pending:
-                raise AuditUnavailable(f"the audit log is busy: {self._max_pending} records are waiting")
-            self._queue.append(job)
-            self._wake.notify()
+        """Queue a job. Raises ``AuditUnavailable`` when full or closed."""
+        self._queue.submit(job)
+
+    def close(self) -> None:
+        """Write what is queued, then stop. Blocks."""
+        self._queue.close()
 
     @property
     def is_open(self) -> bool:
         """False once closing, and while a failed write could not be cleared up."""
-        return not self._closing and not self._in_doubt
+        return not self._queue.is_closing and not self._in_doubt
 
     def backlog(self) -> int:
         """Records waiting to be written."""
-        with self._wake:
-            return len(self._queue)
+        return len(self._queue)
 
     def release(self, day: date) -> None:
         """Close a day's file if it is open, because it is about to be replaced. Blocks until done."""
-        done = threading.Event()
-        with self._wake:
-            if self._closing:
-                return  # every file is being closed
-            self._releases.append((day, done))
-            self._wake.notify()
-        done.wait()
+        self._queue.run(lambda: self._close_file(day))
 
-    def close(self) -> None:
-        """Write what is queued, then stop. Blocks."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while batch := self._next_batch():
-            try:
-                self._write(batch)
-            except BaseException:  # the thread must outlive any mistake: a dead writer would hang every caller
-                _log.exception("audit.writer.failed")
-                self.failures += 1
-                self._in_doubt.update(job.day for job in batch)
-                self._refuse(batch, AuditUnavailable("the audit log failed"))
-        for file in self._files.values():
+    def _close_file(self, day: date) -> None:
+        file = self._files.pop(day, None)
+        if file is not None:
             file.close()
 
-    def _next_batch(self) -> list[Job]:
-        with self._wake:
-            while True:
-                self._close_released()
-                if self._queue or self._closing:
-                    break
-                self._wake.wait()
-            count = min(len(self._queue), self._max_batch)
-            return [self._queue.popleft() for _ in range(count)]
+    def _close_files(self) -> None:
+        for day in list(self._files):
+            self._close_file(day)
 
-    def _close_released(self) -> None:
-        while self._releases:
-            day, done = self._releases.pop()
-            file = self._files.pop(day, None)
-            if file is not None:
-                file.close()
-            done.set()
+    def _crashed(self, batch: list[Job]) -> None:
+        self.failures += 1
+        self._in_doubt.update(job.day for job in batch)
+        self._refuse(batch, AuditUnavailable("the audit log failed"))
 
     def _write(self, batch: list[Job]) -> None:
         by_day: dict[date, list[Job]] = {}
@@ -175,7 +127,7 @@ class Writer:
                 if not isinstance(error, AuditError):
                     _log.error("audit.compose.failed", extra={"cause": type(error).__name__})
                     self.failures += 1
-                self._refuse([job], _refusal(error, job))
+                self._refuse([job], refusal(error, job))
         if not rows:
             return
         try:
@@ -188,7 +140,7 @@ class Writer:
             self._refuse(written, AuditUnavailable("the record could not be written"))
             return
         self._took(rows)
-        _settle((job, _reference(row)) for job, row in zip(written, rows, strict=True))
+        settle((job, reference(row)) for job, row in zip(written, rows, strict=True))
 
     def _check_unused(self, job: Job, written: Sequence[Job]) -> None:
         # Here, not at the commit: there one caller's mistake would fail everybody in the batch.
@@ -240,62 +192,4 @@ class Writer:
         for job in jobs:
             if job.ticket is not None:
                 self._tickets.release(job.ticket.event_id)
-        _settle((job, error) for job in jobs)
-
-
-def ticket_of(row: Row) -> Ticket:
-    """The ticket that an intent's row stands for."""
-    return Ticket(
-        event_id=str(uuid.UUID(bytes=row.event_id)),
-        seq=row.seq,
-        opened_at=from_micros(row.recorded_at),
-        tenant=row.tenant,
-        class_=row.class_,
-        action=row.action,
-    )
-
-
-def _refusal(error: Exception, job: Job) -> AuditError:
-    if isinstance(error, TicketConcluded | EntryInvalid):
-        return error
-    if isinstance(error, ContentDestroyed) and job.ticket is not None:
-        return TicketExpired(f"ticket {job.ticket.event_id} is past retention")
-    if isinstance(error, ContentDestroyed):
-        return AuditUnavailable(f"the clock says {job.day.isoformat()}, a day that was purged already")
-    refusal = AuditUnavailable("the record could not be sealed: its day's key or file cannot be used")
-    refusal.__cause__ = error
-    return refusal
-
-
-def _reference(row: Row) -> RecordRef:
-    return RecordRef(
-        event_id=str(uuid.UUID(bytes=row.event_id)),
-        seq=row.seq,
-        phase=Phase(row.phase),
-        recorded_at=from_micros(row.recorded_at),
-    )
-
-
-Outcome = RecordRef | AuditError
-
-
-def _settle(outcomes: Iterable[tuple[Job, Outcome]]) -> None:
-    """Wake the callers: one call into each event loop, however many wait there."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[RecordRef], Outcome]]] = {}
-    for job, outcome in outcomes:
-        by_loop.setdefault(job.loop, []).append((job.future, outcome))
-    for loop, settled in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_apply, settled)
-        except RuntimeError:  # the loop is closed: nobody waits any more; the records stand
-            _log.warning("audit.caller.gone", extra={"records": len(settled)})
-
-
-def _apply(settled: Sequence[tuple[asyncio.Future[RecordRef], Outcome]]) -> None:
-    for future, outcome in settled:
-        if future.done():  # the caller was cancelled meanwhile
-            continue
-        if isinstance(outcome, AuditError):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+        settle((job, error) for job in jobs)

@@ -89,13 +89,13 @@ async def test_an_outcome_that_is_found_on_disk_only_later_stays_the_only_one(ho
     """The disk failed so badly that what it holds could not be read at once; the caller tries again meanwhile."""
     async with house.open() as log:
         ticket = await log.intend(make.intent())
-        recover, calls = log._writer._recover, []
+        recover, calls = log._store._writer._recover, []
 
         def blind_at_first() -> bool:
             calls.append(None)
             return len(calls) > 1 and recover()
 
-        log._writer._recover = blind_at_first  # type: ignore[method-assign]
+        log._store._writer._recover = blind_at_first  # type: ignore[method-assign]
         house.disk.after_commit = [LOST]
         with pytest.raises(AuditUnavailable):
             await log.conclude(ticket, make.outcome(effect="allow"))
@@ -148,7 +148,7 @@ async def test_a_failing_tree_catches_up_and_loses_nothing(house: Any, make: Any
     house.with_settings(checkpoint_interval_seconds=0.02)
     async with house.open() as log:
         await make.request(log)
-        store, calls = log._integrator._file.store, []
+        store, calls = log._store._integrator._file.store, []
 
         def broken(*arguments: Any) -> None:
             calls.append(arguments)
@@ -156,7 +156,7 @@ async def test_a_failing_tree_catches_up_and_loses_nothing(house: Any, make: Any
                 raise sqlite3.OperationalError("database or disk is full")
             store(*arguments)
 
-        log._integrator._file.store = broken  # type: ignore[method-assign]
+        log._store._integrator._file.store = broken  # type: ignore[method-assign]
         ticket = await make.request(log)
         while log.health().checkpoint_size < 4:
             await asyncio.sleep(0.01)
@@ -218,14 +218,14 @@ async def test_closing_writes_what_is_queued(house: Any, make: Any) -> None:
 
 async def test_a_record_that_cannot_be_sealed_fails_alone(house: Any, make: Any) -> None:
     async with house.open() as log:
-        compose = log._writer._composer.compose
+        compose = log._store._writer._composer.compose
 
         def broken(job: Any, seq: int) -> Any:
             if job.entry.subject.actor == "user-7":
                 raise RuntimeError("a bug")
             return compose(job, seq)
 
-        log._writer._composer.compose = broken  # type: ignore[method-assign]
+        log._store._writer._composer.compose = broken  # type: ignore[method-assign]
         results = await asyncio.gather(
             *(log.intend(make.intent(f"user-{number}")) for number in range(20)), return_exceptions=True
         )
@@ -235,7 +235,7 @@ async def test_a_record_that_cannot_be_sealed_fails_alone(house: Any, make: Any)
 
 async def test_a_mistake_in_the_writer_hangs_nobody(house: Any, make: Any) -> None:
     async with house.open() as log:
-        write_day, calls = log._writer._write_day, []
+        write_day, calls = log._store._writer._write_day, []
 
         def broken(*arguments: Any) -> Any:
             calls.append(arguments)
@@ -243,7 +243,7 @@ async def test_a_mistake_in_the_writer_hangs_nobody(house: Any, make: Any) -> No
                 raise RuntimeError("a bug")
             return write_day(*arguments)
 
-        log._writer._write_day = broken  # type: ignore[method-assign]
+        log._store._writer._write_day = broken  # type: ignore[method-assign]
         with pytest.raises(AuditUnavailable):
             await asyncio.wait_for(log.intend(make.intent()), 10)
         assert (await log.intend(make.intent())).seq == 0

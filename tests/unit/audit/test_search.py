@@ -221,12 +221,12 @@ async def test_each_kind_of_query_walks_an_index_and_sorts_nothing(house: Any, m
     async with house.open() as log:
         await make.request(log)
         statements: list[str] = []
-        await log._reader.run(lambda reader: reader.day(START.date() + timedelta(days=2)))
-        file = log._reader._open[START.date() + timedelta(days=2)]
-        await log._reader.run(lambda _: file.connection.set_trace_callback(statements.append))
+        await log._store._reader.run(lambda reader: reader.day(START.date() + timedelta(days=2)))
+        file = log._store._reader._open[START.date() + timedelta(days=2)]
+        await log._store._reader.run(lambda _: file.connection.set_trace_callback(statements.append))
         await log.search(query, searched_by=make.subject("dana"))
         (statement,) = [text for text in statements if "order by" in text]
-        steps = await log._reader.run(
+        steps = await log._store._reader.run(
             lambda _: [row[3] for row in file.connection.execute(f"explain query plan {statement}")]
         )
     assert not any("TEMP B-TREE" in step for step in steps), steps

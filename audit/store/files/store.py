@@ -1,0 +1,219 @@
+"""The store on one machine, as the log uses it: a directory that one process writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from typing import TypeVar
+
+from audit.checkpoint import Checkpoint
+from audit.errors import AuditUnavailable, StoreError
+from audit.keys.ring import KeyRing
+from audit.note import VerifierKey
+from audit.record import Ticket
+from audit.settings import AuditSettings
+from audit.store.compose import Composer, Job
+from audit.store.disk import Disk
+from audit.store.files.day_file import DayReader, write_residue
+from audit.store.files.integrator import Integrator
+from audit.store.files.layout import Layout, StoreLock
+from audit.store.files.opening import OpenedStore, open_store
+from audit.store.files.reader import Reader
+from audit.store.files.writer import Writer
+from audit.store.port import StoreReader
+from audit.witness import FileWitness
+
+T = TypeVar("T")
+
+
+class FilesStore:
+    """See ``audit.store.port.Store`` for what each method promises."""
+
+    def __init__(
+        self, settings: AuditSettings, clock: Callable[[], datetime], disk: Disk, lock: StoreLock, opened: OpenedStore
+    ) -> None:
+        """Use ``open``."""
+        self._settings = settings
+        self._disk = disk
+        self._lock = lock
+        self._layout = Layout(settings.directory)
+        self._tickets = opened.tickets
+        self.ring: KeyRing = opened.ring
+        self.is_snapshot = opened.identity.snapshot_taken_at is not None
+        self.verifier_key: VerifierKey = opened.identity.verifier_key
+        self._integrator = Integrator(
+            layout=self._layout,
+            disk=disk,
+            file=opened.tree,
+            signer=opened.signer,
+            witness=FileWitness(settings.witness_path, disk) if settings.witness_path else None,
+            latest=opened.latest,
+            is_witnessed=opened.is_witnessed,
+            clock=clock,
+            interval_seconds=settings.checkpoint_interval_seconds,
+        )
+        self._integrator.add(opened.new_rows)
+        self._writer = Writer(
+            layout=self._layout,
+            disk=disk,
+            composer=Composer(opened.ring, settings.node),
+            authenticate=opened.authenticate,
+            tickets=opened.tickets,
+            next_seq=opened.next_seq,
+            on_durable=self._integrator.add,
+            max_pending=settings.max_pending,
+            max_batch=settings.max_batch,
+        )
+        self._reader = Reader(self._layout, settings.read_timeout_seconds)
+
+    @classmethod
+    def open(
+        cls, settings: AuditSettings, clock: Callable[[], datetime], disk: Disk, *, read_snapshot: bool
+    ) -> FilesStore:
+        """Open or create; everything that can refuse has been asked when this returns, and the newest checkpoint is
+        signed. Blocks. Raises ``StoreError``, ``KeyRefused`` or ``AuditUnavailable``."""
+        layout = Layout(settings.directory)
+        layout.make_folders()
+        lock = StoreLock(layout.lock)
+        try:
+            opened = open_store(settings, layout, disk, clock, read_snapshot=read_snapshot)
+            try:
+                store = cls(settings, clock, disk, lock, opened)
+                store._integrator.advance()
+            except BaseException:
+                opened.tree.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            lock.release()
+            raise AuditUnavailable("the audit log cannot be opened") from error
+        except BaseException:
+            lock.release()
+            raise
+        return store
+
+    def start(self) -> None:
+        self._integrator.start()
+        self._writer.start()
+
+    def close(self) -> None:
+        self._writer.close()
+        self._integrator.close()
+        self._reader.close()
+        self.ring.wipe()
+        self._lock.release()
+
+    def submit(self, job: Job) -> None:
+        self._writer.submit(job)
+
+    def claim(self, ticket: Ticket) -> None:
+        self._tickets.begin(ticket)
+
+    def unclaim(self, ticket: Ticket) -> None:
+        self._tickets.release(ticket.event_id)
+
+    def open_tickets(self, before: datetime) -> list[Ticket]:
+        return self._tickets.opened_before(before)
+
+    def open_count(self) -> int:
+        return len(self._tickets)
+
+    @property
+    def latest(self) -> tuple[Checkpoint, datetime] | None:
+        return self._integrator.latest
+
+    def behind(self) -> int:
+        return self._integrator.behind()
+
+    def prove(self, seqs: Sequence[int]) -> tuple[Checkpoint, list[list[bytes]]]:
+        return self._integrator.prove(seqs)
+
+    def prove_consistency(self, old_size: int, new_size: int) -> list[bytes]:
+        return self._integrator.prove_consistency(old_size, new_size)
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        return self._integrator.read_tile(level, index)
+
+    async def read(self, work: Callable[[StoreReader], T]) -> T:
+        return await self._reader.run(work)
+
+    def days(self) -> list[date]:
+        return self._layout.days()
+
+    def count(self, day: date) -> int:
+        return self._look(day, DayReader.count, 0)
+
+    def take_in_day(self, day: date) -> None:
+        self._integrator.take_in(self._look(day, DayReader.newest_seq, -1))
+
+    def release_day(self, day: date) -> list[Ticket]:
+        gone = self._tickets.drop_day(day)
+        if gone:
+            self._integrator.drop_tickets(gone)
+        self._close_day(day)
+        return gone
+
+    def is_freed(self, day: date, classes: frozenset[str] | None) -> bool:
+        return self._look(day, DayReader.purged_at, None) is not None or not self._layout.day_path(day).exists()
+
+    def free(self, day: date, classes: frozenset[str] | None, keep: frozenset[int], at: datetime) -> bool:
+        path = self._layout.day_path(day)
+        if self.is_freed(day, classes):
+            return True
+        self._close_day(day)
+        fresh = path.with_name(path.name + ".purged")
+        try:
+            _leave_wal_mode(path)
+            write_residue(path, fresh, day, at)
+            self._disk.replace(fresh, path)
+        except (sqlite3.OperationalError, OSError):
+            fresh.unlink(missing_ok=True)
+            return False
+        self._close_day(day)  # a search may have opened the old file meanwhile, and would keep its space
+        with suppress(sqlite3.OperationalError, OSError):  # housekeeping: not worth another purge of the day
+            first = self._look(day, DayReader.oldest_seq, 0)
+            self._integrator.thin_checkpoints(first, self._look(day, DayReader.newest_seq, -1) + 1)
+        return True
+
+    def erase(self, seqs: Sequence[int]) -> None:
+        raise StoreError("erasing single records is not possible yet")
+
+    @property
+    def is_writable(self) -> bool:
+        return self._writer.is_open
+
+    def backlog(self) -> int:
+        return self._writer.backlog()
+
+    def free_fraction(self) -> float:
+        return self._disk.free_fraction(self._settings.directory)
+
+    def failures(self) -> tuple[int, int, int]:
+        return self._writer.failures, self._integrator.failures, self._integrator.witness_failures
+
+    def _close_day(self, day: date) -> None:
+        self._writer.release(day)
+        self._reader.forget(day)
+
+    def _look(self, day: date, read: Callable[[DayReader], T], absent: T) -> T:
+        path = self._layout.day_path(day)
+        if not path.exists():
+            return absent
+        reader = DayReader(path, day)
+        try:
+            return read(reader)
+        finally:
+            reader.close()
+
+
+def _leave_wal_mode(path: object) -> None:
+    """Fold the WAL into the file and drop it. Raises ``sqlite3.OperationalError`` while anybody has the file open:
+    a WAL left behind would be taken for the new file's."""
+    connection = sqlite3.connect(str(path), isolation_level=None, timeout=0.5)
+    try:
+        mode = connection.execute("pragma journal_mode=delete").fetchone()[0]
+        if mode != "delete":
+            raise sqlite3.OperationalError("the day file is being read")
+    finally:
+        connection.close()
