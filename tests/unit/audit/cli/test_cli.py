@@ -139,7 +139,7 @@ async def test_open_shows_content_and_leaves_a_record(place: Any) -> None:
     assert opened["contents"][0] == {"prompt": "a CANARY fox"}
     assert opened["subject"]["actor"] == "alice"
     text = invoke("search", place.store, *place.keys, "--reader", "erin", "--actor", "dana", *place.now)
-    assert "audit:open-content  allow  dana" in text
+    assert "audit:content:open  allow  dana" in text
     assert "CANARY" not in text
 
 
