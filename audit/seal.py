@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -90,9 +90,23 @@ def blind_token(keys: DayKeys, kind: str, value: str) -> bytes:
     return hmac.digest(keys.index_key, encode("imprimatur/audit/term/v1", kind, value), "sha256")[:TOKEN_BYTES]
 
 
-def blind_terms(keys: DayKeys, actor: str, index: Mapping[str, tuple[str, ...]]) -> tuple[bytes, ...]:
-    """All tokens of a record, sorted and without repeats, so that their order tells nothing."""
-    tokens = {blind_token(keys, ACTOR_TERM, actor)}
-    for kind, values in index.items():
-        tokens.update(blind_token(keys, kind, value) for value in values if value)
+def blind_terms(
+    keys: DayKeys,
+    actor: str,
+    index: Mapping[str, tuple[str, ...]],
+    known: MutableMapping[tuple[str, str], bytes] | None = None,
+) -> tuple[bytes, ...]:
+    """All tokens of a record, sorted and without repeats, so that their order tells nothing.
+
+    ``known`` remembers tokens of these keys from one call to the next.
+    """
+    known = {} if known is None else known
+    wanted = {(ACTOR_TERM, actor)}
+    wanted.update((kind, value) for kind, values in index.items() for value in values if value)
+    tokens = []
+    for term in wanted:
+        token = known.get(term)
+        if token is None:
+            token = known[term] = blind_token(keys, *term)
+        tokens.append(token)
     return tuple(sorted(tokens))

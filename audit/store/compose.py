@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import os
 import uuid
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -23,6 +24,10 @@ from audit.keys.ring import DayKeys, KeyRing
 from audit.record import ZERO_CLASS, Entry, Phase, RecordRef, Subject, Ticket, latency_bucket_ms, to_micros
 from audit.row import SALT_BYTES, SCHEMA, Row, authenticator_of, index_commitment, leaf_of
 from audit.seal import Part, SealContext, blind_terms, seal, unseal
+
+
+_REMEMBERED_KEYS = 4  # two classes, around midnight
+_REMEMBERED_TOKENS = 100_000  # about 20 MiB
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class Composer:
         self._node = node
         self.boot = os.urandom(8).hex()
         self._counter = 0
+        self._tokens: OrderedDict[str, dict[tuple[str, str], bytes]] = OrderedDict()  # key id -> tokens made with it
 
     def prepare(self, job: Job) -> Prepared:
         """Seal and blind. Raises ``ContentDestroyed`` if the day's keys are gone, ``KeyRefused``, ``AuditUnavailable``
@@ -100,7 +106,7 @@ class Composer:
             keys=keys,
             subject=seal(sealing, context, Part.SUBJECT, job.subject),
             content=seal(sealing, context, Part.CONTENT, job.content),
-            terms=b"".join(blind_terms(keys, entry.subject.actor, entry.index)),
+            terms=b"".join(blind_terms(keys, entry.subject.actor, entry.index, self._known_tokens(keys))),
         )
 
     def finish(self, prepared: Prepared, seq: int) -> Row:
@@ -145,6 +151,16 @@ class Composer:
         )
         leaf = leaf_of(row)
         return row._replace(leaf=leaf, authenticator=authenticator_of(keys.row_key, leaf))
+
+    def _known_tokens(self, keys: DayKeys) -> dict[tuple[str, str], bytes]:
+        """Tokens made before with these keys: people and groups come again and again. Remembered for the newest few
+        keys only, for what was said of a day must not outlive its keys in memory."""
+        known = self._tokens.setdefault(keys.key_id, {})
+        while len(self._tokens) > _REMEMBERED_KEYS:
+            self._tokens.popitem(last=False)
+        if len(known) > _REMEMBERED_TOKENS:
+            known.clear()
+        return known
 
     def compose(self, job: Job, seq: int) -> Row:
         """Both steps."""
