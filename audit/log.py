@@ -213,6 +213,11 @@ class AuditLog:
         latest = self._store.latest
         return latest[0].note(self.verifier_key) if latest else ""
 
+    def checkpoint_size(self) -> int:
+        """How many records the newest checkpoint covers."""
+        latest = self._store.latest
+        return latest[0].size if latest else 0
+
     async def purge(self, now: datetime | None = None) -> list[PurgeReceipt]:
         """Destroy what is past retention; keys first. Safe to repeat, and catches up after downtime.
 

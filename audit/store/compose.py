@@ -25,7 +25,6 @@ from audit.record import ZERO_CLASS, Entry, Phase, RecordRef, Subject, Ticket, l
 from audit.row import SALT_BYTES, SCHEMA, Row, authenticator_of, index_commitment, leaf_of
 from audit.seal import Part, SealContext, blind_terms, seal, unseal
 
-
 _REMEMBERED_KEYS = 4  # two classes, around midnight
 _REMEMBERED_TOKENS = 100_000  # about 20 MiB
 
