@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from audit.canonical import JSON
 from audit.errors import EntryInvalid
@@ -220,6 +221,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _check(name: str, value: str, pattern: re.Pattern[str], longest: int) -> None:
-    # fullmatch, not match: "$" alone would let a trailing newline through.
-    if len(value) > longest or not pattern.fullmatch(value):
+    if not _matches(value, pattern, longest):
         raise EntryInvalid(f"{name} must match {pattern.pattern} and have at most {longest} characters")
+
+
+@lru_cache(maxsize=4096)  # the vocabularies are closed: the same few values come with every record
+def _matches(value: str, pattern: re.Pattern[str], longest: int) -> bool:
+    # fullmatch, not match: "$" alone would let a trailing newline through.
+    return len(value) <= longest and pattern.fullmatch(value) is not None

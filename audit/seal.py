@@ -28,6 +28,9 @@ from audit.record import ACTOR_TERM
 
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
+# Encodings can be joined: these are the first fields of what they label, made once.
+_SEALED_V1 = encode("imprimatur/audit/sealed/v1")
+_RECORD_KEY_V1 = encode("imprimatur/audit/record-key/v1")
 
 
 class Part(StrEnum):
@@ -49,8 +52,7 @@ class SealContext:
     schema: int
 
     def associated_data(self, part: Part) -> bytes:
-        return encode(
-            "imprimatur/audit/sealed/v1",
+        return _SEALED_V1 + encode(
             self.tenant,
             self.day.isoformat(),
             self.event_id,
@@ -78,7 +80,7 @@ def unseal(keys: DayKeys, context: SealContext, part: Part, sealed: bytes) -> by
 
 
 def _aead(keys: DayKeys, context: SealContext, part: Part) -> AESGCM:
-    label = encode("imprimatur/audit/record-key/v1", context.event_id, context.phase, part.value)
+    label = _RECORD_KEY_V1 + encode(context.event_id, context.phase, part.value)
     return AESGCM(hmac.digest(keys.dek, label, "sha256"))
 
 

@@ -112,7 +112,8 @@ class Composer:
         """The row under its sequence number."""
         job, keys = prepared.job, prepared.keys
         entry = job.entry
-        index_salt = os.urandom(SALT_BYTES)
+        salts = os.urandom(2 * SALT_BYTES)
+        envelope_salt, index_salt = salts[:SALT_BYTES], salts[SALT_BYTES:]
         self._counter += 1
         row = Row(
             seq=seq,
@@ -137,7 +138,7 @@ class Composer:
             node=self._node,
             boot=self.boot,
             counter=self._counter,
-            envelope_salt=os.urandom(SALT_BYTES),
+            envelope_salt=envelope_salt,
             subject_digest=hashlib.sha256(prepared.subject).digest(),
             content_digest=hashlib.sha256(prepared.content).digest(),
             index_commitment=index_commitment(index_salt, prepared.terms),
