@@ -6,6 +6,8 @@ tell a SIEM what happened: who, only when asked for with the keys and on record;
 
 from __future__ import annotations
 
+from audit.export.bundle import BundleReceipt, write_bundle
+from audit.export.bundle_reader import Bundle, BundleRefused, is_bundle, open_bundle
 from audit.export.evidence import (
     FORMAT,
     Selection,
@@ -13,6 +15,28 @@ from audit.export.evidence import (
     read_lines,
     record_from_json,
     record_to_json,
+    write_evidence,
 )
+from audit.export.formats import RENDERINGS, FeedFormat, write_feed
+from audit.export.record import ExportRecord, export_record
 
-__all__ = ["FORMAT", "Selection", "export_evidence", "read_lines", "record_from_json", "record_to_json"]
+__all__ = [
+    "FORMAT",
+    "RENDERINGS",
+    "Bundle",
+    "BundleReceipt",
+    "BundleRefused",
+    "ExportRecord",
+    "FeedFormat",
+    "Selection",
+    "export_evidence",
+    "export_record",
+    "is_bundle",
+    "open_bundle",
+    "read_lines",
+    "record_from_json",
+    "record_to_json",
+    "write_bundle",
+    "write_evidence",
+    "write_feed",
+]

@@ -9,6 +9,7 @@ included unless asked otherwise: without the day's keys they are noise, and afte
 from __future__ import annotations
 
 import base64
+import heapq
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from audit.store.files.moment import Moment
 from audit.tiles import TileTree
 
 FORMAT = "imprimatur-audit-evidence/1"
+# An endless line must not fill a verifier's memory. Far above the largest record that any log allows.
+MAX_LINE_CHARACTERS = 64 * 1024 * 1024
 _LEFT_OUT = ("index_salt", "terms", "authenticator")
 _FIELDS = tuple(name for name in COLUMNS if name not in _LEFT_OUT)
 _BYTES = frozenset(
@@ -52,13 +55,9 @@ class Selection:
     def __bool__(self) -> bool:
         return bool(self.event_ids or self.first_day or self.last_day)
 
-    def holds(self, row: Row) -> bool:
-        day = date.fromisoformat(row.day)
-        return (
-            (not self.event_ids or uuid.UUID(bytes=row.event_id) in self.event_ids)
-            and (self.first_day is None or day >= self.first_day)
-            and (self.last_day is None or day <= self.last_day)
-        )
+    def has_day(self, day: date) -> bool:
+        """May records of this day be among the selected?"""
+        return (self.first_day is None or day >= self.first_day) and (self.last_day is None or day <= self.last_day)
 
 
 EVERYTHING = Selection()
@@ -67,31 +66,55 @@ EVERYTHING = Selection()
 def export_evidence(
     directory: Path, out: IO[str], selection: Selection = EVERYTHING, *, taken_at: datetime, with_content: bool = True
 ) -> int:
+    """Write an evidence file of a store's directory; see ``write_evidence``."""
+    with Moment(Layout(directory)) as moment:
+        return write_evidence(moment, out, selection, taken_at=taken_at, with_content=with_content)
+
+
+def write_evidence(
+    moment: Moment, out: IO[str], selection: Selection = EVERYTHING, *, taken_at: datetime, with_content: bool = True
+) -> int:
     """Write an evidence file; returns the number of records. Complete unless events or days select some.
 
-    Raises ``RecordNotFound`` if a named event is not there, ``StoreError`` if nothing is signed yet.
+    Holds one record at a time. Raises ``RecordNotFound`` if a named event is not there, ``StoreError`` if nothing is
+    signed yet.
     """
-    with Moment(Layout(directory)) as moment:
-        key = moment.identity.verifier_key
-        checkpoints = moment.tree.checkpoints(moment.identity.origin)
-        if not checkpoints:
-            raise StoreError("the log has no checkpoint yet")
-        checkpoint = checkpoints[-1][0]
-        selects = bool(selection)
-        out.write(_line(_header(key, checkpoint, taken_at, complete=not selects)))
-        tree = TileTree(moment.tree.read_tile, moment.tree.size)
-        missing = {event_id.bytes for event_id in selection.event_ids}
-        count = 0
-        for row in moment.rows():
-            if row.seq >= checkpoint.size or not selection.holds(row):
-                continue
-            missing.discard(row.event_id)
-            path = tree.inclusion_path(row.seq, checkpoint.size) if selects else None
-            out.write(_line(record_to_json(row, path, with_content=with_content)))
-            count += 1
+    if moment.unreadable:  # a file that says it is complete must not leave a day out
+        raise StoreError(f"{', '.join(moment.unreadable)} cannot be read; run verify")
+    key = moment.identity.verifier_key
+    checkpoint = newest_checkpoint(moment)
+    selects = bool(selection)
+    out.write(_line(_header(key, checkpoint, taken_at, complete=not selects)))
+    tree = TileTree(moment.tree.read_tile, moment.tree.size)
+    missing = {event_id.bytes for event_id in selection.event_ids}
+    count = 0
+    for row in selected_rows(moment, selection, checkpoint.size):
+        missing.discard(row.event_id)
+        path = tree.inclusion_path(row.seq, checkpoint.size) if selects else None
+        out.write(_line(record_to_json(row, path, with_content=with_content)))
+        count += 1
     if missing:
         raise RecordNotFound(f"{len(missing)} of the named events are not covered by a checkpoint")
     return count
+
+
+def newest_checkpoint(moment: Moment) -> Checkpoint:
+    """The checkpoint an export is made under. Raises ``StoreError`` if nothing is signed yet."""
+    checkpoints = moment.tree.checkpoints(moment.identity.origin)
+    if not checkpoints:
+        raise StoreError("the log has no checkpoint yet; it is signed within a second, or at the next start")
+    return checkpoints[-1][0]
+
+
+def selected_rows(moment: Moment, selection: Selection, covered_size: int) -> Iterator[Row]:
+    """The rows that a selection names below a tree size, in the order of their sequence numbers."""
+    days = [reader for reader in moment.days if selection.has_day(reader.day)]
+    if selection.event_ids:
+        found = [row for reader in days for event_id in selection.event_ids for row in reader.event(event_id.bytes)]
+        rows: Iterator[Row] = iter(sorted(found, key=lambda row: row.seq))
+    else:
+        rows = heapq.merge(*(reader.rows() for reader in days), key=lambda row: row.seq)
+    return (row for row in rows if row.seq < covered_size)
 
 
 def _header(key: VerifierKey, checkpoint: Checkpoint, taken_at: datetime, *, complete: bool) -> dict[str, Any]:
@@ -156,7 +179,9 @@ def _line(value: dict[str, Any]) -> str:
 
 def read_lines(file: IO[str]) -> Iterator[dict[str, Any]]:
     """JSON objects of a file, one a line. Raises ``ValueError``."""
-    for line in file:
+    while line := file.readline(MAX_LINE_CHARACTERS + 1):
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise ValueError(f"a line is longer than {MAX_LINE_CHARACTERS:,} characters: this is no evidence file")
         value = json.loads(line)
         if not isinstance(value, dict):
             raise ValueError("expected a JSON object on each line")
