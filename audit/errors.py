@@ -13,6 +13,10 @@
     ├── RecordNotFound
     ├── ContentDestroyed        the day's keys are destroyed: nobody can read this any more
     ├── KeyRefused              a key file that must not be used: permissions, length, another key, a destroyed day
+    ├── ConsumerBusy            another process sends this consumer its records
+    ├── SinkError               a receiver of exported records does not take them
+    │   ├── SinkUnavailable     not now: the same records are sent again later
+    │   └── SinkRefused         not ever, as things are: sending stops until a person looks
     └── StoreError
         ├── StoreInUse          another process holds the directory
         ├── StoreDamaged        the files contradict each other; run `python -m audit verify`
@@ -87,3 +91,27 @@ class StoreRolledBack(StoreDamaged):
 
 class SnapshotRefused(StoreError):
     """The directory is a snapshot; appending to it under the log's name would fork the log."""
+
+
+class ConsumerBusy(AuditError):
+    """Another process sends this consumer its records; two at once would lose some."""
+
+
+class SinkError(AuditError):
+    """A receiver of exported records did not take them. Messages name no address's secrets and no answer's body."""
+
+
+class SinkUnavailable(SinkError):
+    """The receiver cannot take the records now. ``retry_after_seconds`` is its own wish, if it had one."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class SinkRefused(SinkError):
+    """The receiver will not take the records as things are. ``is_too_large``: fewer at once may do."""
+
+    def __init__(self, message: str, *, is_too_large: bool = False) -> None:
+        super().__init__(message)
+        self.is_too_large = is_too_large
