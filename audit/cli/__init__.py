@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from audit.cli import keys, reading, verifying, working
+from audit.cli import exporting, following, keys, reading, verifying, working
 
 app = typer.Typer(
     help="The audit log, without the gateway. Reading commands work beside a running gateway; "
@@ -21,7 +21,8 @@ app.command()(verifying.verify)
 app.command()(reading.status)
 app.command()(reading.show)
 app.command()(reading.proof)
-app.command()(reading.export)
+app.command()(exporting.export)
+app.command()(following.follow)
 app.command()(reading.snapshot)
 app.command()(working.search)
 app.command("open")(working.open_content)

@@ -1,10 +1,8 @@
-"""Commands that only read, and work beside a running gateway: status, show, proof, export, snapshot."""
+"""Commands that only read, and work beside a running gateway: status, show, proof, snapshot."""
 
 from __future__ import annotations
 
-import sys
 import uuid
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,6 @@ import typer
 
 from audit.cli.common import AsJson, Now, Store, errors_as_exit_codes, moment, print_json
 from audit.errors import RecordNotFound, StoreError
-from audit.export import Selection, export_evidence
 from audit.ids import parse_event_id
 from audit.proof import Proof
 from audit.row import Row, leaf_data
@@ -101,38 +98,6 @@ def proof(
             typer.echo(str(path))
 
 
-def export(
-    store: Store,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="stdout")] = None,
-    event: Annotated[list[str] | None, typer.Option(help="Only this event; may be repeated.")] = None,
-    first_day: Annotated[str | None, typer.Option("--from", help="Only from this day on (YYYY-MM-DD).")] = None,
-    last_day: Annotated[str | None, typer.Option("--to", help="Only up to this day.")] = None,
-    with_content: Annotated[
-        bool, typer.Option("--content/--no-content", help="Include the ciphertexts (unreadable without keys).")
-    ] = True,
-    now: Now = None,
-) -> None:
-    """Write an evidence file (JSON Lines) that `verify` accepts without the store.
-
-    Without a selection the file holds the whole log; with one, each record carries its own proof.
-
-    Example: python -m audit export /var/lib/imprimatur/audit --from 2026-11-01 --to 2026-11-30 --out november.jsonl
-    """
-    at = moment(now)
-    with errors_as_exit_codes():
-        selection = Selection(
-            event_ids=frozenset(parse_event_id(text) for text in event or ()),
-            first_day=_day(first_day),
-            last_day=_day(last_day),
-        )
-        if out is None:
-            export_evidence(store, sys.stdout, selection, taken_at=at, with_content=with_content)
-            return
-        with out.open("x", encoding="utf-8") as file:
-            count = export_evidence(store, file, selection, taken_at=at, with_content=with_content)
-        typer.echo(f"{count:,} records in {out}", err=True)
-
-
 def snapshot(
     store: Store,
     target: Annotated[
@@ -180,7 +145,3 @@ def _proofs(found: Moment, rows: list[Row]) -> list[Proof]:
         )
         for row in rows
     ]
-
-
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None

@@ -1,8 +1,8 @@
 """A cursor: how far somebody has read a log, as text that they keep.
 
-``v1.<position>.<tag>``. The position is the number of records taken, so it is the sequence number of the next one. The tag
-is a short hash over the log's origin and the position: a cursor of another log, or one mistyped, is refused instead of
-silently skipping records or sending them all again. It is no secret and grants nothing.
+``v1.<position>.<tag>``. The position is the number of records taken, so it is the sequence number of the next one. The
+tag is a short hash over the log's origin and the position: a cursor of another log, or one mistyped, is refused instead
+of silently skipping records or sending them all again. It is no secret and grants nothing.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from audit.canonical import JSON
 from audit.checkpoint import Checkpoint
 from audit.errors import RecordNotFound, StoreError
 from audit.note import VerifierKey
@@ -54,6 +55,14 @@ class Selection:
 
     def __bool__(self) -> bool:
         return bool(self.event_ids or self.first_day or self.last_day)
+
+    def as_content(self) -> dict[str, JSON]:
+        """The selection for the record of an export."""
+        return {
+            "event_ids": sorted(str(event_id) for event_id in self.event_ids),
+            "first_day": self.first_day.isoformat() if self.first_day else None,
+            "last_day": self.last_day.isoformat() if self.last_day else None,
+        }
 
     def has_day(self, day: date) -> bool:
         """May records of this day be among the selected?"""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from audit.errors import StoreDamaged, StoreRolledBack
 from audit.export.cursor import Cursor
@@ -65,7 +65,7 @@ class Follow:
         self._clock = clock
         self._last_leaf = last_leaf
         self._record_access = record_access
-        self._recorded_day = None if record_access is None else datetime.min.date()
+        self._recorded_day: date | None = None
 
     @property
     def cursor(self) -> Cursor:

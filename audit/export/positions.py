@@ -54,7 +54,9 @@ class ConsumerPosition:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise ConsumerBusy(f"consumer {consumer} is served by another process; stop it, or use another name") from None
+            raise ConsumerBusy(
+                f"consumer {consumer} is served by another process; stop it, or use another name"
+            ) from None
 
     def load(self) -> Position:
         """What was stored; the beginning of the log for a new consumer.

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
-from audit.record import Envelope, Subject
+from audit.errors import ContentDestroyed
+from audit.keys.ring import KeyRing
+from audit.record import ZERO_CLASS, Envelope, Subject
 from audit.row import Row
+from audit.store.compose import open_subject
 
 SubjectOpener = Callable[[Row], Subject | None]
 
@@ -35,6 +39,20 @@ class ExportRecord:
 def sealed_subject(_: Row) -> Subject | None:
     """The opener that opens nothing: who acted stays sealed."""
     return None
+
+
+def ring_opener(ring: KeyRing) -> SubjectOpener:
+    """The opener that a log's keys allow: nobody once a day's keys are destroyed, nor in a zero-retention record."""
+
+    def opened(row: Row) -> Subject | None:
+        if row.subject is None or row.class_ == ZERO_CLASS:
+            return None
+        try:
+            return open_subject(row, ring.get(date.fromisoformat(row.day), row.tenant, row.class_))
+        except ContentDestroyed:
+            return None
+
+    return opened
 
 
 def export_record(origin: str, row: Row, covered_by_size: int, opener: SubjectOpener = sealed_subject) -> ExportRecord:
