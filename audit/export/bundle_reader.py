@@ -123,7 +123,7 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
         listed = {str(entry["path"]) for entry in manifest["files"]}
         if manifest["format"] != BUNDLE_FORMAT:
             raise BundleRefused(f"not an evidence bundle: expected format {BUNDLE_FORMAT}")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleRefused):
             raise
         raise BundleRefused(f"{MANIFEST} is malformed") from None

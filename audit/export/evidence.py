@@ -191,7 +191,10 @@ def read_lines(file: IO[str]) -> Iterator[dict[str, Any]]:
     while line := file.readline(MAX_LINE_CHARACTERS + 1):
         if len(line) > MAX_LINE_CHARACTERS:
             raise ValueError(f"a line is longer than {MAX_LINE_CHARACTERS:,} characters: this is no evidence file")
-        value = json.loads(line)
+        try:
+            value = json.loads(line)
+        except RecursionError:  # ten thousand brackets are no reason to fall over
+            raise ValueError("a line is nested too deeply to be a record") from None
         if not isinstance(value, dict):
             raise ValueError("expected a JSON object on each line")
         yield value
