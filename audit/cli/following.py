@@ -19,7 +19,7 @@ from audit.export.formats import FeedFormat
 from audit.export.positions import ConsumerPosition
 from audit.export.source import FolderSource, FollowSource, StoreSource
 from audit.push.choosing import SinkOptions, open_sink
-from audit.push.pusher import Pusher
+from audit.push.pusher import BATCH_LIMIT, Pusher
 from audit.store.disk import Disk
 from audit.vocabulary import LogEvent
 
@@ -43,6 +43,7 @@ def follow(
     allow_plain_loopback: Annotated[
         bool, typer.Option("--allow-plain-loopback", help="Let syslog+tcp:// reach this machine itself.")
     ] = False,
+    batch: Annotated[int, typer.Option(min=1, max=5000, help="Records sent at once, at most.")] = BATCH_LIMIT,
     once: Annotated[bool, typer.Option("--once", help="End when everything covered was sent.")] = False,
     with_subjects: WithSubjects = False,
     kek: Kek = None,
@@ -70,7 +71,9 @@ def follow(
         folder = positions or store / _POSITIONS_FOLDER
 
         async def serve(source: FollowSource, record_access: RecordAccess | None) -> str:
-            return await _serve(source, folder, consumer, to, feed_format, options, record_access, now, once=once)
+            return await _serve(
+                source, folder, consumer, to, feed_format, options, record_access, now, batch=batch, once=once
+            )
 
         async def serve_opened(opened: OpenedLog) -> str:
             async def record_access(cursor: Cursor) -> object:
@@ -97,6 +100,7 @@ async def _serve(
     record_access: RecordAccess | None,
     now: str | None,
     *,
+    batch: int,
     once: bool,
 ) -> str:
     """Send until stopped; returns why it was parked, or nothing."""
@@ -106,7 +110,7 @@ async def _serve(
             source, stored.cursor, clock=clock(now), last_leaf=stored.last_leaf, record_access=record_access
         )
         sink = open_sink(to, feed_format, options, sys.stdout)
-        pusher = Pusher(follower, sink, place, clock=clock(now), report=_report)
+        pusher = Pusher(follower, sink, place, clock=clock(now), batch_limit=batch, report=_report)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             try:

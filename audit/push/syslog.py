@@ -1,7 +1,8 @@
 """Syslog over TLS: messages of RFC 5424, octet counting (RFC 6587, section 3.4.1), TLS as RFC 5425 has it.
 
 Syslog has no receipts. A batch counts as taken when the receiver's machine has acknowledged every byte of it and the
-connection still stands; what the receiver's program loses after that, nobody tells us. Where that is not enough, use a
+connection still stands. If the connection breaks later, what was sent in the seconds before is sent again over the
+next one, under the same ``uid``. What a receiver loses beyond that, nobody tells us: where that is not enough, use a
 webhook. Messages are US-ASCII or UTF-8 without a byte order mark (MSG-ANY): parsers of JSON and CEF stumble over one.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +46,9 @@ _NOT_PRINTABLE = re.compile(r"[^\x21-\x7e]")
 _CONNECT_SECONDS, _SEND_SECONDS = 10.0, 30.0
 _POLL_SECONDS: Final = 0.005
 _LINGER_SECONDS: Final = 2.0
+_SETTLE_SECONDS: Final = 1.0  # a server's refusal needs one way over the network
+_RESEND_SECONDS: Final = 5.0
+_RESEND_BYTES: Final = 16 * 1024 * 1024
 _VERSION: Final = product_version()
 
 
@@ -124,21 +130,24 @@ class SyslogSink:
         *,
         connect_seconds: float = _CONNECT_SECONDS,
         send_seconds: float = _SEND_SECONDS,
+        settle_seconds: float = _SETTLE_SECONDS,
     ) -> None:
         """Reads the certificate files. Raises ``OSError`` or ``ssl.SSLError`` if they cannot be used."""
         self._target = target
         self._rendering = RENDERINGS[feed_format]
         self._connect_seconds = connect_seconds
         self._send_seconds = send_seconds
+        self._settle_seconds = settle_seconds
         self._context = None if target.is_plain else _tls_context(target)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._recent = Recent(_RESEND_SECONDS, _RESEND_BYTES)
 
     async def send(self, records: Sequence[ExportRecord]) -> None:
-        messages = [frame(syslog_message(record, self._rendering.message(record))) for record in records]
+        frames = b"".join(frame(syslog_message(record, self._rendering.message(record))) for record in records)
         try:
-            async with asyncio.timeout(self._connect_seconds + self._send_seconds):
-                reader, writer = await self._connection()
-                writer.write(b"".join(messages))
+            reader, writer = await self._connection()
+            async with asyncio.timeout(self._send_seconds):
+                writer.write(frames)
                 await writer.drain()
                 await self._taken(reader, writer)
         except TimeoutError:
@@ -146,12 +155,12 @@ class SyslogSink:
             raise SinkUnavailable(f"{self._name} did not take the records in time") from None
         except ssl.SSLCertVerificationError as error:
             await self._drop()
-            raise SinkUnavailable(
-                f"{self._name} shows a certificate that is not trusted: {error.verify_message}"
-            ) from None
+            reason = error.verify_message
+            raise SinkUnavailable(f"{self._name} shows a certificate that is not trusted: {reason}") from None
         except (OSError, EOFError) as error:
             await self._drop()
             raise SinkUnavailable(f"{self._name} cannot be reached: {type(error).__name__}") from None
+        self._recent.add(frames, time.monotonic())
 
     async def aclose(self) -> None:
         await self._drop()
@@ -162,28 +171,45 @@ class SyslogSink:
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         # A server that went away while we were idle has told us so: what we wrote now would be lost without an error.
-        if self._streams is not None and (self._streams[0].at_eof() or self._streams[1].is_closing()):
+        if self._streams is not None and _is_gone(*self._streams):
             await self._drop()
         if self._streams is None:
             target = self._target
             async with asyncio.timeout(self._connect_seconds):
+                name = None if target.is_plain else target.host  # the name that the certificate must be for
                 self._streams = await asyncio.open_connection(
-                    target.host,
-                    target.port,
-                    ssl=self._context,
-                    server_hostname=None if target.is_plain else target.host,
+                    target.host, target.port, ssl=self._context, server_hostname=name
                 )
+            await self._settle(*self._streams)
         return self._streams
+
+    async def _settle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Wait whether the server hangs up on a fresh connection; then send again what the last one may have lost.
+
+        In TLS 1.3 a server refuses our certificate after our side of the handshake is done (RFC 8446, section 4.4.2.4):
+        what we sent meanwhile would be acknowledged by its machine and read by nobody.
+        """
+        deadline = time.monotonic() + self._settle_seconds
+        while time.monotonic() < deadline:
+            if _is_gone(reader, writer):
+                raise reader.exception() or EOFError()
+            await asyncio.sleep(_POLL_SECONDS)
+        async with asyncio.timeout(self._send_seconds):
+            for frames in self._recent.frames():
+                writer.write(frames)
+                await writer.drain()
 
     async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Wait until nothing is left to send on our side and the connection still stands."""
-        while True:
-            if reader.at_eof():
-                raise EOFError
-            transport = writer.transport
-            if transport.get_write_buffer_size() == 0 and unacknowledged_bytes(writer.get_extra_info("socket")) == 0:
+        is_empty = False
+        while not _is_gone(reader, writer):
+            if is_empty:
                 return
+            # A connection that was reset has an empty queue too: the loop must look at it once more to be told.
+            connection = writer.get_extra_info("socket")
+            is_empty = writer.transport.get_write_buffer_size() == 0 and unacknowledged_bytes(connection) == 0
             await asyncio.sleep(_POLL_SECONDS)
+        raise reader.exception() or EOFError()
 
     async def _drop(self) -> None:
         if self._streams is None:
@@ -193,6 +219,32 @@ class SyslogSink:
         writer.close()
         with suppress(OSError, TimeoutError, ssl.SSLError):
             await asyncio.wait_for(writer.wait_closed(), _LINGER_SECONDS)
+
+
+class Recent:
+    """What was sent in the last seconds before a connection broke, at most so many bytes of it."""
+
+    def __init__(self, seconds: float, limit_bytes: int) -> None:
+        self._seconds = seconds
+        self._limit_bytes = limit_bytes
+        self._sent: deque[tuple[float, bytes]] = deque()
+        self._bytes = 0
+
+    def add(self, frames: bytes, at: float) -> None:
+        """Remember frames that a connection took at this moment of a monotonic clock, and forget old ones."""
+        self._sent.append((at, frames))
+        self._bytes += len(frames)
+        while self._sent[0][0] < at - self._seconds or self._bytes > self._limit_bytes:
+            self._bytes -= len(self._sent.popleft()[1])
+            if not self._sent:
+                break
+
+    def frames(self) -> list[bytes]:
+        return [frames for _, frames in self._sent]
+
+
+def _is_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    return reader.at_eof() or reader.exception() is not None or writer.is_closing()
 
 
 def _tls_context(target: SyslogTarget) -> ssl.SSLContext:
@@ -205,7 +257,9 @@ def _tls_context(target: SyslogTarget) -> ssl.SSLContext:
 
 
 def _severity(envelope: Envelope) -> int:
-    return _SEVERITIES.get(Effect(envelope.effect), _SEVERITY_INFORMATIONAL) if envelope.effect else 6
+    if not envelope.effect:  # an intent
+        return _SEVERITY_INFORMATIONAL
+    return _SEVERITIES.get(Effect(envelope.effect), _SEVERITY_INFORMATIONAL)
 
 
 def _word(text: str, longest: int) -> str:

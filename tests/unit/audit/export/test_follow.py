@@ -247,7 +247,7 @@ async def test_a_changed_record_with_a_leaf_to_match_is_not_handed_out(four: Any
 
 
 async def test_a_log_rolled_back_behind_the_cursor_is_found(four: Any) -> None:
-    with pytest.raises(StoreRolledBack, match="5 records of example.com/audit were taken"):
+    with pytest.raises(StoreRolledBack, match=r"5 records of example\.com/audit were taken"):
         await follow_folder(four, 5).next_batch(1)
 
 
