@@ -58,7 +58,7 @@ def export(
         bool, typer.Option("--content/--no-content", help="Evidence with its ciphertexts (unreadable without keys).")
     ] = True,
     witness: Annotated[
-        Path | None, typer.Option(help="Witness file whose newest checkpoint goes into the bundle.", show_default=False)
+        Path | None, typer.Option(help="Witness file; a bundle takes its newest checkpoint.", show_default=False)
     ] = None,
     with_subjects: WithSubjects = False,
     kek: Kek = None,
@@ -90,7 +90,7 @@ def export(
                 count = export_evidence(store, file, selection, taken_at=at, with_content=with_content)
         else:
             feed_format = FeedFormat(export_format.value)
-            keys = Keys.of(kek, signing_key, reader) if with_subjects else None
+            keys = Keys.of(kek, signing_key, reader, witness) if with_subjects else None
             with _target(out) as file:
                 if keys is None:
                     count = _write_feed(store, file, selection, feed_format, sealed_subject)
@@ -152,7 +152,11 @@ def _target(out: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     with out.open("x", encoding="utf-8", newline="") as file:
-        yield file
+        try:
+            yield file
+        except BaseException:
+            out.unlink()  # half an export looks like a whole one
+            raise
 
 
 def _day(text: str | None) -> date | None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.common import Now, Store, clock, errors_as_exit_codes
-from audit.cli.opened import Kek, Keys, OpenedLog, Reader, SigningKey, WithSubjects, with_opened_log
+from audit.cli.opened import Kek, Keys, OpenedLog, Reader, SigningKey, Witness, WithSubjects, with_opened_log
 from audit.export.cursor import Cursor
 from audit.export.follow import Follow, RecordAccess
 from audit.export.formats import FeedFormat
@@ -48,6 +48,7 @@ def follow(
     with_subjects: WithSubjects = False,
     kek: Kek = None,
     signing_key: SigningKey = None,
+    witness: Witness = None,
     reader: Reader = None,
     now: Now = None,
 ) -> None:
@@ -67,7 +68,7 @@ def follow(
         allow_plain_loopback=allow_plain_loopback,
     )
     with errors_as_exit_codes():
-        keys = Keys.of(kek, signing_key, reader) if with_subjects else None
+        keys = Keys.of(kek, signing_key, reader, witness) if with_subjects else None
         folder = positions or store / _POSITIONS_FOLDER
 
         async def serve(source: FollowSource, record_access: RecordAccess | None) -> str:

@@ -28,6 +28,7 @@ Kek = Annotated[Path | None, typer.Option(help="File of the key-encryption key."
 SigningKey = Annotated[
     Path | None, typer.Option(help="File of the signing key; a snapshot needs none.", show_default=False)
 ]
+Witness = Annotated[Path | None, typer.Option(help="Witness file of the log.", show_default=False)]
 Reader = Annotated[
     str | None, typer.Option("--reader", help="Who takes the subjects out; goes on record.", show_default=False)
 ]
@@ -43,15 +44,16 @@ class Keys:
     kek: Path
     signing_key: Path | None
     reader: str
+    witness: Path | None
 
     @classmethod
-    def of(cls, kek: Path | None, signing_key: Path | None, reader: str | None) -> Keys:
+    def of(cls, kek: Path | None, signing_key: Path | None, reader: str | None, witness: Path | None = None) -> Keys:
         """Raises ``ValueError`` if something is missing."""
         if kek is None or not reader:
             raise ValueError(
                 "--with-subjects needs --kek and --reader: who takes persons out of the log goes on record"
             )
-        return cls(kek=kek, signing_key=signing_key, reader=reader)
+        return cls(kek=kek, signing_key=signing_key, reader=reader, witness=witness)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ def with_opened_log(store: Path, keys: Keys, now: str | None, work: Callable[[Op
         kek_path=keys.kek,
         signing_key_path=None if is_snapshot else keys.signing_key,
         origin=identity.origin,
+        witness_path=None if is_snapshot else keys.witness,
         node="command",
     )
 

@@ -85,6 +85,7 @@ class WebhookSink:
         self._format = feed_format
         self._clock = clock
         self._total_seconds = total_seconds
+        read_secrets(target.secret_file)  # a mistake in the settings is told at the start, not in a loop of failures
         self._headers()
         context = ssl.create_default_context(cafile=None if target.ca_file is None else str(target.ca_file))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
