@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.common import Now, Store, clock, errors_as_exit_codes
-from audit.cli.opened import Kek, Keys, OpenedLog, Reader, SigningKey, Witness, WithSubjects, with_opened_log
+from audit.cli.opened import Kek, Keys, OpenedLog, Reader, SigningKey, WithSubjects, Witness, with_opened_log
 from audit.export.cursor import Cursor
 from audit.export.follow import Follow, RecordAccess
 from audit.export.formats import FeedFormat
