@@ -21,7 +21,7 @@ from audit.ids import day_of, new_event_id, parse_event_id
 from audit.note import VerifierKey
 from audit.proof import Proof
 from audit.query import OpenedRecord, Page, Query, RecordView
-from audit.record import Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
+from audit.record import ZERO_CLASS, Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
 from audit.retention import Purge, PurgeReceipt, days_past_retention, purge_entry
 from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
@@ -34,6 +34,7 @@ from audit.vocabulary import LogEvent
 
 Clock = Callable[[], datetime]
 
+NOT_KEPT = Subject(actor="-", display="not kept")  # whose records hold no content, to whoever concludes them
 TARGET_TERM = "target"  # index kind under which accesses to a record are found by its event id
 
 
@@ -134,9 +135,10 @@ class AuditLog:
             for ticket in found:
                 file = reader.day(ticket.day)
                 row = file.row(ticket.seq) if file else None
-                if row is not None and row.subject is not None:
-                    subject = open_subject(row, self._ring.get(ticket.day, row.tenant, row.class_))
-                    opened.append(OpenTicket(ticket=ticket, envelope=row.envelope(), subject=subject))
+                if row is None:
+                    continue
+                subject = subject_of(row, self._ring) or NOT_KEPT
+                opened.append(OpenTicket(ticket=ticket, envelope=row.envelope(), subject=subject))
             return opened
 
         return await self._store.read(read)
@@ -294,7 +296,7 @@ class AuditLog:
             raise TicketExpired(f"ticket {ticket.event_id} is past retention")
 
     def _is_destroyed(self, row: Row) -> bool:
-        return row.content is None or date.fromisoformat(row.day) in self._ring.destroyed
+        return row.content is None or row.class_ == ZERO_CLASS or date.fromisoformat(row.day) in self._ring.destroyed
 
     def _disk_state(self) -> DiskState:
         return disk_state(self._store.free_fraction(), self._settings.disk_refuse_fraction)

@@ -56,6 +56,7 @@ from gateway.exchange import (
     RequestId,
     Usage,
 )
+from gateway.keeping import ABUSE, STANDARD, Keeping
 from gateway.observe.metrics import Metrics
 from gateway.observe.timing import Timings
 from gateway.vocabulary import Code, Conclusion, Effect, Permission
@@ -94,11 +95,12 @@ class Call:
 class OpenRecord:
     """What becomes known while a request is worked on. Owned by the request's task."""
 
-    def __init__(self, ticket: Ticket, actor: Actor, call: Call) -> None:
+    def __init__(self, ticket: Ticket, actor: Actor, call: Call, request: ImageRequest | None) -> None:
         self.ticket = ticket
         self.request_id = RequestId(ticket.event_id)
         self.actor = actor
         self.call = call
+        self.request = request
         self.findings: tuple[Finding, ...] = ()
         self.decisions: list[Decision] = []
         self.policy_input: Mapping[str, Any] = {}
@@ -122,9 +124,16 @@ class Recorder:
     """Opens and closes records of image requests."""
 
     def __init__(
-        self, audit: AuditLog, ledger: Ledger, usage: UsageCounts, metrics: Metrics, clock: Callable[[], datetime]
+        self,
+        audit: AuditLog,
+        ledger: Ledger,
+        usage: UsageCounts,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        keeping: Keeping,
     ) -> None:
         self._audit = audit
+        self._keeping = keeping
         self._ledger = ledger
         self._usage = usage
         self._metrics = metrics
@@ -137,7 +146,7 @@ class Recorder:
         with call.timings.stage("audit"):
             ticket = await self._intend(actor, call, request)
         call.name(RequestId(ticket.event_id))
-        record = OpenRecord(ticket, actor, call)
+        record = OpenRecord(ticket, actor, call, request)
         self._usage.begin(actor.id)
         try:
             if request is None:
@@ -184,11 +193,14 @@ class Recorder:
             "mfa_age_seconds": actor.mfa.age_seconds(self._clock()),
             "roles": sorted(actor.roles),
         }
+        rules = self._keeping.rules()
+        index = _index(actor, call.origin, ())
         entry = Entry(
             action=call.action.value,
             subject=subject_of(actor),
+            class_=rules.class_of(actor.groups),
             content=content,
-            index=_index(actor, call.origin, ()),
+            index=index,
         )
         try:
             return await self._audit.intend(entry)
@@ -199,7 +211,7 @@ class Recorder:
         self, record: OpenRecord, effect: str, reasons: Sequence[str], *, credits: int = 0, error: str = ""
     ) -> None:
         decision = record.decisions[-1] if record.decisions else Decision(effect=Effect.DENY)
-        content = {
+        content: dict[str, Any] = {
             "decisions": [_json(asdict(d)) for d in record.decisions],
             "policy_input": dict(record.policy_input),
             "findings": [_json(asdict(f)) for f in record.findings],
@@ -214,11 +226,18 @@ class Recorder:
             "making": _json(asdict(record.making)),
             "error": error,
         }
+        codes = tuple(map(str, reasons or _codes(record.decisions)))
+        class_ = record.ticket.class_
+        if class_ != STANDARD and self._keeping.rules().is_abuse(codes):
+            # Evidence of abuse outlives what was promised to whoever does none: docs/explanation/retention.md.
+            class_ = ABUSE
+            content["request"] = {} if record.request is None else _json(_asked(record.request))
         entry = Entry(
             action=record.call.action.value,
             subject=subject_of(record.actor),
+            class_=class_,
             effect=str(effect),
-            reasons=tuple(map(str, reasons or _codes(record.decisions))),
+            reasons=codes,
             bundle_revision=decision.revision,
             model=record.making.model,
             model_digest=record.making.model_digest,

@@ -47,6 +47,7 @@ class Sweeper:
             entry = Entry(
                 action=opened.ticket.action,
                 subject=opened.subject,
+                class_=opened.ticket.class_,
                 effect=Conclusion.UNKNOWN.value,
                 reasons=(Code.CRASHED.value,),
                 content={"error": "the gateway stopped before the request ended"},

@@ -16,6 +16,7 @@ from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
 from gateway.identity import Identity
+from gateway.keeping import Keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
@@ -81,7 +82,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
 
         ledger = Ledger(database, settings.credits, clock)
         usage = UsageCounts(database, clock)
-        recorder = Recorder(audit, ledger, usage, metrics, clock)
+        recorder = Recorder(audit, ledger, usage, metrics, clock, Keeping(settings.policy.directory))
         pipeline = Pipeline(
             identity=identity,
             recorder=recorder,

@@ -19,7 +19,7 @@ from datetime import date, datetime
 from typing import Any
 
 from audit.canonical import JSON, dump_json, load_json_object
-from audit.errors import EntryInvalid
+from audit.errors import ContentDestroyed, EntryInvalid
 from audit.keys.ring import DayKeys, KeyRing
 from audit.record import ZERO_CLASS, Entry, Phase, RecordRef, Subject, Ticket, latency_bucket_ms, to_micros
 from audit.row import SALT_BYTES, SCHEMA, Row, authenticator_of, index_commitment, leaf_of
@@ -172,7 +172,7 @@ def _for_this_record_only(keys: DayKeys) -> DayKeys:
 
 
 def open_subject(row: Row, keys: DayKeys) -> Subject:
-    """Who a row is about. Raises ``StoreDamaged`` if it does not open."""
+    """Who a row is about. Raises ``StoreDamaged`` if it does not open, ``ContentDestroyed`` if it never could."""
     stored = _open(row, keys, Part.SUBJECT, row.subject)
     return Subject(
         actor=stored["actor"],
@@ -183,10 +183,12 @@ def open_subject(row: Row, keys: DayKeys) -> Subject:
 
 
 def open_content(row: Row, keys: DayKeys) -> dict[str, JSON]:
-    """What a row holds. Raises ``StoreDamaged`` if it does not open."""
+    """What a row holds. Raises ``StoreDamaged`` if it does not open, ``ContentDestroyed`` if it never could."""
     return _open(row, keys, Part.CONTENT, row.content)
 
 
 def _open(row: Row, keys: DayKeys, part: Part, sealed: bytes | None) -> dict[str, Any]:
+    if row.class_ == ZERO_CLASS:
+        raise ContentDestroyed(f"record {row.seq} was kept without its content (zero retention)")
     body: dict[str, Any] = load_json_object(unseal(keys, row.context, part, sealed or b""))
     return body

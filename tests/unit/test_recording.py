@@ -7,14 +7,16 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from audit import AuditLog, AuditSettings, Query, Subject
+from audit import AuditLog, AuditSettings, ContentDestroyed, Query, Subject
 from gateway.credits import Ledger
 from gateway.credits.usage import UsageCounts
-from gateway.errors import InvalidRequest, RateLimited
-from gateway.exchange import CleanUpload, Credentials, FileFacts, Origin, SketchRegion
+from gateway.errors import ContentBlocked, InvalidRequest, RateLimited
+from gateway.exchange import CleanUpload, Credentials, FileFacts, Origin, Reason, SketchRegion
+from gateway.keeping import Keeping, KeepingRules
 from gateway.observe.metrics import Metrics
 from gateway.recording import Call, Recorder
 from gateway.settings import CreditSettings
@@ -24,6 +26,7 @@ from gateway.vocabulary import Effect, Permission
 from tests.support.policy import ALICE, EDIT, MASK, PICTURE
 
 CANARY = b"canary-pixels"
+POLICIES = Path(__file__).parents[2] / "policies"
 
 
 @pytest.fixture
@@ -51,7 +54,9 @@ async def recorder(audit, tmp_path):
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    yield Recorder(audit, Ledger(database, CreditSettings(), clock), UsageCounts(database, clock), Metrics(), clock)
+    keeping = Keeping(POLICIES)
+    ledger, usage = Ledger(database, CreditSettings(), clock), UsageCounts(database, clock)
+    yield Recorder(audit, ledger, usage, Metrics(), clock, keeping)
     await database.aclose()
 
 
@@ -106,3 +111,33 @@ async def test_a_body_for_which_there_was_no_room_is_recorded_as_that(recorder, 
     page = await audit.search(Query(), searched_by=Subject(actor="t", display="t"))
     (row,) = [row for row in page.rows if row.action == "image:edit"]
     assert (row.effect, row.reasons) == (Effect.DENY, ("request.no-room",))
+
+
+@pytest.fixture
+def zero_retention(recorder, monkeypatch):
+    """ALICE's group keeps nothing."""
+    rules = KeepingRules(
+        classes={"standard": 30, "abuse": 30, "zero": 30},
+        groups=dict.fromkeys(ALICE.groups, "zero"),
+        abuse_reasons=("content.",),
+    )
+    monkeypatch.setattr(recorder._keeping, "rules", lambda: rules)
+
+
+async def test_zero_retention_keeps_the_envelope_and_nothing_that_opens(recorder, audit, zero_retention):
+    with suppress(InvalidRequest):
+        async with recorder.open(ALICE, call(EDIT)) as (record, _):
+            raise InvalidRequest("to end it")
+    with pytest.raises(ContentDestroyed):
+        await contents(audit, record.request_id)
+    page = await audit.search(Query(actor=ALICE.id), searched_by=Subject(actor="t"))
+    assert [(row.action, row.effect, row.subject) for row in page.rows] == [("image:edit", "deny", None)]
+
+
+async def test_abuse_is_kept_with_what_was_asked_even_under_zero_retention(recorder, audit, zero_retention):
+    reason = Reason(code="content.violence", message="no")
+    with suppress(ContentBlocked):
+        async with recorder.open(ALICE, call(EDIT)) as (record, _):
+            raise ContentBlocked("no", stage="input", reasons=(reason,))
+    view = await audit.get(record.request_id, looked_by=Subject(actor="t"))
+    assert [half.class_ for half in view.envelopes] == ["zero", "abuse"]
