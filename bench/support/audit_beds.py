@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,10 @@ from typing import Any
 from audit import AuditLog, AuditSettings, Entry, Subject
 
 PROMPT = "a watercolour of a lighthouse at dusk, long shadows, quiet sea, " * 8
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +45,8 @@ class Bed:
             values["database_url"] = self.database_url
         return AuditSettings(**{**values, **changes})
 
-    async def open(self, **changes: Any) -> AuditLog:
-        return await AuditLog.open(self.settings(**changes), clock=now)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
+    async def open(self, clock: Callable[[], datetime] = now, **changes: Any) -> AuditLog:
+        return await AuditLog.open(self.settings(**changes), clock=clock)
 
 
 @contextmanager
@@ -101,7 +101,10 @@ def postgres_bed(base: Path, server_url: str, name: str) -> Iterator[Bed]:
 
 def subject(number: int) -> Subject:
     return Subject(
-        actor=f"idp|person-{number}", display=f"Person {number}", department="press", groups=("writers", "all", "berlin")
+        actor=f"idp|person-{number}",
+        display=f"Person {number}",
+        department="press",
+        groups=("writers", "all", "berlin"),
     )
 
 
