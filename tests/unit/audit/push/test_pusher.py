@@ -180,6 +180,19 @@ async def test_a_position_that_cannot_be_stored_ends_the_run_and_the_batch_comes
     assert again.uids[:7] == sink.uids
 
 
+async def test_a_position_that_was_stored_and_reported_failed_loses_nothing_either(filled: Any) -> None:
+    class Confused(Disk):
+        def write_whole(self, path: Path, data: bytes, mode: int) -> None:
+            super().write_whole(path, data, mode)
+            raise OSError(5, "Input/output error")
+
+    sink, again = Memory(), Memory()
+    with ConsumerPosition(filled.positions, "siem", ORIGIN, Confused()) as place, pytest.raises(OSError, match="error"):
+        await open_pusher(filled, place, sink).run()
+    await push_once(filled, again)
+    assert sink.uids + again.uids == await all_uids(filled)
+
+
 async def test_stopping_ends_a_wait_at_once_and_a_send_after_it(filled: Any) -> None:
     class Slow(Memory):
         async def send(self, records: Sequence[ExportRecord]) -> None:
