@@ -177,7 +177,7 @@ async def test_a_source_tells_persons_only_if_the_settings_say_so(
 ) -> None:
     store = open_store(house.settings, house.clock, house.disk)
     log = AuditLog(house.settings, house.clock, store)
-    await make.request(log, "alice")
+    await log.proof((await make.request(log, "alice")).event_id)  # signs a checkpoint over it now
     told = []
     for with_subjects in (False, True):
         source = source_of(store, settings(webhook_server, secret_file, with_subjects=with_subjects))
