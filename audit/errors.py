@@ -13,6 +13,9 @@
     ├── RecordNotFound
     ├── ContentDestroyed        the day's keys are destroyed: nobody can read this any more
     ├── KeyRefused              a key file that must not be used: permissions, length, another key, a destroyed day
+    ├── WitnessError            a witness did not take a checkpoint; the records are as safe as before
+    │   ├── WitnessUnavailable  not now: the newest checkpoint is sent again later
+    │   └── WitnessRefused      it holds what the checkpoint contradicts, or does not know the log: a person must look
     ├── ConsumerBusy            another process sends this consumer its records
     ├── SinkError               a receiver of exported records does not take them
     │   ├── SinkUnavailable     not now: the same records are sent again later
@@ -91,6 +94,22 @@ class StoreRolledBack(StoreDamaged):
 
 class SnapshotRefused(StoreError):
     """The directory is a snapshot; appending to it under the log's name would fork the log."""
+
+
+class WitnessError(AuditError):
+    """A witness did not take a checkpoint. Nothing is lost; the window that an attacker has grows until it does."""
+
+
+class WitnessUnavailable(WitnessError):
+    """The witness cannot answer now. ``retry_after_seconds`` is its own wish, if it had one."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class WitnessRefused(WitnessError):
+    """The witness says no: it holds what the checkpoint contradicts, or does not know the log."""
 
 
 class ConsumerBusy(AuditError):

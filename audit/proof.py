@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from audit.canonical import decode
 from audit.checkpoint import Checkpoint, parse_checkpoint
-from audit.note import NoteRefused, VerifierKey
+from audit.cosignature import WitnessPolicy
+from audit.note import NoteRefused, VerifierKey, decode_base64
 from audit.tree import HASH_BYTES, leaf_hash, verify_inclusion
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -28,7 +29,7 @@ class Proof:
     leaf_data: bytes  # what the leaf hashes: digests and commitments, no content and no person
     path: tuple[bytes, ...]
     checkpoint: Checkpoint
-    note: str  # the checkpoint, signed
+    note: str  # the checkpoint, signed; may carry cosignatures of witnesses
 
     @property
     def text(self) -> str:
@@ -55,9 +56,10 @@ class CheckedProof:
     day: str
     leaf: bytes
     checkpoint: Checkpoint
+    cosigned: dict[str, datetime] = field(default_factory=dict)  # witnesses of the policy that cosigned, and when
 
 
-def check_proof_text(text: str, key: VerifierKey) -> CheckedProof:
+def check_proof_text(text: str, key: VerifierKey, policy: WitnessPolicy | None = None) -> CheckedProof:
     """Verify a proof file offline. Raises ``NoteRefused`` with the reason."""
     if len(text) > _MAX_PROOF_BYTES:
         raise NoteRefused("proof is too long")
@@ -71,10 +73,10 @@ def check_proof_text(text: str, key: VerifierKey) -> CheckedProof:
     if index is None or len(lines) - 3 > _MAX_PATH:
         raise NoteRefused("proof lacks its index line, or has too many hashes")
     try:
-        data = base64.b64decode(lines[1][len("extra ") :], validate=True)
-        path = [base64.b64decode(line, validate=True) for line in lines[3:]]
+        data = decode_base64(lines[1][len("extra ") :])
+        path = [decode_base64(line) for line in lines[3:]]
         label, _, seq, tenant, day, *_ = decode(data)
-    except (ValueError, binascii.Error):
+    except ValueError:
         raise NoteRefused("proof is malformed") from None
     if any(len(sibling) != HASH_BYTES for sibling in path):
         raise NoteRefused("proof holds a hash of the wrong length")
@@ -84,4 +86,5 @@ def check_proof_text(text: str, key: VerifierKey) -> CheckedProof:
     leaf = leaf_hash(data)
     if not verify_inclusion(int(index[1]), checkpoint.size, leaf, path, checkpoint.root):
         raise NoteRefused("proof does not lead to the checkpoint's root")
-    return CheckedProof(int(index[1]), str(tenant), str(day), leaf, checkpoint)
+    cosigned = (policy or WitnessPolicy()).cosigned_by(note)
+    return CheckedProof(int(index[1]), str(tenant), str(day), leaf, checkpoint, cosigned)

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from audit.checkpoint import Checkpoint, parse_checkpoint
-from audit.note import NoteRefused, VerifierKey
+from audit.errors import WitnessUnavailable
+from audit.note import MAX_NOTE_BYTES, NoteRefused, VerifierKey
 from audit.store.disk import Disk
+from audit.witness.port import Receipt, Submission
 
 _END = "\n"  # after a note, which ends in a newline itself
 _CUT_SHORT = "(cut short)"
@@ -27,9 +29,25 @@ _TAIL_BYTES = 16 * 1024  # dozens of notes
 class FileWitness:
     """Appends notes to the file. One writer: the log's own process."""
 
-    def __init__(self, path: Path, disk: Disk) -> None:
+    def __init__(self, path: Path, disk: Disk, name: str = "file") -> None:
         self._path = path
         self._disk = disk
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def submit(self, submission: Submission) -> Receipt:
+        """``append`` as a witness among others."""
+        try:
+            self.append(submission.note)
+        except OSError as error:
+            raise WitnessUnavailable(f"witness file {self._path}: {error.strerror}") from error
+        return Receipt()
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def append(self, note: str) -> None:
         """Append durably. Raises ``OSError``."""
@@ -51,6 +69,18 @@ def read_witness(path: Path, key: VerifierKey) -> Iterator[Checkpoint]:
     """
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         yield from _checkpoints(_blocks(file), key)
+
+
+def read_checkpoints(path: Path, key: VerifierKey) -> list[Checkpoint]:
+    """Checkpoints that somebody kept: a witness file, or a file with a single note, as ``checkpoint`` of a store.
+
+    Raises ``NoteRefused`` at one that ``key`` did not sign, ``OSError`` if the file cannot be read.
+    """
+    if path.stat().st_size <= MAX_NOTE_BYTES:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if text.count("\n\n") == 1 and not text.endswith("\n\n"):  # a note without the empty line after it
+            return [parse_checkpoint(text, key)]
+    return list(read_witness(path, key))
 
 
 def newest_witnessed(path: Path, key: VerifierKey) -> Checkpoint | None:
