@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 {print "  " n " packages found …"; fflush()} /^Installing collected/ {print "  installing them …"; fflush()} /^ERROR/ {print}'
 WORKERS ?= 2
 
-.PHONY: help demo run test check bench train docs vendor screenshots clean
+.PHONY: help demo run test check bench storm train docs vendor screenshots clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,8 +33,11 @@ check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 	@echo "docs …" && $(BIN)/python -m docs.gen --check && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
 	@echo "All checks passed."
 
-bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=gateway|model|model-gpu|policy|screening
+bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=audit|gateway|model|model-gpu|policy|screening
 	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
+
+storm: $(VENV)/.test ## Kill the audit log's processes a thousand times and look what was lost (ARGS="--kills 200")
+	@$(BIN)/python -m tests.storm $(ARGS)
 
 train: $(VENV)/.test ## Train the embedded model again from public artwork (hours on a CPU)
 	@$(BIN)/python -m model_server.embedded.train $(ARGS)

@@ -1,6 +1,7 @@
 """Makes sure that what the tests drive is on this machine: `python -m tests.support.requirements`.
 
-Chromium comes from the distribution's packages: installed when we are root, else asked for in words.
+Chromium and SoftHSM (a PKCS #11 token in software) come from the distribution's packages: installed when we are root,
+else asked for in words. OpenSSL, which plays the time-stamping authority, is part of every distribution.
 """
 
 from __future__ import annotations
@@ -9,8 +10,16 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+SOFTHSM = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+)
 
 
 def chromium() -> str | None:
@@ -18,18 +27,31 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+def softhsm() -> str | None:
+    """Path of SoftHSM's PKCS #11 module, from $SOFTHSM2_MODULE or the usual places."""
+    return os.environ.get("SOFTHSM2_MODULE") or next((path for path in SOFTHSM if Path(path).exists()), None)
+
+
 def main() -> int:
-    if chromium():
+    packages: list[str] = []
+    if not chromium():
+        packages += ["chromium", "fonts-dejavu-core"]
+    if not softhsm() or not shutil.which("softhsm2-util"):
+        packages.append("softhsm2")
+    if not shutil.which("openssl"):
+        packages.append("openssl")
+    if not packages:
         return 0
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         print(
-            "The browser tests need Chromium. Install it, for example with\n\n"
-            f"    sudo {' '.join(command)}\n\nor name one in $CHROMIUM, and run `make test` again.",
+            f"The tests need {', '.join(packages)}. Install them, for example with\n\n"
+            f"    sudo {' '.join(command)}\n\n"
+            "or name yours in $CHROMIUM and $SOFTHSM2_MODULE, and run `make test` again.",
             file=sys.stderr,
         )
         return 1
-    print("Installing Chromium for the browser tests …", flush=True)
+    print(f"Installing {', '.join(packages)} for the tests …", flush=True)
     quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
     subprocess.run(["apt-get", "update"], check=True, **quiet)
     subprocess.run(command, check=True, **quiet)
