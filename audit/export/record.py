@@ -11,7 +11,7 @@ from datetime import date
 
 from audit.errors import ContentDestroyed
 from audit.keys.ring import KeyRing
-from audit.record import ZERO_CLASS, Envelope, Subject
+from audit.record import Envelope, Subject
 from audit.row import Row
 from audit.store.compose import open_subject
 
@@ -45,7 +45,7 @@ def ring_opener(ring: KeyRing) -> SubjectOpener:
     """The opener that a log's keys allow: nobody once a day's keys are destroyed, nor in a zero-retention record."""
 
     def opened(row: Row) -> Subject | None:
-        if row.subject is None or row.class_ == ZERO_CLASS:
+        if row.subject is None:
             return None
         try:
             return open_subject(row, ring.get(date.fromisoformat(row.day), row.tenant, row.class_))

@@ -177,6 +177,16 @@ async def test_an_entry_that_is_there_twice_is_refused(place: Any) -> None:
         pass
 
 
+async def test_an_encrypted_entry_is_refused_and_no_crash(place: Any) -> None:
+    path = take(place)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")  # the first entry of the central directory; its flags are 8 bytes in
+    data[at + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleRefused, match="is encrypted"), open_bundle(path):
+        pass
+
+
 async def test_a_cut_or_flipped_bundle_is_refused(place: Any) -> None:
     path = take(place)
     data = path.read_bytes()

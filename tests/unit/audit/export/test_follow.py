@@ -104,6 +104,19 @@ async def test_only_covered_records_are_handed_out(house: Any, make: Any) -> Non
         await log.aclose()
 
 
+async def test_a_batch_ends_at_the_checkpoint_even_where_more_is_asked_for(house: Any, make: Any) -> None:
+    store = open_store(house.settings, house.clock, house.disk)
+    log = AuditLog(house.settings, house.clock, store)
+    try:
+        ticket = await make.request(log, "alice")
+        await log.proof(ticket.event_id)
+        await make.request(log, "bob")  # durable, and not covered for an hour
+        follow = Follow(StoreSource(store), Cursor(ORIGIN, 0), clock=house.clock)
+        assert seqs(await read_all(follow, limit=100)) == [0, 1]
+    finally:
+        await log.aclose()
+
+
 async def test_the_same_batch_comes_again_until_it_is_accepted(house: Any, make: Any) -> None:
     async with house.open() as log:
         await make.request(log)

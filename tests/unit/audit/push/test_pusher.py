@@ -242,6 +242,17 @@ async def test_a_store_that_was_tampered_with_ends_the_run(filled: Any) -> None:
     assert len(sink.uids) == 7
 
 
+async def test_a_log_rewritten_between_two_runs_is_found_by_the_next(filled: Any, make: Any) -> None:
+    await push_once(filled, Memory())
+    path = filled.positions / "siem.json"
+    stored = json.loads(path.read_text())
+    assert len(stored["last_leaf"]) == 64
+    stored["last_leaf"] = "00" * 32  # to the follower, the log has another record there now
+    path.write_text(json.dumps(stored))
+    with pytest.raises(StoreDamaged, match="record 39 is not the one that was taken"):
+        await push_once(filled, Memory())
+
+
 async def test_records_written_meanwhile_follow(house: Any, make: Any) -> None:
     house.with_settings(checkpoint_interval_seconds=0.02)
     sink = Memory()
