@@ -1,0 +1,1 @@
+"""Migrations of the audit database; see ``env.py`` for the rules and ``migrate.py`` for running them."""

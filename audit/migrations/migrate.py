@@ -1,0 +1,91 @@
+"""Bringing the audit database to a revision. Blocks; safe to run again, and from several processes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
+
+FOLDER = Path(__file__).parent
+VERSION_TABLE = "schema_version"
+_SCHEMA = "audit"
+# Any number that nothing else on the server uses as an advisory lock: the first 8 bytes of SHA-256 of our name.
+_LOCK_NUMBER = 0x4D5A_17C0_8B3E_2F61
+
+
+def sync_url(url: str | URL) -> URL:
+    """A URL as this package connects to it: PostgreSQL through psycopg, SQLite through the standard library."""
+    parsed = make_url(url)
+    drivers = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
+    name = parsed.drivername.partition("+")[0]
+    if name not in drivers:
+        raise ValueError(f"expected a postgresql:// or sqlite:/// URL, got {name}")
+    return parsed.set(drivername=drivers[name])
+
+
+def head() -> str:
+    """The newest revision there is."""
+    return max(path.name[:4] for path in (FOLDER / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
+
+
+def current(url: str | URL) -> str:
+    """The revision a database is at; ``""`` if it has none."""
+    engine = create_engine(sync_url(url), poolclass=NullPool, hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            schema = None if connection.dialect.name == "sqlite" else _SCHEMA
+            if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
+                return ""
+            table = VERSION_TABLE if schema is None else f"{schema}.{VERSION_TABLE}"
+            return str(connection.execute(text(f"select version_num from {table}")).scalar() or "")  # noqa: S608
+    finally:
+        engine.dispose()
+
+
+def is_current(url: str | URL) -> bool:
+    """Is everything there that this version needs? A newer database does: revisions only add (``env.py``)."""
+    return current(url) >= head()
+
+
+def upgrade(url: str | URL, revision: str = "head") -> str:
+    """Bring the database to ``revision``; returns the revision it is at."""
+    if revision == "head" and is_current(url):
+        return current(url)
+    return _run(url, command.upgrade, revision)
+
+
+def downgrade(url: str | URL, revision: str) -> str:
+    """Take it back, which drops what later revisions brought; returns the revision it is at (``""`` = empty)."""
+    return _run(url, command.downgrade, revision)
+
+
+def _run(url: str | URL, act: Callable[[Config, str], None], revision: str) -> str:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    engine = create_engine(sync_url(url), poolclass=NullPool, hide_parameters=True)
+    try:
+        with engine.begin() as connection:
+            _lock(connection)
+            config.attributes["connection"] = connection
+            act(config, revision)
+            options = {"version_table": VERSION_TABLE}
+            if connection.dialect.name != "sqlite":
+                options["version_table_schema"] = _SCHEMA
+            return MigrationContext.configure(connection, opts=options).get_current_revision() or ""
+    finally:
+        engine.dispose()
+
+
+def _lock(connection: Connection) -> None:
+    """One migration at a time; a second process waits, then finds nothing to do."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("pragma busy_timeout=10000"))
+        return
+    connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
+    connection.execute(text(f"create schema if not exists {_SCHEMA}"))
