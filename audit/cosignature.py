@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from audit.note import (
     NoteRefused,
     NoteSignature,
-    check_key_name,
+    NoteSigner,
     is_ed25519_signature,
     key_id,
     parse_vkey,
@@ -68,7 +66,7 @@ class WitnessKey:
             raise NoteRefused(f"cosignature of {self.name} has the wrong length")
         seconds = _time.unpack_from(found)[0]
         if seconds > _LAST_DATETIME or not is_ed25519_signature(
-            self.public_key, _message(seconds, text), found[_time.size :]
+            self.public_key, _message(seconds, text).encode(), found[_time.size :]
         ):
             raise NoteRefused(f"cosignature of {self.name} does not verify")
         return datetime.fromtimestamp(seconds, UTC)
@@ -77,11 +75,11 @@ class WitnessKey:
 class Cosigner:
     """Signs checkpoints as a witness. It looks at nothing: whoever calls it has checked what it may sign."""
 
-    def __init__(self, name: str, private_key: Ed25519PrivateKey, clock: Callable[[], float] = time.time) -> None:
-        check_key_name(name)
-        self._private_key = private_key
+    def __init__(self, signer: NoteSigner, clock: Callable[[], float] = time.time) -> None:
+        """``signer`` carries the witness's name and key; ``clock`` gives Unix seconds."""
+        self._signer = signer
         self._clock = clock
-        self.key = WitnessKey(name, private_key.public_key().public_bytes_raw())
+        self.key = WitnessKey(signer.verifier_key.name, signer.verifier_key.public_key)
 
     def cosign(self, text: str) -> str:
         """Signature line of a checkpoint's text, at the present second. Raises ``ValueError`` for a clock before
@@ -89,7 +87,7 @@ class Cosigner:
         seconds = int(self._clock())
         if not 0 <= seconds <= _MAX_TIME:
             raise ValueError("the clock is before 1970 or beyond all dates")
-        signature = _time.pack(seconds) + self._private_key.sign(_message(seconds, text))
+        signature = _time.pack(seconds) + self._signer.sign(_message(seconds, text))
         return NoteSignature(self.key.name, self.key.key_id, signature).line
 
 
@@ -125,5 +123,5 @@ class WitnessPolicy:
         return found
 
 
-def _message(seconds: int, text: str) -> bytes:
-    return f"cosignature/v1\ntime {seconds}\n{text}".encode()
+def _message(seconds: int, text: str) -> str:
+    return f"cosignature/v1\ntime {seconds}\n{text}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from audit.cli import exporting, following, keys, reading, verifying, working
+from audit.cli import exporting, following, keys, reading, verifying, witness, working
 
 app = typer.Typer(
     help="The audit log, without the gateway. Reading commands work beside a running gateway; "
@@ -28,5 +28,6 @@ app.command()(working.search)
 app.command("open")(working.open_content)
 app.command()(working.purge)
 app.add_typer(keys.app, name="keys")
+app.add_typer(witness.app, name="witness")
 
 __all__ = ["app"]
