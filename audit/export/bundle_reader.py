@@ -11,9 +11,11 @@ import hashlib
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -38,6 +40,9 @@ _MAX_SMALL_BYTES: Final = 64 * 1024  # of a note, a proof, the page; evidence is
 _MAX_RATIO: Final = 200  # sealed parts hardly shrink; DEFLATE itself ends near 1030
 _PIECE_BYTES: Final = 1024 * 1024
 _ENCRYPTED: Final = 0x1
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+# What the standard library raises for a file that is cut, changed or made to confuse it.
+_BROKEN: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 
 
 class BundleRefused(ValueError):
@@ -68,30 +73,30 @@ def is_bundle(path: Path) -> bool:
 
 @contextmanager
 def open_bundle(path: Path) -> Iterator[Bundle]:
-    """Open a bundle and check that it is whole. Raises ``BundleRefused``."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_entries(archive)
-            manifest = _manifest(archive)
-            _check_sums(archive, manifest)
-            small = {
-                name: _small(archive, name) for name in archive.namelist() if name not in (EVIDENCE, MANIFEST, README)
-            }
-            yield Bundle(
-                manifest=manifest,
-                checkpoint=small[CHECKPOINT],
-                witness_notes={
-                    name[len(WITNESS_FOLDER) :].removesuffix(".txt"): text
-                    for name, text in small.items()
-                    if name.startswith(WITNESS_FOLDER)
-                },
-                proofs={
-                    name[len(PROOF_FOLDER) :]: text for name, text in small.items() if name.startswith(PROOF_FOLDER)
-                },
-                _archive=archive,
-            )
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise BundleRefused(f"{path.name} is not a whole zip file: {error}") from None
+    """Open a bundle and check that it is whole. Raises ``BundleRefused``, or ``OSError`` if there is no file."""
+    with path.open("rb") as file, ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(file))
+            bundle = _load(archive)
+        except BundleRefused:
+            raise
+        except _BROKEN as error:
+            raise BundleRefused(f"{path.name} is not a whole zip file: {type(error).__name__}") from None
+        yield bundle
+
+
+def _load(archive: zipfile.ZipFile) -> Bundle:
+    _check_entries(archive)
+    manifest = _manifest(archive)
+    _check_sums(archive, manifest)
+    small = {name: _small(archive, name) for name in archive.namelist() if name not in (EVIDENCE, MANIFEST, README)}
+    notes, proofs = {}, {}
+    for name, text in small.items():
+        if name.startswith(WITNESS_FOLDER):
+            notes[name[len(WITNESS_FOLDER) :].removesuffix(".txt")] = text
+        elif name.startswith(PROOF_FOLDER):
+            proofs[name[len(PROOF_FOLDER) :]] = text
+    return Bundle(manifest=manifest, checkpoint=small[CHECKPOINT], witness_notes=notes, proofs=proofs, _archive=archive)
 
 
 def _check_entries(archive: zipfile.ZipFile) -> None:
@@ -107,6 +112,8 @@ def _check_entries(archive: zipfile.ZipFile) -> None:
             raise BundleRefused(f"bundle holds {name} twice")
         if entry.flag_bits & _ENCRYPTED:
             raise BundleRefused(f"{name} is encrypted; a bundle never is")
+        if entry.compress_type not in _METHODS:
+            raise BundleRefused(f"{name} is compressed in a way that a bundle never uses")
         if entry.file_size > max(entry.compress_size, 1) * _MAX_RATIO and entry.file_size > _MAX_MANIFEST_BYTES:
             raise BundleRefused(f"{name} would unpack to more than {_MAX_RATIO} times its size")
         seen.add(name)

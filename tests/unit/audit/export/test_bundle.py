@@ -187,12 +187,42 @@ async def test_an_encrypted_entry_is_refused_and_no_crash(place: Any) -> None:
         pass
 
 
+async def test_a_missing_file_is_not_called_a_bad_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), open_bundle(tmp_path / "none.zip"):
+        pass
+
+
+async def test_another_compression_is_refused(place: Any) -> None:
+    path = take(place)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    with pytest.raises(BundleRefused, match="never uses"), open_bundle(path):
+        pass
+
+
 async def test_a_cut_or_flipped_bundle_is_refused(place: Any) -> None:
     path = take(place)
     data = path.read_bytes()
     for spoilt in (data[:-100], data[: len(data) // 2], b"", data[:200] + bytes([data[200] ^ 1]) + data[201:]):
         path.write_bytes(spoilt)
         with pytest.raises(BundleRefused), open_bundle(path):
+            pass
+
+
+async def test_no_flipped_bit_makes_a_bundle_crash_or_be_taken_for_another(place: Any) -> None:
+    path = take(place)
+    data = path.read_bytes()
+    with open_bundle(path) as bundle, bundle.evidence() as file:
+        evidence = file.read()
+    for at in [*range(0, len(data), max(len(data) // 400, 1)), *range(len(data) - 700, len(data))]:
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        try:
+            with open_bundle(path) as bundle, bundle.evidence() as file:
+                assert file.read() == evidence  # a bit that means nothing, such as one of a time
+        except BundleRefused:
             pass
 
 
