@@ -8,24 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audit.checkpoint import Checkpoint
-from audit.errors import KeyRefused, SnapshotRefused, StoreDamaged, StoreRolledBack
-from audit.keys.kek import FileKek
+from audit.errors import KeyRefused, SnapshotRefused, StoreDamaged
 from audit.keys.ring import KeyRing
-from audit.keys.signing import create_signer, load_signer
-from audit.note import NoteRefused, NoteSigner, VerifierKey
+from audit.note import NoteSigner
 from audit.record import Phase
 from audit.row import Row
 from audit.settings import AuditSettings
+from audit.store.authenticity import RowAuthenticator
+from audit.store.credentials import check_new, open_kek, open_signer, rolled_back, witnessed
 from audit.store.disk import Disk
 from audit.store.files.day_file import DayReader
 from audit.store.files.layout import Identity, Layout
-from audit.store.files.recovery import RowAuthenticator, read_new_rows
+from audit.store.files.recovery import read_new_rows
 from audit.store.files.tree_file import TreeFile
+from audit.store.heads import check_newest, root_matches
 from audit.store.queue import ticket_of
 from audit.tickets import OpenTickets
 from audit.tiles import TileTree
-from audit.tree import EMPTY_ROOT
-from audit.witness import newest_witnessed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,8 +58,8 @@ def open_store(
     if is_snapshot != read_snapshot:
         what = "is a snapshot: going on with it would fork the log" if is_snapshot else "is no snapshot"
         raise SnapshotRefused(f"{layout.directory} {what}")
-    kek = _kek(settings, disk, is_new=is_new)
-    signer = None if is_snapshot else _signer(settings, disk, is_new=is_new)
+    kek = open_kek(settings, disk, is_new=is_new)
+    signer = None if is_snapshot else open_signer(settings, disk, is_new=is_new)
     if settings.witness_path is not None:
         settings.witness_path.parent.mkdir(parents=True, exist_ok=True)
     if is_new and signer is not None:
@@ -83,40 +82,13 @@ def open_store(
         raise
 
 
-def _kek(settings: AuditSettings, disk: Disk, *, is_new: bool) -> FileKek:
-    # Keys are made for a new store only: one that exists and lacks its keys has lost them, and new ones would hide it.
-    if settings.create_keys and is_new and not settings.kek_path.exists():
-        return FileKek.create(settings.kek_path, disk)
-    return FileKek.load(settings.kek_path)
-
-
-def _signer(settings: AuditSettings, disk: Disk, *, is_new: bool) -> NoteSigner:
-    path = settings.signing_key_path
-    if path is None:
-        raise KeyRefused("a log needs signing_key_path: its checkpoints are signed")
-    if settings.create_keys and is_new and not path.exists():
-        return create_signer(path, settings.origin, disk)
-    return load_signer(path, settings.origin)
-
-
 def _create(
     settings: AuditSettings, layout: Layout, disk: Disk, clock: Callable[[], datetime], signer: NoteSigner
 ) -> None:
-    if _witnessed(settings, signer.verifier_key) is not None:
-        # Somebody removed the whole store; a new one under the same name would deny that the old one existed.
-        raise StoreRolledBack(f"{settings.witness_path} knows checkpoints of {settings.origin}, but the store is empty")
+    check_new(settings, signer.verifier_key)
     TreeFile(layout.tree, disk, create=True).close()
     identity = Identity(origin=settings.origin, verifier_key=signer.verifier_key, created_at=clock())
     identity.write(layout.identity, disk)  # last: from here on it is a store
-
-
-def _witnessed(settings: AuditSettings, key: VerifierKey) -> Checkpoint | None:
-    if settings.witness_path is None:
-        return None
-    try:
-        return newest_witnessed(settings.witness_path, key)
-    except (NoteRefused, OSError) as error:
-        raise StoreDamaged(f"witness {settings.witness_path} cannot be read or is of another log") from error
 
 
 def _check(
@@ -131,17 +103,12 @@ def _check(
     tiles = TileTree(tree.read_tile, size)
     latest = tree.newest_checkpoint(identity.origin)
     if latest is not None:
-        _fits(latest[0], tiles, identity.verifier_key)
+        check_newest(latest[0], tiles, identity.verifier_key)
     elif size:
         raise StoreDamaged("the tree holds records but no checkpoint")
-    witnessed = None
-    if signer is not None:
-        witnessed = _witnessed(settings, identity.verifier_key)
-        if witnessed is not None and (witnessed.size > size or not _root_matches(witnessed, tiles)):
-            raise StoreRolledBack(
-                f"the witness holds a checkpoint of size {witnessed.size} that the store (size {size}) does not fit: "
-                "it was rolled back or changed; do not go on under this origin"
-            )
+    held = witnessed(settings, identity.verifier_key) if signer is not None else None
+    if held is not None and (held.size > size or not root_matches(held, tiles)):
+        raise rolled_back(held, size)
     days = layout.days()
     newest = -1
     for day in days:
@@ -158,29 +125,12 @@ def _check(
         ring=ring,
         tree=tree,
         latest=latest,
-        is_witnessed=latest is not None and witnessed == latest[0],
+        is_witnessed=latest is not None and held == latest[0],
         tickets=_open_tickets(tree, rows),
         new_rows=rows,
         next_seq=size + len(rows),
         authenticate=authenticate,
     )
-
-
-def _fits(checkpoint: Checkpoint, tiles: TileTree, key: VerifierKey) -> None:
-    if not checkpoint.is_signed_by(key):
-        raise StoreDamaged("the newest checkpoint is not signed by the log's key")
-    if checkpoint.size > tiles.size:
-        raise StoreDamaged(f"the tree ends at {tiles.size}, below its checkpoint of {checkpoint.size}")
-    if not _root_matches(checkpoint, tiles):
-        raise StoreDamaged(f"the tree does not have the root of its checkpoint of {checkpoint.size}")
-
-
-def _root_matches(checkpoint: Checkpoint, tiles: TileTree) -> bool:
-    try:
-        root = tiles.root(checkpoint.size) if checkpoint.size else EMPTY_ROOT
-    except ValueError as error:
-        raise StoreDamaged("a tile of the tree is cut short") from error
-    return root == checkpoint.root
 
 
 def _open_tickets(tree: TreeFile, rows: list[Row]) -> OpenTickets:

