@@ -6,6 +6,7 @@
     ├── EntryInvalid            (also ValueError) the entry breaks a rule of record.py; nothing was written
     ├── QueryInvalid            (also ValueError) a query or cursor breaks a rule of query.py; nothing was written
     ├── AuditUnavailable        the record is not durable: whoever asked must not go on
+    │   └── KeyServiceUnavailable  the key service does not answer, is sealed, or does not know us: the same may work later
     ├── TicketError
     │   ├── TicketConcluded     the ticket already has its outcome (or is getting it now)
     │   ├── TicketUnknown       this log never opened the ticket
@@ -16,6 +17,16 @@
     ├── WitnessError            a witness did not take a checkpoint; the records are as safe as before
     │   ├── WitnessUnavailable  not now: the newest checkpoint is sent again later
     │   └── WitnessRefused      it holds what the checkpoint contradicts, or does not know the log: a person must look
+    ├── Refused                 two people, fresh MFA, scope, state: what an officer asked for is not theirs to do
+    │   ├── FreshMfaRequired    the officer's second factor is too old, or its age is not known
+    │   ├── CaseRefused         the case does not permit it
+    │   ├── HoldRefused         the hold does not permit it
+    │   ├── ErasureRefused      the erasure does not permit it
+    │   └── SubjectAccessRefused  the subject-access request does not permit it
+    ├── MatterNotFound          no case, hold or subject request of this tenant has the id
+    │   ├── CaseNotFound
+    │   ├── HoldNotFound
+    │   └── SubjectRequestNotFound
     ├── ConsumerBusy            another process sends this consumer its records
     ├── SinkError               a receiver of exported records does not take them
     │   ├── SinkUnavailable     not now: the same records are sent again later
@@ -46,6 +57,13 @@ class QueryInvalid(AuditError, ValueError):
 
 class AuditUnavailable(AuditError):
     """The record could not be made durable. Fail closed: what it was to precede must not happen."""
+
+
+class KeyServiceUnavailable(AuditUnavailable):
+    """The key service did not do its work: unreachable, too slow, throttling, sealed, or our credentials do not pass.
+
+    Says nothing about the key or what it wraps: the same call may succeed later. ``KeyRefused`` is the other half.
+    """
 
 
 class TicketError(AuditError):
@@ -110,6 +128,53 @@ class WitnessUnavailable(WitnessError):
 
 class WitnessRefused(WitnessError):
     """The witness says no: it holds what the checkpoint contradicts, or does not know the log."""
+
+
+class Refused(AuditError):
+    """What an officer asked for is not theirs to do. A normal outcome: on record, explained, nothing was changed.
+
+    ``reason`` is one of ``vocabulary.LogReason``; the message says what to do.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class FreshMfaRequired(Refused):
+    """The officer must show the second factor again."""
+
+
+class CaseRefused(Refused):
+    """The case does not permit what was asked."""
+
+
+class HoldRefused(Refused):
+    """The hold does not permit what was asked."""
+
+
+class ErasureRefused(Refused):
+    """The erasure does not permit what was asked."""
+
+
+class SubjectAccessRefused(Refused):
+    """The subject-access request does not permit what was asked."""
+
+
+class MatterNotFound(AuditError):
+    """No case, hold or subject request of this tenant has the id."""
+
+
+class CaseNotFound(MatterNotFound):
+    """No case of this tenant has the id."""
+
+
+class HoldNotFound(MatterNotFound):
+    """No hold of this tenant has the id."""
+
+
+class SubjectRequestNotFound(MatterNotFound):
+    """No subject request of this tenant has the id."""
 
 
 class ConsumerBusy(AuditError):
