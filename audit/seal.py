@@ -66,22 +66,28 @@ class SealContext:
 def seal(keys: DayKeys, context: SealContext, part: Part, plaintext: bytes) -> bytes:
     """``nonce || ciphertext || tag`` of one part."""
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + _aead(keys, context, part).encrypt(nonce, plaintext, context.associated_data(part))
+    return nonce + AESGCM(record_key(keys, context, part)).encrypt(nonce, plaintext, context.associated_data(part))
 
 
 def unseal(keys: DayKeys, context: SealContext, part: Part, sealed: bytes) -> bytes:
     """Inverse of ``seal``. Raises ``StoreDamaged`` if the bytes, their place or the key are not what they were."""
+    return unseal_with(record_key(keys, context, part), context, part, sealed)
+
+
+def unseal_with(key: bytes, context: SealContext, part: Part, sealed: bytes) -> bytes:
+    """The same with the key of this part of this record alone: what a hold keeps when the day's keys are destroyed."""
     try:
-        return _aead(keys, context, part).decrypt(
-            sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.associated_data(part)
-        )
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.associated_data(part))
     except (InvalidTag, ValueError):
         raise StoreDamaged(f"sealed {part.value} of a record does not open: it was changed or moved") from None
 
 
-def _aead(keys: DayKeys, context: SealContext, part: Part) -> AESGCM:
+def record_key(keys: DayKeys, context: SealContext, part: Part) -> bytes:
+    """The key of one part of one record. Nothing can be told from it about any other."""
     label = _RECORD_KEY_V1 + encode(context.event_id, context.phase, part.value)
-    return AESGCM(hmac.digest(keys.dek, label, "sha256"))
+    key = hmac.digest(keys.dek, label, "sha256")
+    keys.require_live()
+    return key
 
 
 def blind_token(keys: DayKeys, kind: str, value: str) -> bytes:
@@ -89,7 +95,9 @@ def blind_token(keys: DayKeys, kind: str, value: str) -> bytes:
 
     Tokens of two days, tenants or classes have nothing in common, and none can be guessed without the index key.
     """
-    return hmac.digest(keys.index_key, encode("imprimatur/audit/term/v1", kind, value), "sha256")[:TOKEN_BYTES]
+    token = hmac.digest(keys.index_key, encode("imprimatur/audit/term/v1", kind, value), "sha256")[:TOKEN_BYTES]
+    keys.require_live()
+    return token
 
 
 def blind_terms(
