@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
-from audit.retention import days_past_retention
+from audit.retention import Retention
 from audit.settings import AuditSettings
 from audit.store.port import Store
 
@@ -36,7 +36,14 @@ class Health:
     disk_free_fraction: float
     disk_state: DiskState
     days_past_retention: int  # should be 0: purge is overdue
-    records_past_retention: int
+    records_past_retention: int  # with their sealed parts still here, holds apart; should be 0
+    oldest_readable_day: date | None  # None without any day keys
+    next_purge_at: datetime | None
+    last_purge_age_seconds: float | None  # None before the first
+    held_records: int  # readable past retention under a hold
+    purge_failures: int
+    retention_clock_trusted: bool  # False: the clock leapt ahead, nothing is destroyed until that is cleared up
+    destroyed_list_intact: bool  # False: the list of destroyed days was replaced by an older one; put it back
     write_failures: int
     tree_failures: int
     witness_failures: int
@@ -50,9 +57,10 @@ def disk_state(free_fraction: float, refuse_fraction: float) -> DiskState:
     return DiskState.LOW if free_fraction < LOW_DISK_FRACTION else DiskState.OK
 
 
-def measure(store: Store, settings: AuditSettings, now: datetime) -> Health:
+def measure(store: Store, settings: AuditSettings, now: datetime, retention: Retention) -> Health:
     """Look at every part of a running log. Blocks: reads disk or database."""
-    due = days_past_retention(store.days(), store.ring, now, settings.retention_days)
+    due = retention.due(now)
+    listed = retention.listed(now)
     latest = store.latest
     free = store.free_fraction()
     state = disk_state(free, settings.disk_refuse_fraction)
@@ -68,7 +76,14 @@ def measure(store: Store, settings: AuditSettings, now: datetime) -> Health:
         disk_free_fraction=free,
         disk_state=state,
         days_past_retention=len(due),
-        records_past_retention=sum(map(store.count, due)),
+        records_past_retention=retention.records_past(due),
+        oldest_readable_day=listed.oldest_readable_day,
+        next_purge_at=listed.next_purge_at,
+        last_purge_age_seconds=(now - listed.last_purge_at).total_seconds() if listed.last_purge_at else None,
+        held_records=listed.held_records,
+        purge_failures=retention.failures,
+        retention_clock_trusted=retention.is_clock_trusted,
+        destroyed_list_intact=not store.ring.destroyed.is_rolled_back,
         write_failures=write_failures,
         tree_failures=tree_failures,
         witness_failures=witness_failures,

@@ -22,7 +22,7 @@ from audit.note import VerifierKey
 from audit.proof import Proof
 from audit.query import OpenedRecord, Page, Query, RecordView
 from audit.record import ZERO_CLASS, Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
-from audit.retention import Purge, PurgeReceipt, days_past_retention, purge_entry
+from audit.retention import PurgeReceipt, Retention, RetentionRules
 from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
 from audit.store.compose import Job, encode_bodies, open_content, open_subject
@@ -41,7 +41,13 @@ TARGET_TERM = "target"  # index kind under which accesses to a record are found 
 class AuditLog:
     """An open log. Use it from one event loop or several."""
 
-    def __init__(self, settings: AuditSettings, clock: Clock, store: Store) -> None:
+    def __init__(
+        self,
+        settings: AuditSettings,
+        clock: Clock,
+        store: Store,
+        rules: Callable[[], RetentionRules] | None = None,
+    ) -> None:
         """Use ``open``."""
         self._settings = settings
         self._clock = clock
@@ -49,21 +55,29 @@ class AuditLog:
         self._ring = store.ring
         self.verifier_key: VerifierKey = store.verifier_key
         self._purging = asyncio.Lock()
+        self.retention = Retention(store, rules or settings.retention_rules, self._record_purge, settings.tenant)
         self._closed = False
 
     @classmethod
     async def open(
-        cls, settings: AuditSettings, *, clock: Clock, disk: Disk | None = None, read_snapshot: bool = False
+        cls,
+        settings: AuditSettings,
+        *,
+        clock: Clock,
+        disk: Disk | None = None,
+        read_snapshot: bool = False,
+        rules: Callable[[], RetentionRules] | None = None,
     ) -> AuditLog:
         """Open or create a log; returns when it may be written and its newest checkpoint is signed.
 
         Raises ``StoreInUse``, ``KeyRefused``, ``SnapshotRefused``, ``StoreRolledBack``, ``StoreDamaged``, or
         ``AuditUnavailable`` if the disk fails. Keys are created only with ``create_keys`` and only for a new store.
         ``read_snapshot`` opens a snapshot for reading: accesses are recorded in the copy, intents are refused,
-        nothing is signed.
+        nothing is signed. ``rules`` tells how long each class is kept, asked anew for each purge; by default it is what
+        the settings say.
         """
         store = await asyncio.to_thread(open_store, settings, clock, disk or Disk(), read_snapshot=read_snapshot)
-        return cls(settings, clock, store)
+        return cls(settings, clock, store, rules)
 
     async def aclose(self) -> None:
         """Write what is queued, sign it, close. Safe to repeat."""
@@ -223,18 +237,15 @@ class AuditLog:
     async def purge(self, now: datetime | None = None) -> list[PurgeReceipt]:
         """Destroy what is past retention; keys first. Safe to repeat, and catches up after downtime.
 
-        Raises ``OSError`` if the keys of a day cannot be destroyed.
+        Whoever calls this vouches for the clock; ``RetentionWorker`` watches it first. Raises ``OSError`` or an
+        ``AuditError`` if the keys of a day cannot be destroyed, after every other day had its try.
         """
-        now = now or self._clock()
         async with self._purging:
-            days = await asyncio.to_thread(self._store.days)
-            due = days_past_retention(days, self._ring, now, self._settings.retention_days)
-            purge = Purge(self._store, self._record_purge)
-            return [await purge.day(day, now) for day in due]
+            return await self.retention.run(now or self._clock())
 
     def health(self) -> Health:
         """Figures for probes and alarms. Reads the disk; call it from a thread if the loop must not wait."""
-        return measure(self._store, self._settings, self._clock())
+        return measure(self._store, self._settings, self._clock(), self.retention)
 
     def _job(
         self, phase: Phase, entry: Entry, *, ticket: Ticket | None = None, event_id: str | None = None, about: str = ""
@@ -296,11 +307,14 @@ class AuditLog:
             raise TicketExpired(f"ticket {ticket.event_id} is past retention")
 
     def _is_destroyed(self, row: Row) -> bool:
-        return row.content is None or row.class_ == ZERO_CLASS or date.fromisoformat(row.day) in self._ring.destroyed
+        return (
+            row.content is None
+            or row.class_ == ZERO_CLASS
+            or self._ring.is_destroyed(date.fromisoformat(row.day), row.class_)
+        )
 
     def _disk_state(self) -> DiskState:
         return disk_state(self._store.free_fraction(), self._settings.disk_refuse_fraction)
 
-    async def _record_purge(self, day: date, records: int) -> RecordRef:
-        entry = purge_entry(day, records, self._settings.tenant)
-        return await self._write(Phase.PURGE, entry, about=day.isoformat())
+    async def _record_purge(self, entry: Entry, about: str) -> RecordRef:
+        return await self._write(Phase.PURGE, entry, about=about)

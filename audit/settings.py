@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audit.record import NAME_PATTERN
+from audit.retention.rules import RetentionRules
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -33,6 +35,9 @@ class AuditSettings(BaseModel):
     retention_days: int = Field(
         default=30, ge=1, le=3650, description="Whole days content stays readable after the day it was written on."
     )
+    retention_days_by_class: Mapping[Name, Annotated[int, Field(ge=1, le=3650)]] = Field(
+        default_factory=dict, description="Classes of records that are kept another number of whole days."
+    )
     witness_path: Path | None = Field(
         default=None, description="Append-only file that gets each checkpoint; must lie outside `directory`."
     )
@@ -46,6 +51,10 @@ class AuditSettings(BaseModel):
     disk_refuse_fraction: float = Field(
         default=0.05, ge=0, lt=1, description="Intents are refused below this free share of the disk."
     )
+
+    def retention_rules(self) -> RetentionRules:
+        """How long each class is kept."""
+        return RetentionRules(self.retention_days, self.retention_days_by_class)
 
     @model_validator(mode="after")
     def _witness_is_outside(self) -> AuditSettings:

@@ -48,10 +48,14 @@ class OpenTickets:
             self._open.pop(event_id, None)
             self._concluding.discard(event_id)
 
-    def drop_day(self, day: date) -> list[Ticket]:
-        """Forget the tickets of a purged day; returns them."""
+    def drop_day(self, day: date, classes: frozenset[str] | None = None) -> list[Ticket]:
+        """Forget the tickets of a purged day, of all classes or of some; returns them."""
         with self._lock:
-            gone = [ticket for ticket in self._open.values() if ticket.day == day]
+            gone = [
+                ticket
+                for ticket in self._open.values()
+                if ticket.day == day and (classes is None or ticket.class_ in classes)
+            ]
             for ticket in gone:
                 del self._open[ticket.event_id]
             return gone

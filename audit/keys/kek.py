@@ -43,6 +43,10 @@ class FileKek:
         create_private(path, key, disk)
         return cls(key)
 
+    def can_unwrap(self, key_id: str) -> bool:
+        """Is it this key that wrapped what names ``key_id``?"""
+        return key_id == self.key_id
+
     def wrap(self, secret: bytes, context: bytes) -> bytes:
         """Encrypt a secret, bound to its context."""
         nonce = os.urandom(NONCE_BYTES)

@@ -1,10 +1,13 @@
 """The day keys: one wrapped file for each tenant, class and day, unwrapped once a day by a process.
 
-``keys/2026-11-22.default.standard.json`` holds 64 random bytes wrapped by the key-encryption key: the data key (DEK)
-that record keys are derived from, and the index key of the blind index. The file's tenant, class, day and key id are
-the associated data of the wrap, so a file renamed to another day or tenant does not open.
+``keys/2026-11-22.default.standard.json`` holds 64 random bytes wrapped by the key service: the data key (DEK) that
+record keys are derived from, and the index key of the blind index. The file's tenant, class, day and key id are the
+associated data of the wrap, so a file renamed to another day or tenant does not open.
 
-To destroy a day is to append it to the list of destroyed days, then overwrite and unlink its files.
+To destroy a day, or some classes of it, is to append it to the list of destroyed days, then overwrite and unlink its
+files. Several processes may share the folder: of two that create a key at the same time one wins and both use its key;
+what one destroys no other uses again, for each looks at the list before every use (one ``stat``) and wipes what it
+holds unwrapped. ``refresh``, called once a second, does the same for a process that uses no keys just then.
 """
 
 from __future__ import annotations
@@ -14,25 +17,42 @@ import hmac
 import json
 import os
 import threading
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
+from typing import Protocol
 
 from audit.canonical import encode
 from audit.errors import ContentDestroyed, KeyRefused
-from audit.keys.destroyed import DestroyedDays, PurgeStep
-from audit.keys.files import create_private, read_private
-from audit.keys.kek import KEY_BYTES, FileKek
+from audit.keys.destroyed import DestroyedDays, PurgeStep, Scope, ScopeState
+from audit.keys.files import OWNER_ONLY, read_private
+from audit.keys.folder import KeyFolder
 from audit.store.disk import Disk
 
+KEY_BYTES = 32  # AES-256, HMAC-SHA-256
 _FORMAT = 1
-_SUFFIX = ".json"
 _KEY_ID_BYTES = 8
+
+_KeyScope = tuple[date, str, str]  # day, tenant, class
+
+
+class Wrapper(Protocol):
+    """What the ring needs of a key service."""
+
+    @property
+    def key_id(self) -> str: ...
+
+    def can_unwrap(self, key_id: str) -> bool: ...
+
+    def wrap(self, secret: bytes, context: bytes) -> bytes: ...
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes: ...
 
 
 class DayKeys:
     """Unwrapped keys of one tenant, class and day. ``wipe`` overwrites them as well as Python allows."""
 
-    __slots__ = ("class_", "day", "dek", "index_key", "key_id", "row_key", "tenant")
+    __slots__ = ("class_", "day", "dek", "index_key", "is_wiped", "key_id", "row_key", "tenant")
 
     def __init__(self, tenant: str, class_: str, day: date, key_id: str, secret: bytes) -> None:
         self.tenant = tenant
@@ -42,76 +62,95 @@ class DayKeys:
         self.dek = bytearray(secret[:KEY_BYTES])
         self.index_key = bytearray(secret[KEY_BYTES:])
         self.row_key = bytearray(hmac.digest(self.dek, b"imprimatur/audit/row-key/v1", "sha256"))
+        self.is_wiped = False
 
     def wipe(self) -> None:
+        self.is_wiped = True  # first: see require_live
         for key in (self.dek, self.index_key, self.row_key):
             key[:] = bytes(len(key))
 
+    def require_live(self) -> None:
+        """Call it after deriving anything: raises ``ContentDestroyed`` if the keys were wiped by another thread
+        meanwhile, for what was derived may then hang on zeros, which everybody can guess."""
+        if self.is_wiped:
+            raise ContentDestroyed(f"keys of {self.day.isoformat()} were destroyed in this moment")
+
 
 class KeyRing:
-    """Finds, creates and destroys day keys. Safe to call from several threads."""
+    """Finds, creates and destroys day keys. Safe to call from several threads and processes."""
 
-    def __init__(self, folder: Path, kek: FileKek, disk: Disk) -> None:
+    def __init__(self, folder: Path, service: Wrapper, disk: Disk) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._folder = folder
-        self._kek = kek
-        self._disk = disk
-        self._lock = threading.Lock()
-        self._cache: dict[tuple[date, str, str], DayKeys] = {}
-        self.destroyed = DestroyedDays(folder / "destroyed-days", disk)
+        self.folder = KeyFolder(folder)
+        self._service = service
+        self.disk = disk
+        self._lock = threading.Lock()  # guards the cache and the list
+        self._fetching = threading.Lock()  # one thread asks the key service, which may be far away
+        self._cache: dict[_KeyScope, DayKeys] = {}
+        self.destroyed = DestroyedDays(self.folder.destroyed_list, disk)
 
     def get(self, day: date, tenant: str, class_: str) -> DayKeys:
-        """Keys that exist. Raises ``ContentDestroyed`` for a destroyed day, ``KeyRefused`` for a missing file."""
-        with self._lock:
-            return self._get(day, tenant, class_)
+        """Keys that exist. Raises ``ContentDestroyed`` for a destroyed scope, ``KeyRefused`` for a missing file, and
+        what the key service raises: one that cannot be reached destroys nothing."""
+        return self._find((day, tenant, class_)) or self._fetch((day, tenant, class_), create=False)
 
     def get_or_create(self, day: date, tenant: str, class_: str) -> DayKeys:
         """Keys for writing. New ones are durable on disk before anything is sealed with them."""
+        return self._find((day, tenant, class_)) or self._fetch((day, tenant, class_), create=True)
+
+    def is_destroyed(self, day: date, class_: str | None = None) -> bool:
+        """Are the keys of a day and class gone for good? Without a class: of all classes at once."""
         with self._lock:
-            path = self._path(day, tenant, class_)
-            if (day, tenant, class_) not in self._cache and day not in self.destroyed and not path.exists():
-                self._create(path, day, tenant, class_)
-            return self._get(day, tenant, class_)
+            self._look()
+            return self.destroyed.is_destroyed(day, class_)
 
     def scopes(self, day: date, tenant: str) -> list[str]:
-        """Classes that a tenant has keys for on a day; none once the day is destroyed."""
-        if day in self.destroyed:
-            return []
-        prefix = f"{day.isoformat()}.{tenant}."
-        names = [path.name for path in self._folder.glob(f"{prefix}*{_SUFFIX}")]
-        return sorted(name[len(prefix) : -len(_SUFFIX)] for name in names)
+        """Classes that a tenant has keys for on a day; none once they are destroyed."""
+        classes = {file.class_ for file in self.folder.files() if file.day == day and file.tenant == tenant}
+        return sorted(class_ for class_ in classes if not self.is_destroyed(day, class_))
 
-    def days(self) -> list[date]:
-        """Days that key files exist for, destroyed ones included (a restored file shows up here)."""
-        return sorted({date.fromisoformat(path.name[:10]) for path in self._folder.glob("????-??-??.*")})
+    def states(self) -> dict[Scope, ScopeState]:
+        """What the list of destroyed days tells of each scope, as it is now."""
+        with self._lock:
+            self._look()
+            return {scope: self.destroyed.state(scope) for scope in self.destroyed.scopes()}
 
-    def destroy(self, day: date, at: datetime) -> int:
-        """Destroy all keys of a day, in every tenant and class; returns how many files went. Safe to repeat.
+    def refresh(self) -> bool:
+        """Wipe what was destroyed elsewhere; tells whether the list had changed."""
+        with self._lock:
+            return self._look()
 
-        When this returns, the day is on the durable list and its files are gone. On a full disk the files go first
+    def destroy(self, day: date, at: datetime, classes: Iterable[str] | None = None) -> int:
+        """Destroy the keys of a day in every tenant, of all classes or of some; returns how many files went. Safe to
+        repeat: files that came back go again.
+
+        When this returns, the scope is on the durable list and its files are gone. On a full disk the files go first
         (that needs no space) and the ``OSError`` of the list is raised after.
         """
+        scopes = [Scope(day)] if classes is None else [Scope(day, class_) for class_ in sorted(set(classes))]
         with self._lock:
+            self._look()
+            paths = {scope: self.folder.of(scope) for scope in scopes}
             failure: OSError | None = None
-            try:
-                if day not in self.destroyed:
-                    self.destroyed.add(day, PurgeStep.DESTROYED, at)
-            except OSError as error:
-                failure = error
-            for scope in [scope for scope in self._cache if scope[0] == day]:
-                self._cache.pop(scope).wipe()
-            paths = sorted(self._folder.glob(f"{day.isoformat()}.*"))
-            for path in paths:
-                self._disk.erase(path)
+            for scope in scopes:
+                try:
+                    if paths[scope] or PurgeStep.DESTROYED not in self.destroyed.state(scope).steps:
+                        self.destroyed.add([scope], PurgeStep.DESTROYED, at, keys=len(paths[scope]))
+                except OSError as error:
+                    failure = error
+            self.destroyed.give_up(scopes)
+            self._wipe_destroyed()
+            gone = [path for scope in scopes for path in paths[scope]]
+            for path in gone:
+                self.disk.erase(path)
             if failure is not None:
                 raise failure
-            return len(paths)
+            return len(gone)
 
-    def mark(self, day: date, step: PurgeStep, at: datetime) -> None:
-        """Note progress of a purge."""
+    def mark(self, scope: Scope, step: PurgeStep, at: datetime, **details: int | str) -> None:
+        """Note progress of a purge durably. Raises ``OSError``."""
         with self._lock:
-            if step not in self.destroyed.steps(day):
-                self.destroyed.add(day, step, at)
+            self.destroyed.add([scope], step, at, **details)
 
     def wipe(self) -> None:
         """Forget every unwrapped key."""
@@ -119,18 +158,45 @@ class KeyRing:
             while self._cache:
                 self._cache.popitem()[1].wipe()
 
-    def _path(self, day: date, tenant: str, class_: str) -> Path:
-        return self._folder / f"{day.isoformat()}.{tenant}.{class_}{_SUFFIX}"
+    def _look(self) -> bool:
+        """Called with the lock."""
+        changed = self.destroyed.refresh()
+        if changed:
+            self._wipe_destroyed()
+        return changed
 
-    def _get(self, day: date, tenant: str, class_: str) -> DayKeys:
-        if day in self.destroyed:  # first of all: a key file restored from a backup must not be looked at
-            raise ContentDestroyed(f"keys of {day.isoformat()} are destroyed")
-        scope = (day, tenant, class_)
-        if scope not in self._cache:
-            self._cache[scope] = self._load(self._path(day, tenant, class_), day, tenant, class_)
-        return self._cache[scope]
+    def _wipe_destroyed(self) -> None:
+        for scope in [scope for scope in self._cache if self.destroyed.is_destroyed(scope[0], scope[2])]:
+            self._cache.pop(scope).wipe()
 
-    def _load(self, path: Path, day: date, tenant: str, class_: str) -> DayKeys:
+    def _find(self, scope: _KeyScope) -> DayKeys | None:
+        with self._lock:
+            self._look()
+            if self.destroyed.is_destroyed(scope[0], scope[2]):
+                # First of all: a key file restored from a backup must not be looked at.
+                raise ContentDestroyed(f"keys of {scope[0].isoformat()} are destroyed")
+            return self._cache.get(scope)
+
+    def _fetch(self, scope: _KeyScope, *, create: bool) -> DayKeys:
+        with self._fetching:
+            found = self._find(scope)  # another thread may have fetched it meanwhile
+            if found is not None:
+                return found
+            path = self.folder.key_path(*scope)
+            if create and not path.exists():
+                self._create(path, scope)
+            keys = self._load(path, scope)
+            try:
+                self._find(scope)  # the list again: it may have been destroyed while the key service worked
+            except ContentDestroyed:
+                keys.wipe()
+                raise
+            with self._lock:
+                self._cache[scope] = keys
+            return keys
+
+    def _load(self, path: Path, scope: _KeyScope) -> DayKeys:
+        day, tenant, class_ = scope
         try:
             stored = json.loads(read_private(path, "day key"))
             key_id, kek_id = str(stored["key_id"]), str(stored["kek_id"])
@@ -140,21 +206,25 @@ class KeyRing:
             raise KeyRefused(f"day key {path} is malformed") from None
         if not known:
             raise KeyRefused(f"day key {path} has an unknown format")
-        if kek_id != self._kek.key_id:
-            raise KeyRefused(f"day key {path} is wrapped by {kek_id}, got key-encryption key {self._kek.key_id}")
-        secret = self._kek.unwrap(wrapped, _context(day, tenant, class_, key_id))
+        if not self._service.can_unwrap(kek_id):
+            raise KeyRefused(f"day key {path} is wrapped by {kek_id}, got key-encryption key {self._service.key_id}")
+        secret = self._service.unwrap(wrapped, _context(day, tenant, class_, key_id))
         return DayKeys(tenant, class_, day, key_id, secret)
 
-    def _create(self, path: Path, day: date, tenant: str, class_: str) -> None:
+    def _create(self, path: Path, scope: _KeyScope) -> None:
         key_id = os.urandom(_KEY_ID_BYTES).hex()
-        wrapped = self._kek.wrap(os.urandom(2 * KEY_BYTES), _context(day, tenant, class_, key_id))
+        kek_id = self._service.key_id  # before wrapping: a rotation in between makes the key refused, not lost
+        wrapped = self._service.wrap(os.urandom(2 * KEY_BYTES), _context(*scope, key_id))
         stored = {
             "format": _FORMAT,
             "key_id": key_id,
-            "kek_id": self._kek.key_id,
+            "kek_id": kek_id,
             "wrapped": base64.b64encode(wrapped).decode(),
         }
-        create_private(path, json.dumps(stored).encode(), self._disk)
+        try:
+            self.disk.create(path, json.dumps(stored).encode(), OWNER_ONLY)
+        except FileExistsError:
+            return  # another process was faster: its key is the day's
 
 
 def _context(day: date, tenant: str, class_: str, key_id: str) -> bytes:

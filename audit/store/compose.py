@@ -150,7 +150,9 @@ class Composer:
             content=prepared.content,
         )
         leaf = leaf_of(row)
-        return row._replace(leaf=leaf, authenticator=authenticator_of(keys.row_key, leaf))
+        authenticator = authenticator_of(keys.row_key, leaf)
+        keys.require_live()
+        return row._replace(leaf=leaf, authenticator=authenticator)
 
     def _known_tokens(self, keys: DayKeys) -> dict[tuple[str, str], bytes]:
         """Tokens made before with these keys: people and groups come again and again. Remembered for the newest few

@@ -31,6 +31,22 @@ class Disk:
         fresh.replace(path)
         self.sync_folder(path.parent)
 
+    def create(self, path: Path, data: bytes, mode: int) -> None:
+        """Create a file, whole or not at all. Raises ``FileExistsError`` if there is one: of several processes that
+        try at the same time, one wins, and the others find its file."""
+        fresh = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            try:
+                _write_all(descriptor, data)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.link(fresh, path)  # unlike a rename, this replaces nothing
+        finally:
+            fresh.unlink()
+        self.sync_folder(path.parent)
+
     def append(self, path: Path, data: bytes, mode: int) -> None:
         """Append to a file, creating it if need be. A crash may leave a part of ``data`` at the end."""
         existed = path.exists()

@@ -47,6 +47,15 @@ class TokenSource:
     order_column: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """What a day holds of one class."""
+
+    records: int
+    sealed: int  # records whose sealed parts are still here
+    sealed_bytes: int  # their ciphertexts
+
+
 class DayView(Protocol):
     """One day's records, as a reader sees them."""
 
@@ -85,7 +94,7 @@ class DayView(Protocol):
         ...
 
     def purged_at(self) -> datetime | None:
-        """When the day's sealed parts were removed; ``None`` while any are here."""
+        """When the sealed parts of all its classes were removed, but for held records; ``None`` before."""
         ...
 
 
@@ -192,22 +201,29 @@ class Store(Protocol):
 
     def count(self, day: date) -> int: ...
 
+    def class_figures(self, day: date) -> dict[str, ClassFigures]:
+        """What the day holds of each class. Reads all of it: for the day of its purge, not for every minute."""
+        ...
+
     def take_in_day(self, day: date) -> None:
         """Return only when every record of the day is in the stored tree: without keys it could not be checked."""
         ...
 
-    def release_day(self, day: date) -> list[Ticket]:
-        """Forget the day's open tickets (they can't be concluded any more; returned) and close what holds it open."""
+    def release_day(self, day: date, classes: frozenset[str] | None = None) -> list[Ticket]:
+        """Forget the open tickets of a day and these classes (``None``: all; they can't be concluded any more;
+        returned) and close what holds the day open."""
         ...
 
     def is_freed(self, day: date, classes: frozenset[str] | None) -> bool:
-        """Are the sealed parts of these classes (``None``: all) gone, but for what ``free`` was told to keep?"""
+        """Was ``free`` done for these classes (``None``: all at once), and does what it left still stand? Cheap: asked
+        every minute for every day. A day put back from a backup is not freed."""
         ...
 
     def free(self, day: date, classes: frozenset[str] | None, keep: frozenset[int], at: datetime) -> bool:
         """Remove ciphertexts, tokens, salts and authenticators of these classes (``None``: all), but those of the
-        records ``keep``. Envelopes, digests, commitments and leaves stay. ``False``: something reads them, or the
-        disk refused; try again later. Nothing is half done."""
+        records ``keep``. Envelopes, digests, commitments and leaves stay. Safe to repeat, with fewer to keep: what a
+        hold released goes then. ``False``: something reads them, or the disk refused; try again later. Nothing is
+        half done."""
         ...
 
     def erase(self, seqs: Sequence[int]) -> None:

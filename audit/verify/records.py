@@ -15,6 +15,11 @@ def event_id_of(row: Row) -> str | None:
     return str(uuid.UUID(bytes=row.event_id)) if len(row.event_id) == 16 else None
 
 
+def is_stripped(row: Row) -> bool:
+    """Is nothing left of the sealed parts, as a purge leaves a record? A part alone that is gone was taken."""
+    return row.subject is row.content is row.terms is row.index_salt is row.authenticator is None
+
+
 class LeafIndex:
     """Where each leaf of the tree is; built when the first record does not fit, to tell a moved one from a changed."""
 

@@ -18,7 +18,7 @@ from audit.tiles import TILE_BYTES, TILE_WIDTH, fold, split_hashes
 from audit.tree import HASH_BYTES
 from audit.verify.heads import HeadChecker
 from audit.verify.index import IndexChecker
-from audit.verify.records import EventChecker, LeafIndex, RecordChecker, event_id_of
+from audit.verify.records import EventChecker, LeafIndex, RecordChecker, event_id_of, is_stripped
 from audit.verify.report import Attack, Report
 from audit.witness import read_witness
 
@@ -106,15 +106,12 @@ def _check_upper_tiles(moment: Moment, report: Report) -> None:
 
 
 def _check_rows(moment: Moment, report: Report, heads: HeadChecker, leaves: LeafIndex, progress: Progress) -> None:
-    purged = {reader.day.isoformat(): reader.purged_at() is not None for reader in moment.days}
     indexes = {
-        reader.day.isoformat(): IndexChecker(
-            report, reader.day.isoformat(), reader.connection, is_purged=purged[reader.day.isoformat()]
-        )
+        reader.day.isoformat(): IndexChecker(report, reader.day.isoformat(), reader.connection)
         for reader in moment.days
     }
-    events = {day: EventChecker(report) for day in purged}
-    first_of_purged: dict[str, int] = {}
+    events = {day: EventChecker(report) for day in indexes}
+    first_stripped: dict[tuple[str, str], int] = {}  # day and class -> first record without its sealed parts
     purges_on_record: set[str] = set()
     records = RecordChecker(report, leaves)
     expected, total = 0, moment.count()
@@ -131,7 +128,7 @@ def _check_rows(moment: Moment, report: Report, heads: HeadChecker, leaves: Leaf
             )
             continue
         expected = row.seq + 1
-        is_purged = purged[file_day]
+        is_purged = is_stripped(row)
         leaf = records.check(row, following, is_purged=is_purged)
         if row.day != file_day:
             report.add(Attack.ENVELOPE_CHANGED, f"a record of {row.day} is in the file of {file_day}", seq=row.seq)
@@ -140,7 +137,7 @@ def _check_rows(moment: Moment, report: Report, heads: HeadChecker, leaves: Leaf
         if row.seq >= heads.size:
             heads.append(leaf)
         if is_purged:
-            first_of_purged.setdefault(file_day, row.seq)
+            first_stripped.setdefault((file_day, row.class_), row.seq)
         if row.phase == Phase.PURGE:
             purges_on_record.add(row.about)
         report.records += 1
@@ -155,10 +152,17 @@ def _check_rows(moment: Moment, report: Report, heads: HeadChecker, leaves: Leaf
         )
     for index in indexes.values():
         index.finish()
-    for day, seq in first_of_purged.items():
-        report.purged_days.append(day)
-        if day not in purges_on_record:
-            report.add(Attack.CONTENT_REMOVED, f"{day} is stripped, but the log holds no purge of it", seq=seq)
+    marked = {reader.day.isoformat(): reader for reader in moment.days if reader.purged_at() is not None}
+    report.purged_days = sorted(marked.keys() | {day for day, _ in first_stripped})
+    for day, reader in marked.items():
+        if day not in purges_on_record and not any(day == stripped for stripped, _ in first_stripped):
+            seq = reader.oldest_seq()
+            report.add(Attack.CONTENT_REMOVED, f"{day} says it was purged, but the log holds no purge of it", seq=seq)
+    for (day, class_), seq in first_stripped.items():
+        if day not in purges_on_record and f"{day}/{class_}" not in purges_on_record:
+            report.add(
+                Attack.CONTENT_REMOVED, f"{day}, class {class_}, is stripped, but the log holds no purge of it", seq=seq
+            )
 
 
 def _with_following(moment: Moment) -> Iterator[tuple[str, Row, Row | None]]:

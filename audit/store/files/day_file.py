@@ -21,11 +21,19 @@ from audit.errors import StoreDamaged
 from audit.row import COLUMNS, Row
 from audit.store.disk import Disk
 from audit.store.files.sqlite import connect_fresh, connect_reader, connect_writer
-from audit.store.port import TokenSource
+from audit.store.port import ClassFigures, TokenSource
 
 DAY_FORMAT = 1
-_RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
-_RECORD_WIDTH = len(_RECORD_COLUMNS)
+RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
+_RECORD_WIDTH = len(RECORD_COLUMNS)
+
+PURGED_AT = "purged_at"  # key in meta: when all classes were stripped
+
+
+def purged_key(class_: str) -> str:
+    """Key in ``meta``: when one class was stripped."""
+    return f"{PURGED_AT}/{class_}"
+
 
 SCHEMA_SQL = """
 create table meta (key text primary key, value text not null) without rowid;
@@ -73,7 +81,7 @@ create index record_by_action on record (action, head_seq) where phase <> 'outco
 # Column names and placeholders are the only parts of any statement here that are put together.
 _INSERT_RECORD = f"insert into record values ({', '.join('?' * _RECORD_WIDTH)})"  # noqa: S608
 _SELECT_ROW = (
-    f"select {', '.join('r.' + name for name in _RECORD_COLUMNS)}, s.subject, s.content"  # noqa: S608
+    f"select {', '.join('r.' + name for name in RECORD_COLUMNS)}, s.subject, s.content"  # noqa: S608
     " from record r left join sealed s on s.seq = r.seq"
 )
 
@@ -225,35 +233,32 @@ class DayReader:
         return int(self.connection.execute("select count(*) from record").fetchone()[0])
 
     def purged_at(self) -> datetime | None:
-        """When the sealed parts were removed; ``None`` while they are here."""
-        found = self.connection.execute("select value from meta where key = 'purged_at'").fetchone()
-        return datetime.fromisoformat(found[0]) if found else None
+        """When the sealed parts of all classes were removed, but for held records; ``None`` before."""
+        return self.purges().get(None)
+
+    def purges(self) -> dict[str | None, datetime]:
+        """When the sealed parts of which classes were removed (``None``: of all at once)."""
+        found = self.connection.execute("select key, value from meta where key like ?", (f"{PURGED_AT}%",))
+        return {
+            key.removeprefix(PURGED_AT).removeprefix("/") or None: datetime.fromisoformat(value) for key, value in found
+        }
+
+    def sealed_seqs(self, classes: frozenset[str] | None) -> frozenset[int]:
+        """Records of these classes (``None``: all) whose sealed parts are here."""
+        sql = "select s.seq from sealed s"
+        names = sorted(classes or ())
+        if classes is not None:
+            marks = ", ".join("?" * len(names))
+            sql += f" join record r on r.seq = s.seq where r.class_ in ({marks})"
+        return frozenset(seq for (seq,) in self.connection.execute(sql, names))
+
+    def class_figures(self) -> dict[str, ClassFigures]:
+        """What the file holds of each class. Reads all of it."""
+        found = self.connection.execute(
+            "select r.class_, count(*), count(s.seq), coalesce(sum(length(s.subject) + length(s.content)), 0)"
+            " from record r left join sealed s on s.seq = r.seq group by r.class_"
+        )
+        return {class_: ClassFigures(*figures) for class_, *figures in found}
 
     def close(self) -> None:
         self.connection.close()
-
-
-def write_residue(path: Path, fresh: Path, day: date, at: datetime) -> int:
-    """Write to ``fresh`` what remains of a day after its purge; returns the number of records.
-
-    Kept: envelopes with their salt, digests of the ciphertexts, index commitments, leaves: all that proofs need.
-    Left behind: ciphertexts, blind tokens, index salts, authenticators.
-    """
-    connection = connect_fresh(fresh)
-    try:
-        connection.executescript(SCHEMA_SQL)
-        connection.execute("attach ? as old", (str(path),))
-        kept = ", ".join(
-            "null" if name in ("index_salt", "terms", "authenticator") else name for name in _RECORD_COLUMNS
-        )
-        connection.execute("begin")
-        connection.execute(f"insert into record select {kept} from old.record order by seq")  # noqa: S608
-        connection.execute("insert into reason select code, head_seq from old.reason")
-        connection.execute("insert into meta select key, value from old.meta")
-        connection.execute("insert into meta values ('purged_at', ?)", (at.isoformat(),))
-        count = int(connection.execute("select count(*) from record").fetchone()[0])
-        connection.execute("commit")
-        connection.execute("detach old")
-    finally:
-        connection.close()
-    return count

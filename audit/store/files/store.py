@@ -16,13 +16,14 @@ from audit.record import Ticket
 from audit.settings import AuditSettings
 from audit.store.compose import Composer, Job
 from audit.store.disk import Disk
-from audit.store.files.day_file import DayReader, write_residue
+from audit.store.files.day_file import DayReader
 from audit.store.files.integrator import Integrator
 from audit.store.files.layout import Layout, StoreLock
 from audit.store.files.opening import OpenedStore, open_store
 from audit.store.files.reader import Reader
+from audit.store.files.residue import leave_wal_mode, write_residue
 from audit.store.files.writer import Writer
-from audit.store.port import StoreReader
+from audit.store.port import ClassFigures, StoreReader
 from audit.witness import FileWitness
 
 T = TypeVar("T")
@@ -67,6 +68,8 @@ class FilesStore:
             max_batch=settings.max_batch,
         )
         self._reader = Reader(self._layout, settings.read_timeout_seconds)
+        # What each day file said of its purges, and the state of the file when it did.
+        self._purges: dict[date, tuple[tuple[int, int, int], frozenset[str | None]]] = {}
 
     @classmethod
     def open(
@@ -147,30 +150,47 @@ class FilesStore:
     def take_in_day(self, day: date) -> None:
         self._integrator.take_in(self._look(day, DayReader.newest_seq, -1))
 
-    def release_day(self, day: date) -> list[Ticket]:
-        gone = self._tickets.drop_day(day)
+    def class_figures(self, day: date) -> dict[str, ClassFigures]:
+        return self._look(day, DayReader.class_figures, {})
+
+    def release_day(self, day: date, classes: frozenset[str] | None = None) -> list[Ticket]:
+        gone = self._tickets.drop_day(day, classes)
         if gone:
             self._integrator.drop_tickets(gone)
         self._close_day(day)
         return gone
 
     def is_freed(self, day: date, classes: frozenset[str] | None) -> bool:
-        return self._look(day, DayReader.purged_at, None) is not None or not self._layout.day_path(day).exists()
+        path = self._layout.day_path(day)
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return True
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        known = self._purges.get(day)
+        if known is None or known[0] != seen:
+            known = self._purges[day] = (seen, self._look(day, _purged_classes, frozenset()))
+        return None in known[1] or (classes is not None and classes <= known[1])
 
     def free(self, day: date, classes: frozenset[str] | None, keep: frozenset[int], at: datetime) -> bool:
         path = self._layout.day_path(day)
         if self.is_freed(day, classes):
-            return True
-        self._close_day(day)
+            nothing: frozenset[int] = frozenset()
+            if self._look(day, lambda reader: reader.sealed_seqs(classes), nothing) <= keep:
+                return True
         fresh = path.with_name(path.name + ".purged")
+        self._writer.pause_day(day)  # a record that came while the file is copied would be lost with the old one
         try:
-            _leave_wal_mode(path)
-            write_residue(path, fresh, day, at)
+            self._reader.forget(day)
+            leave_wal_mode(path)
+            write_residue(path, fresh, classes, keep, at, self._disk)
             self._disk.replace(fresh, path)
         except (sqlite3.OperationalError, OSError):
             fresh.unlink(missing_ok=True)
             return False
-        self._close_day(day)  # a search may have opened the old file meanwhile, and would keep its space
+        finally:
+            self._writer.resume_day(day)
+        self._reader.forget(day)  # a search may have opened the old file meanwhile, and would keep its space
         with suppress(sqlite3.OperationalError, OSError):  # housekeeping: not worth another purge of the day
             first = self._look(day, DayReader.oldest_seq, 0)
             self._integrator.thin_checkpoints(first, self._look(day, DayReader.newest_seq, -1) + 1)
@@ -207,13 +227,5 @@ class FilesStore:
             reader.close()
 
 
-def _leave_wal_mode(path: object) -> None:
-    """Fold the WAL into the file and drop it. Raises ``sqlite3.OperationalError`` while anybody has the file open:
-    a WAL left behind would be taken for the new file's."""
-    connection = sqlite3.connect(str(path), isolation_level=None, timeout=0.5)
-    try:
-        mode = connection.execute("pragma journal_mode=delete").fetchone()[0]
-        if mode != "delete":
-            raise sqlite3.OperationalError("the day file is being read")
-    finally:
-        connection.close()
+def _purged_classes(reader: DayReader) -> frozenset[str | None]:
+    return frozenset(reader.purges())

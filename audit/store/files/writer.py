@@ -54,6 +54,7 @@ class Writer:
         self._next_seq = next_seq
         self._on_durable = on_durable
         self._files: dict[date, DayFile] = {}  # owned by the thread
+        self._paused: set[date] = set()  # days whose files are being replaced; owned by the thread
         self._in_doubt: set[date] = set()  # days whose files must be read again; owned by the thread
         self.failures = 0
         self._queue = WriteQueue(
@@ -84,6 +85,18 @@ class Writer:
         """Close a day's file if it is open, because it is about to be replaced. Blocks until done."""
         self._queue.run(lambda: self._close_file(day))
 
+    def pause_day(self, day: date) -> None:
+        """Close a day's file and refuse records of that day until ``resume_day``. Blocks until done."""
+        self._queue.run(lambda: self._pause(day))
+
+    def resume_day(self, day: date) -> None:
+        """Take records of that day again. Blocks until done."""
+        self._queue.run(lambda: self._paused.discard(day))
+
+    def _pause(self, day: date) -> None:
+        self._paused.add(day)
+        self._close_file(day)
+
     def _close_file(self, day: date) -> None:
         file = self._files.pop(day, None)
         if file is not None:
@@ -106,6 +119,9 @@ class Writer:
         # the end of the sequence, never its middle.
         for day in sorted(by_day):
             jobs = by_day[day]
+            if day in self._paused:  # past its shortest retention: late outcomes at most
+                self._refuse(jobs, AuditUnavailable(f"{day.isoformat()} is being purged; try again in a minute"))
+                continue
             if self._in_doubt and not self._recover():
                 self._refuse(jobs, AuditUnavailable("the audit log cannot be written"))
                 continue
@@ -162,6 +178,8 @@ class Writer:
 
     def _recover(self) -> bool:
         """Find out what a failed write left behind. False while the files still cannot be read."""
+        if self._in_doubt & self._paused:
+            return False  # what is read now may be replaced in the next moment
         for day in self._in_doubt:
             file = self._files.pop(day, None)
             if file is not None:

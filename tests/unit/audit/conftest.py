@@ -52,6 +52,10 @@ class FaultyDisk(Disk):
         self._note("write_whole")
         super().write_whole(path, data, mode)
 
+    def create(self, path: Path, data: bytes, mode: int) -> None:
+        self._note("create")
+        super().create(path, data, mode)
+
     def append(self, path: Path, data: bytes, mode: int) -> None:
         self._note("append")
         super().append(path, data, mode)

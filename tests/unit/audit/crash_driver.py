@@ -54,6 +54,11 @@ class Countdown(Disk):
         super().write_whole(path, data, mode)
         self._tick()
 
+    def create(self, path: Path, data: bytes, mode: int) -> None:
+        self._tick()
+        super().create(path, data, mode)
+        self._tick()
+
     def append(self, path: Path, data: bytes, mode: int) -> None:
         self._tick()
         super().append(path, data, mode)

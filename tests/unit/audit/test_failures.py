@@ -137,7 +137,7 @@ async def test_while_the_disk_stays_full_everything_is_refused_and_nothing_hangs
 
 async def test_a_day_key_that_cannot_be_written_refuses_the_intent(house: Any, make: Any) -> None:
     async with house.open() as log:
-        house.disk.fail["write_whole"] = [OSError(28, "No space left on device")]
+        house.disk.fail["create"] = [OSError(28, "No space left on device")]
         with pytest.raises(AuditUnavailable):
             await log.intend(make.intent())
         await log.intend(make.intent())

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from audit.errors import ContentDestroyed, KeyRefused
-from audit.keys.destroyed import DestroyedDays, PurgeStep
+from audit.keys.destroyed import DestroyedDays, PurgeStep, Scope
 from audit.keys.kek import FileKek
 from audit.keys.ring import KeyRing
 from audit.keys.signing import create_signer, load_signer
@@ -218,17 +218,17 @@ def test_keys_go_even_when_the_list_cannot_be_written(tmp_path: Path, kek: FileK
 def test_the_list_survives_a_torn_append(tmp_path: Path) -> None:
     path = tmp_path / "destroyed-days"
     days = DestroyedDays(path, Disk())
-    days.add(DAY, PurgeStep.DESTROYED, AT)
+    days.add([Scope(DAY)], PurgeStep.DESTROYED, AT)
     with path.open("a") as file:
         file.write('{"day": "2026-11-23", "ev')
     days = DestroyedDays(path, Disk())
     assert DAY in days
     assert NEXT not in days
-    days.add(NEXT, PurgeStep.DESTROYED, AT)
+    days.add([Scope(NEXT)], PurgeStep.DESTROYED, AT)
     days = DestroyedDays(path, Disk())
     assert DAY in days
     assert NEXT in days
-    assert days.unfinished() == [DAY, NEXT]
+    assert days.unfinished() == [Scope(DAY), Scope(NEXT)]
 
 
 @pytest.mark.parametrize(
