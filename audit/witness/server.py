@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -67,6 +68,7 @@ class WitnessServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         super().server_close()
         self.service.close()
+        self._hang_up(0.0)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._places.acquire(blocking=False):
@@ -93,9 +95,12 @@ class WitnessServer(ThreadingHTTPServer):
 
     def service_actions(self) -> None:
         """Called by ``serve_forever`` between polls: hang up on who takes too long."""
+        self._hang_up(REQUEST_SECONDS)
+
+    def _hang_up(self, after_seconds: float) -> None:
         now = time.monotonic()
         for connection, began in list(self._began.items()):
-            if now - began > REQUEST_SECONDS:
+            if now - began >= after_seconds:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 

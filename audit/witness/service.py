@@ -62,9 +62,12 @@ class WitnessService:
         self._clock = clock
         # Comparing with the newest checkpoint and replacing it must be one step: the specification names the race.
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def close(self) -> None:
+        """Give the ledger back. Connections that are still open get 503: another process may serve it by now."""
         with self._lock:
+            self._is_closed = True
             self._ledger.release()
 
     def add_checkpoint(self, body: bytes) -> Reply:
@@ -77,7 +80,7 @@ class WitnessService:
             return Reply(400, f"malformed: {reason}\n")
         try:
             with self._lock:
-                return self._judge(proof, head)
+                return Reply(503, "the witness stops\n") if self._is_closed else self._judge(proof, head)
         except (OSError, StoreDamaged, ValueError) as error:
             _log.error("audit.witness.server.failed", extra={"cause": str(error)})
             return Reply(500, "the witness cannot keep the checkpoint now\n")
