@@ -35,6 +35,11 @@ class ErasedEvents:
         self._catch_up()
         return len(self._events)
 
+    def all(self) -> list[bytes]:
+        """Every erased event."""
+        self._catch_up()
+        return sorted(self._events)
+
     def add(self, event_ids: Iterable[bytes], at: datetime) -> None:
         """Append durably what is not on the list yet."""
         self._catch_up()

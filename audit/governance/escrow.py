@@ -113,7 +113,9 @@ class Escrow:
         self._ledger = ledger
         self._keys = keys
 
-    def keep(self, hold_id: str, tenant: str, day: date, class_: str, rows: Sequence[Row], keys: DayKeys, at: datetime) -> None:
+    def keep(
+        self, hold_id: str, tenant: str, day: date, class_: str, rows: Sequence[Row], keys: DayKeys, at: datetime
+    ) -> None:
         """Keep the keys of these records. All durable when it returns, or none; what is kept already stays."""
         row_id = _escrow_day_id(hold_id, day, class_)
         manifest = self._ledger.get(ESCROW_DAY, row_id)

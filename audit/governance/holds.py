@@ -92,9 +92,7 @@ class Holds:
         self, kind: HoldKind, scope: HoldScope, reason: str, requested_by: Officer, *, tenant: str = "default"
     ) -> Hold:
         """Ask for a hold. It keeps nothing until a second person places it."""
-        return await self._open(
-            LogEvent.HOLD_REQUEST, HoldState.REQUESTED, kind, scope, reason, requested_by, tenant
-        )
+        return await self._open(LogEvent.HOLD_REQUEST, HoldState.REQUESTED, kind, scope, reason, requested_by, tenant)
 
     async def place_abuse_hold(
         self, scope: HoldScope, reason: str, system: Subject, *, tenant: str = "default"
@@ -105,9 +103,7 @@ class Holds:
         """
         if not system.actor.startswith(SYSTEM_PREFIX):
             raise EntryInvalid("only a part of the product (system:...) places a hold alone")
-        return await self._open(
-            LogEvent.HOLD_PLACE, HoldState.ACTIVE, HoldKind.ABUSE, scope, reason, system, tenant
-        )
+        return await self._open(LogEvent.HOLD_PLACE, HoldState.ACTIVE, HoldKind.ABUSE, scope, reason, system, tenant)
 
     async def place(self, hold_id: str, by: Officer, *, tenant: str = "default") -> Hold:
         """Agree to a hold: from now on it keeps. Never by who asked; needs a fresh second factor."""
@@ -131,9 +127,7 @@ class Holds:
         row, hold = await self._find(hold_id, tenant)
         await self._check(LogEvent.HOLD_RELEASE_REQUEST, by, hold, (HoldState.ACTIVE,))
         await self._record(LogEvent.HOLD_RELEASE_REQUEST, by, hold)
-        return await self._change(
-            row, state=HoldState.RELEASE_REQUESTED.value, release_requested=self._signature(by)
-        )
+        return await self._change(row, state=HoldState.RELEASE_REQUESTED.value, release_requested=self._signature(by))
 
     async def keep(self, hold_id: str, by: Officer, *, tenant: str = "default") -> Hold:
         """Do not release: the hold is active again."""
@@ -304,7 +298,9 @@ class Holds:
         try:
             if hold.state not in states:
                 wanted = " or ".join(states)
-                raise HoldRefused(f"hold {hold.id} is {hold.state}, this needs one that is {wanted}", LogReason.HOLD_REFUSED)
+                raise HoldRefused(
+                    f"hold {hold.id} is {hold.state}, this needs one that is {wanted}", LogReason.HOLD_REFUSED
+                )
             check_second(by, others, HoldRefused, f"the same person asked this of hold {hold.id}")
             if is_fresh_needed:
                 self._acts.check_fresh(by)
@@ -315,9 +311,7 @@ class Holds:
         await self._acts.refuse(event, by, error, about=hold.id, tenant=hold.tenant, phase=Phase.HOLD)
 
     async def _record(self, event: LogEvent, by: Officer, hold: Hold) -> None:
-        await self._acts.record(
-            event, by, {"hold": hold.id}, about=hold.id, tenant=hold.tenant, phase=Phase.HOLD
-        )
+        await self._acts.record(event, by, {"hold": hold.id}, about=hold.id, tenant=hold.tenant, phase=Phase.HOLD)
 
     def _signature(self, by: Officer) -> dict[str, JSON]:
         return Signature.of(by, self._acts.now()).as_json()

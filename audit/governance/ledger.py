@@ -122,9 +122,7 @@ class Ledger:
         connection.execute(insert(table).values(**self._stored(table, whole, {})))
         return StoredRow(whole)
 
-    def change_in(
-        self, connection: Connection, table: Table, row: StoredRow, changes: Mapping[str, Any]
-    ) -> StoredRow:
+    def change_in(self, connection: Connection, table: Table, row: StoredRow, changes: Mapping[str, Any]) -> StoredRow:
         """The same inside a transaction; the caller calls ``note`` after its commit."""
         found = connection.execute(select(table).where(table.c.id == row.id).with_for_update()).mappings().first()
         if found is None or found["version"] != row.version:

@@ -40,7 +40,9 @@ class LineFile:
             except FileNotFoundError:
                 size = 0
             if size < self._read_bytes:
-                raise StoreDamaged(f"{self._path} is shorter than it was: lines were taken out; restore the newest copy")
+                raise StoreDamaged(
+                    f"{self._path} is shorter than it was: lines were taken out; restore the newest copy"
+                )
             if size == self._read_bytes:
                 return []
             with self._path.open("rb") as file:
