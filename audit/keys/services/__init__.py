@@ -1,0 +1,13 @@
+"""Key services: what wraps the day keys. One port, four adapters, chosen by the settings.
+
+::
+
+    port.py       what a key service promises
+    settings.py   which one, and how to reach it
+    opening.py    settings -> service; imports the one that was chosen, and nothing of the others
+    file.py       AES-256-GCM under a local file
+    transit.py    Vault or OpenBao, transit engine
+    aws_kms.py    AWS Key Management Service
+    pkcs11.py     a hardware security module
+    patience.py   time limits and attempts, the same for those that are far away
+"""
