@@ -22,7 +22,7 @@ from audit.note import VerifierKey
 from audit.proof import Proof
 from audit.query import OpenedRecord, Page, Query, RecordView
 from audit.record import ZERO_CLASS, Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
-from audit.retention import PurgeReceipt, Retention, RetentionRules
+from audit.retention import PurgeReceipt, Retention, RetentionRules, RetentionWorker, newest_record
 from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
 from audit.store.compose import Job, encode_bodies, open_content, open_subject
@@ -47,8 +47,10 @@ class AuditLog:
         clock: Clock,
         store: Store,
         rules: Callable[[], RetentionRules] | None = None,
+        newest: datetime | None = None,
     ) -> None:
         """Use ``open``."""
+        self._newest_at_start = newest
         self._settings = settings
         self._clock = clock
         self._store = store
@@ -77,7 +79,12 @@ class AuditLog:
         the settings say.
         """
         store = await asyncio.to_thread(open_store, settings, clock, disk or Disk(), read_snapshot=read_snapshot)
-        return cls(settings, clock, store, rules)
+        try:
+            newest = await store.read(newest_record)  # before anybody writes by a clock that may be wrong
+        except BaseException:
+            await asyncio.to_thread(store.close)
+            raise
+        return cls(settings, clock, store, rules, newest)
 
     async def aclose(self) -> None:
         """Write what is queued, sign it, close. Safe to repeat."""
@@ -242,6 +249,19 @@ class AuditLog:
         """
         async with self._purging:
             return await self.retention.run(now or self._clock())
+
+    def retention_worker(self, lease: Callable[[], bool] = lambda: True) -> RetentionWorker:
+        """The worker that purges by itself: run it as a task, cancel it before ``aclose``. ``lease`` tells whether this
+        process is the one that purges, where several share a log; it may block."""
+        return RetentionWorker(
+            purge=self.purge,
+            retention=self.retention,
+            ring=self._ring,
+            clock=self._clock,
+            settle_seconds=self._settings.clock_settle_seconds,
+            newest_record=self._newest_at_start,
+            lease=lease,
+        )
 
     def health(self) -> Health:
         """Figures for probes and alarms. Reads the disk; call it from a thread if the loop must not wait."""

@@ -38,6 +38,11 @@ class AuditSettings(BaseModel):
     retention_days_by_class: Mapping[Name, Annotated[int, Field(ge=1, le=3650)]] = Field(
         default_factory=dict, description="Classes of records that are kept another number of whole days."
     )
+    clock_settle_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="A clock that leapt ahead destroys nothing until it kept its time this long; 0 trusts any clock.",
+    )
     witness_path: Path | None = Field(
         default=None, description="Append-only file that gets each checkpoint; must lie outside `directory`."
     )

@@ -25,7 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from audit.errors import KeyRefused
+from audit.errors import KeyRefused, StoreDamaged
 from audit.store.disk import Disk
 
 LIST_NAME = "destroyed-days"
@@ -115,6 +115,24 @@ class DestroyedDays:
     def unfinished(self) -> list[Scope]:
         """Scopes whose purge was cut short, oldest first."""
         return [scope for scope in self.scopes() if not self.state(scope).is_finished]
+
+    def require(self, purged: Iterable[tuple[str, int]]) -> None:
+        """Raises ``StoreDamaged`` unless the list knows every purge that the log has a record of (``about``, ``seq``).
+
+        A line is durable before its purge record, so a list that lacks one was put back from a backup, or is gone: it
+        would let keys from the same backup open what was destroyed.
+        """
+        for about, seq in purged:
+            try:
+                scope = Scope.parse(about)
+            except ValueError:
+                continue  # verify judges records; here it only matters which keys must not be used
+            if not self.is_destroyed(scope.day, scope.class_):
+                raise StoreDamaged(
+                    f"record {seq} tells of the purge of {about}, but the list of destroyed days {self.path} does not "
+                    "know it: the list is older than the log, or missing. Put back the newest copy of that list (every "
+                    "line that was ever written must be in it); do not put back older keys"
+                )
 
     def give_up(self, scopes: Iterable[Scope]) -> None:
         """Refuse these in this process from now on, whether or not the list can be written."""

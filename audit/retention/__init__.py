@@ -14,5 +14,16 @@ from audit.retention.due import Due, ListedRetention
 from audit.retention.purge import Escrow, Retention, purge_entry
 from audit.retention.receipts import PurgeReceipt
 from audit.retention.rules import RetentionRules
+from audit.retention.worker import RetentionWorker, newest_record
 
-__all__ = ["Due", "Escrow", "ListedRetention", "PurgeReceipt", "Retention", "RetentionRules", "purge_entry"]
+__all__ = [
+    "Due",
+    "Escrow",
+    "ListedRetention",
+    "PurgeReceipt",
+    "Retention",
+    "RetentionRules",
+    "RetentionWorker",
+    "newest_record",
+    "purge_entry",
+]

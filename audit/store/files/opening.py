@@ -111,10 +111,13 @@ def _check(
         raise rolled_back(held, size)
     days = layout.days()
     newest = -1
+    purged: list[tuple[str, int]] = []
     for day in days:
         reader = DayReader(layout.day_path(day), day)
         newest = max(newest, reader.newest_seq())
+        purged += reader.purge_records()
         reader.close()
+    ring.destroyed.require(purged)
     if newest < size - 1:
         raise StoreDamaged(f"the day files end at record {newest}, but the tree holds {size}")
     authenticate = RowAuthenticator(ring)
