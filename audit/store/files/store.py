@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import TypeVar
 
 from audit.checkpoint import Checkpoint
-from audit.errors import AuditUnavailable, StoreError
+from audit.errors import AuditUnavailable
 from audit.keys.ring import KeyRing
 from audit.note import VerifierKey
 from audit.record import Ticket
@@ -17,6 +17,7 @@ from audit.settings import AuditSettings
 from audit.store.compose import Composer, Job
 from audit.store.disk import Disk
 from audit.store.files.day_file import DayReader
+from audit.store.files.erasing import erasable, erase_records
 from audit.store.files.integrator import Integrator
 from audit.store.files.layout import Layout, StoreLock
 from audit.store.files.opening import OpenedStore, open_store
@@ -197,7 +198,13 @@ class FilesStore:
         return True
 
     def erase(self, seqs: Sequence[int]) -> None:
-        raise StoreError("erasing single records is not possible yet")
+        for day in self._layout.days():
+            try:
+                there = self._look(day, lambda reader: erasable(reader, seqs), [])
+                if there:
+                    erase_records(self._layout.day_path(day), day, there, self._disk)
+            except (sqlite3.Error, OSError) as error:
+                raise AuditUnavailable(f"records of {day.isoformat()} could not be erased: erase again") from error
 
     @property
     def is_writable(self) -> bool:
