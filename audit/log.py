@@ -141,11 +141,14 @@ class AuditLog:
             raise
         return await job.future
 
-    async def note(self, entry: Entry, phase: Phase = Phase.ADMIN) -> RecordRef:
-        """Record an event of one phase. Durable when it returns. Raises ``AuditUnavailable``, ``EntryInvalid``."""
+    async def note(self, entry: Entry, phase: Phase = Phase.ADMIN, *, about: str = "") -> RecordRef:
+        """Record an event of one phase. Durable when it returns. ``about`` is plain: an id or a digest, never a name.
+
+        Raises ``AuditUnavailable``, ``EntryInvalid``.
+        """
         if phase in (Phase.INTENT, Phase.OUTCOME):
             raise EntryInvalid("intents and outcomes go through intend and conclude")
-        return await self._write(phase, entry)
+        return await self._write(phase, entry, about=about)
 
     async def open_tickets(self, older_than: timedelta) -> list[OpenTicket]:
         """Intents without an outcome that are older than this: crashes, for the sweeper to conclude as unknown."""

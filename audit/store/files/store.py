@@ -200,7 +200,8 @@ class FilesStore:
     def erase(self, seqs: Sequence[int]) -> None:
         for day in self._layout.days():
             try:
-                there = self._look(day, lambda reader: erasable(reader, seqs), [])
+                nothing: list[int] = []
+                there = self._look(day, lambda reader: erasable(reader, seqs), nothing)
                 if there:
                     erase_records(self._layout.day_path(day), day, there, self._disk)
             except (sqlite3.Error, OSError) as error:
