@@ -27,9 +27,9 @@ from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
 from audit.store.compose import Job, encode_bodies, open_content, open_subject
 from audit.store.disk import Disk
-from audit.store.files.search import Search, subject_of
 from audit.store.opening import open_store
 from audit.store.port import MAX_BEHIND, Store, StoreReader
+from audit.store.search import Search, subject_of
 from audit.vocabulary import LogEvent
 
 Clock = Callable[[], datetime]
@@ -50,7 +50,7 @@ class AuditLog:
         newest: datetime | None = None,
     ) -> None:
         """Use ``open``."""
-        self._newest_at_start = newest
+        self.newest_record_at_start = newest
         self._settings = settings
         self._clock = clock
         self._store = store
@@ -170,8 +170,10 @@ class AuditLog:
     async def search(self, query: Query, *, searched_by: Subject) -> Page:
         """Requests and events that match, newest first. The search itself is durable in the log before it runs."""
         access = await self._access(LogEvent.SEARCH, searched_by, query.as_content(), query.tenant)
-        rows, cursor = await self._store.read(Search(query, self._ring, access.seq))
-        return Page(rows=rows, next_cursor=cursor, access=access)
+        found = await self._store.read(Search(query, self._ring, access.seq))
+        return Page(
+            rows=found.rows, next_cursor=found.next_cursor, access=access, count=found.count, facets=found.facets
+        )
 
     async def get(self, event_id: str, *, looked_by: Subject, tenant: str = "default") -> RecordView:
         """All of a record that may be shown without opening its content. Recorded before it is read.
@@ -262,7 +264,7 @@ class AuditLog:
             ring=self._ring,
             clock=self._clock,
             settle_seconds=self._settings.clock_settle_seconds,
-            newest_record=self._newest_at_start,
+            newest_record=self.newest_record_at_start,
             lease=lease,
         )
 

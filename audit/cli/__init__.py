@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from audit.cli import exporting, following, keys, reading, verifying, witness, working
+from audit.cli import exporting, following, keys, reading, retaining, verifying, witness, working
 
 app = typer.Typer(
     help="The audit log, without the gateway. Reading commands work beside a running gateway; "
@@ -26,7 +26,8 @@ app.command()(following.follow)
 app.command()(reading.snapshot)
 app.command()(working.search)
 app.command("open")(working.open_content)
-app.command()(working.purge)
+app.command()(retaining.purge)
+app.command()(retaining.retention)
 app.add_typer(keys.app, name="keys")
 app.add_typer(witness.app, name="witness")
 

@@ -1,4 +1,4 @@
-"""Commands that write a record of what they do, so they need keys and the store for themselves: search, open, purge."""
+"""Commands that write a record of what they do, so they need keys and the store for themselves: search, open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, plain, print_json
+from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, print_json
 from audit.log import AuditLog
 from audit.query import DEFAULT_LIMIT, Query
 from audit.record import Subject
@@ -105,32 +105,6 @@ def open_content(
     print_json(opened)
 
 
-def purge(
-    store: Store,
-    kek: Kek,
-    signing_key: Annotated[Path, typer.Option(help="File of the signing key.", show_default=False)],
-    witness: Witness = None,
-    retention_days: Annotated[int, typer.Option(help="Whole days that content stays readable.")] = 30,
-    now: Now = None,
-    as_json: AsJson = False,
-) -> None:
-    """Destroy what is past retention: keys first, then space. The gateway does this by itself; safe to repeat.
-
-    Example: python -m audit purge /var/lib/imprimatur/audit --kek audit.kek --signing-key audit-signing.pem
-    """
-    with errors_as_exit_codes():
-        receipts = _with_log(
-            store, kek, signing_key, witness, now, lambda log: log.purge(), retention_days=retention_days
-        )
-    if as_json:
-        print_json([plain(receipt) for receipt in receipts])
-        return
-    for receipt in receipts:
-        freed = "space freed" if receipt.space_freed else "space not freed yet: run it again"
-        typer.echo(f"{receipt.day}: {receipt.keys_destroyed} key(s) destroyed, {receipt.records:,} records, {freed}")
-    typer.echo(f"{len(receipts)} day(s) purged")
-
-
 def _with_log(
     store: Path,
     kek: Path,
@@ -138,8 +112,6 @@ def _with_log(
     witness: Path | None,
     now: str | None,
     work: Callable[[AuditLog], Awaitable[T]],
-    *,
-    retention_days: int = 30,
 ) -> T:
     identity = Identity.read(Layout(store).identity)
     is_snapshot = identity.snapshot_taken_at is not None
@@ -149,7 +121,6 @@ def _with_log(
         signing_key_path=None if is_snapshot else signing_key,
         origin=identity.origin,
         witness_path=witness,
-        retention_days=retention_days,
         node="command",
     )
 

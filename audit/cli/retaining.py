@@ -1,0 +1,219 @@
+"""Commands about retention: what is due, held and gone; purging by hand; telling a waiting worker that the clock is
+right."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, plain, print_json
+from audit.errors import StoreError
+from audit.keys.destroyed import DestroyedDays, PurgeStep, Scope, ScopeState
+from audit.keys.folder import KeyFolder
+from audit.log import AuditLog
+from audit.retention import ListedRetention, PurgeReceipt, RetentionRules
+from audit.retention.clock import QUIET, ClockConfirmation
+from audit.retention.receipts import read_receipts
+from audit.settings import AuditSettings
+from audit.store.disk import Disk
+from audit.store.files.layout import Identity, Layout
+from audit.store.files.moment import Moment
+
+RetentionDays = Annotated[int, typer.Option(help="Whole days that content stays readable.")]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option("--class", metavar="NAME=DAYS", help="A class that is kept otherwise; may be repeated."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeLine:
+    """What the command says of one class of one day."""
+
+    day: date
+    class_: str
+    records: int
+    readable: bool  # are there keys that may be used?
+    sealed: int  # records whose sealed parts are still in the store
+    due_at: datetime
+    destroyed_at: datetime | None
+    freed_at: datetime | None
+    purge_event_id: str | None
+
+    def state(self, now: datetime) -> str:
+        """In words."""
+        if self.destroyed_at is None:
+            return "DUE: purge is overdue" if self.due_at <= now else f"readable until {self.due_at:%Y-%m-%d %H:%M}Z"
+        if self.freed_at is None:
+            return f"keys destroyed {self.destroyed_at:%Y-%m-%d %H:%M:%S}Z, space not freed yet"
+        held = f", {self.sealed:,} held" if self.sealed else ""
+        return f"gone since {self.destroyed_at:%Y-%m-%d %H:%M:%S}Z{held}"
+
+
+def purge(
+    store: Store,
+    kek: Annotated[Path, typer.Option(help="File of the key-encryption key.", show_default=False)],
+    signing_key: Annotated[Path, typer.Option(help="File of the signing key.", show_default=False)],
+    witness: Annotated[
+        Path | None, typer.Option(help="Witness file to append checkpoints to.", show_default=False)
+    ] = None,
+    retention_days: RetentionDays = 30,
+    classes: Classes = None,
+    clock_is_right: Annotated[
+        bool, typer.Option("--clock-is-right", help="Purge although the log's newest record is more than a day old.")
+    ] = False,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Destroy what is past retention: keys first, then space. The gateway does this by itself; safe to repeat.
+
+    Example: python -m audit purge /var/lib/imprimatur/audit --kek audit.kek --signing-key audit-signing.pem
+    """
+    with errors_as_exit_codes():
+        rules = _rules(retention_days, classes)
+        identity = Identity.read(Layout(store).identity)
+        settings = AuditSettings(
+            directory=store,
+            kek_path=kek,
+            signing_key_path=None if identity.snapshot_taken_at else signing_key,
+            origin=identity.origin,
+            witness_path=witness,
+            retention_days=rules.default_days,
+            retention_days_by_class=rules.days_by_class,
+            node="command",
+        )
+        is_snapshot = identity.snapshot_taken_at is not None
+        work = _purge(settings, now, is_snapshot=is_snapshot, clock_is_right=clock_is_right or now is not None)
+        receipts = asyncio.run(work)
+    if as_json:
+        print_json([plain(receipt) for receipt in receipts])
+        return
+    for receipt in receipts:
+        what = str(Scope(receipt.day, receipt.class_))
+        freed = "space freed" if receipt.space_freed else "space not freed yet: run it again"
+        held = f", {receipt.held:,} held" if receipt.held else ""
+        typer.echo(f"{what}: {receipt.keys_destroyed} key(s) destroyed, {receipt.records:,} records{held}, {freed}")
+    typer.echo(f"{len({receipt.day for receipt in receipts})} day(s) purged")
+
+
+def retention(
+    store: Store,
+    retention_days: RetentionDays = 30,
+    classes: Classes = None,
+    everything: Annotated[bool, typer.Option("--all", help="List days that are gone for good, too.")] = False,
+    confirm_clock: Annotated[
+        bool,
+        typer.Option(
+            "--confirm-clock",
+            help="Tell a running log that its clock is right although it leapt ahead: it purges within a second.",
+        ),
+    ] = False,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is due, done and held, and when the next purge comes. Needs no key and works beside a running gateway.
+
+    Example: python -m audit retention /var/lib/imprimatur/audit --retention-days 30 --class abuse=90
+    """
+    at = moment(now)
+    with errors_as_exit_codes():
+        rules = _rules(retention_days, classes)
+        folder = KeyFolder(Layout(store).keys_folder)
+        if confirm_clock:
+            ClockConfirmation(folder.path).give(at, Disk())
+        listed = DestroyedDays(folder.destroyed_list, Disk())
+        states = {scope: listed.state(scope) for scope in listed.scopes()}
+        lines = _lines(store, folder, listed, rules, everything=everything)
+        figures = ListedRetention.of(folder.classes_by_day(), states, rules, at)
+        receipts = list(read_receipts(folder.receipts))
+    due = [line for line in lines if line.destroyed_at is None and line.due_at <= at]
+    if as_json:
+        print_json({"at": at, "scopes": lines, "due": due, "figures": figures, "receipts": receipts})
+        return
+    for line in lines:
+        typer.echo(f"{line.day}  {line.class_:16} {line.records:>10,} records  {line.state(at)}")
+    typer.echo(f"due {len(due)}, held records {figures.held_records:,}, receipts {len(receipts)} in {folder.receipts}")
+    typer.echo(f"next purge {_when(figures.next_purge_at)}, last purge {_when(figures.last_purge_at)}")
+    if confirm_clock:
+        typer.echo(f"confirmed: it is {at:%Y-%m-%d %H:%M:%S}Z; a waiting purge goes on within a second")
+
+
+async def _purge(
+    settings: AuditSettings, now: str | None, *, is_snapshot: bool, clock_is_right: bool
+) -> list[PurgeReceipt]:
+    log = await AuditLog.open(settings, clock=clock(now), read_snapshot=is_snapshot)
+    try:
+        if not clock_is_right:
+            _require_plausible_clock(log.newest_record_at_start, moment(now))
+        return await log.purge()
+    finally:
+        await log.aclose()
+
+
+def _require_plausible_clock(newest: datetime | None, now: datetime) -> None:
+    """Keys do not come back: whoever purges by a clock far past the newest record has to say that it is right."""
+    if newest is not None and now - newest > QUIET:
+        raise StoreError(
+            f"the clock says {now:%Y-%m-%d %H:%M}Z, but the newest record is of {newest:%Y-%m-%d %H:%M}Z; "
+            "check the clock, then run it again with --clock-is-right"
+        )
+
+
+def _rules(default_days: int, classes: list[str] | None) -> RetentionRules:
+    by_class: dict[str, int] = {}
+    for text in classes or ():
+        name, _, days = text.partition("=")
+        if not name or not days.isascii() or not days.isdigit():
+            raise ValueError(f"expected --class NAME=DAYS such as abuse=90, got {text}")
+        by_class[name] = int(days)
+    return RetentionRules(default_days, by_class)
+
+
+def _lines(
+    store: Path, folder: KeyFolder, listed: DestroyedDays, rules: RetentionRules, *, everything: bool
+) -> list[ScopeLine]:
+    lines = []
+    keys = folder.classes_by_day()
+    statement = (
+        "select r.class_, count(*), count(s.seq) from {record} r left join {sealed} s on s.seq = r.seq"
+        " group by r.class_ order by r.class_"
+    )
+    with Moment(Layout(store)) as found:
+        views = {view.day: view for view in found.days}
+        for day in sorted(views.keys() | keys.keys()):
+            whole = listed.state(Scope(day))
+            if whole.is_finished and not whole.held and day not in keys and not everything:
+                continue  # reading all of its records would only tell that nothing is left
+            found_rows = views[day].select(statement, ()) if day in views else ()
+            figures = {name: (records, sealed) for name, records, sealed in found_rows}
+            for class_ in sorted(figures.keys() | keys.get(day, set())):
+                records, sealed = figures.get(class_, (0, 0))
+                state = _state(listed, day, class_)
+                line = ScopeLine(
+                    day=day,
+                    class_=class_,
+                    records=records,
+                    readable=class_ in keys.get(day, set()) and not listed.is_destroyed(day, class_),
+                    sealed=sealed,
+                    due_at=rules.due_at(day, class_),
+                    destroyed_at=state.destroyed_at,
+                    freed_at=state.freed_at,
+                    purge_event_id=state.event_id or None,
+                )
+                lines.append(line)
+    return lines
+
+
+def _state(listed: DestroyedDays, day: date, class_: str) -> ScopeState:
+    """What the list says of a class: its own line comes before that of its day."""
+    own = listed.state(Scope(day, class_))
+    return own if PurgeStep.DESTROYED in own.steps else listed.state(Scope(day))
+
+
+def _when(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}Z" if at else "-"
