@@ -36,7 +36,9 @@ MAX_BEHIND = 200_000
 class TokenSource:
     """Where the records that carry a blind token are found below a sequence number, in SQL with ``?`` marks.
 
-    ``from_sql`` yields a column ``order_column`` with the ``head_seq`` of each; ``where_sql`` may be empty.
+    ``from_sql`` yields a column ``order_column`` with the ``head_seq`` of each; ``where_sql`` may be empty. A search
+    walks it for one token, newest first, and asks it for one ``head_seq`` at a time (``exists``, with all tokens): both
+    should follow an index. For each token an event may come twice, once for each half.
     Parameters come in the order of the marks: those of ``from_sql``, then those of ``where_sql``.
     """
 

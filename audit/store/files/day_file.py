@@ -191,11 +191,9 @@ class DayReader:
 
     def token_source(self, tokens: Sequence[bytes], before_seq: int) -> TokenSource:
         """Records with any of these tokens; see ``audit.store.port.DayView``."""
-        if len(tokens) == 1:  # walk the index in its order
-            return TokenSource("term t", (), "t.token = ? and t.head_seq < ?", (tokens[0], before_seq), "t.head_seq")
         marks = ", ".join("?" * len(tokens))
-        source = f"(select distinct head_seq from term where token in ({marks}) and head_seq < ?) t"  # noqa: S608
-        return TokenSource(source, (*tokens, before_seq), "", (), "t.head_seq")
+        where = f"t.token in ({marks}) and t.head_seq < ?"
+        return TokenSource("term t", (), where, (*tokens, before_seq), "t.head_seq")
 
     def rows(self, first_seq: int = 0) -> Iterator[Row]:
         """Rows from a sequence number on, in order."""

@@ -201,7 +201,7 @@ async def test_accesses_are_on_record_before_anything_is_shown(
             for row in accesses.rows[1:]
         ]
         assert said[0] == {"event_id": ticket.event_id, "purpose": "case 17"}
-        assert said[2] == {"tenant": "default", "actor": "alice", "effect": "allow", "limit": 50}
+        assert said[2] == {"tenant": "default", "query": "actor:alice effect:allow", "limit": 50}
 
 
 async def test_asking_for_a_record_that_is_not_there_is_on_record_too(open_log: Any, clock: Any, subject: Any) -> None:

@@ -1,0 +1,226 @@
+"""How one day is searched: which condition leads through the day, and what the others filter.
+
+Walking an index newest first and stopping after a page is what keeps a search fast; which index, decides the rest.
+Several walks (a person in two classes of records, two effects, the codes of a family) are merged by ``union all`` and
+``order by``, which SQLite and PostgreSQL do without sorting where each walk has its order.
+
+The rarest condition leads. How rare each is, is counted up to a bound, which costs less than walking the wrong one; of
+those beyond the bound, what blind tokens find goes first, then effect, reason, action. Without any, all records are
+walked.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from audit.query import Condition, Field, Query
+from audit.query.fields import OPEN, PREFIX
+from audit.store.port import DayView
+from audit.store.search.filters import created_between, filter_of, is_blind
+from audit.store.search.sql import Sql, all_of, join, select, wrapped
+from audit.store.search.tokens import Tokens
+
+_COUNTED: Final = 1000  # rows of a candidate that are counted; more is "many"
+_RARE: Final = 50  # no need to look for a rarer one
+_MOST_WALKS: Final = 64
+OUTCOME_JOIN: Final = " left join {record} o on o.head_seq = h.seq and o.phase = 'outcome'"
+_IS_HEAD: Final = Sql("h.phase <> 'outcome'")
+_COPIES: Final = 2  # an index may name an event once for each of its halves
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One walk through one index, in the order of ``head``."""
+
+    source: Sql
+    head: str  # the head's sequence number: d.head_seq, or a column of h where the walk is over heads themselves
+    where: tuple[Sql, ...] = ()
+
+    @property
+    def is_over_heads(self) -> bool:
+        return self.head.startswith("h.")
+
+    @property
+    def heads(self) -> Sql:
+        """The walk by itself."""
+        return select(self.head, self.source, self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The condition that leads: its walks, and whether they find exactly what it asks for."""
+
+    walks: tuple[Walk, ...]
+    condition: Condition | None = None
+    is_exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DayPlan:
+    """How a day is searched for one query."""
+
+    lead: Lead
+    filters: tuple[Condition, ...]
+    query: Query = field(repr=False)
+    view: DayView = field(repr=False)
+    tokens: Tokens = field(repr=False)
+    before_seq: int
+
+    def newest(self, limit: int) -> Sql:
+        """``head_seq`` of the newest events that match, without repeats, newest first."""
+        walks = [self._matching(walk) for walk in self.lead.walks]
+        bound = limit * len(walks) * _COPIES
+        merged = wrapped(
+            "select head_seq from (", join(" union all ", walks), " order by head_seq desc limit ?) w", bound
+        )
+        return wrapped("", merged, " group by head_seq order by head_seq desc limit ?", limit)
+
+    def walked(self, limit: int) -> Sql:
+        """``head_seq`` of the newest events that the lead walks over, whether they match or not, perhaps repeated."""
+        return wrapped(
+            "", join(" union all ", [walk.heads for walk in self.lead.walks]), " order by head_seq desc limit ?", limit
+        )
+
+    def conditions(self, head: str) -> Sql:
+        """What ``h`` and ``o`` must fulfil beside being walked over."""
+        since, until = self.query.created_from, self.query.created_to
+        # Blind conditions hang on ``head`` rather than on h: they are looked up before the record is.
+        return all_of(
+            [
+                Sql("h.tenant = ?", (self.query.tenant,)),
+                *created_between(since, until),
+                *(filter_of(condition, self.view, self.tokens, self.before_seq, head) for condition in self.filters),
+            ]
+        )
+
+    def _matching(self, walk: Walk) -> Sql:
+        conditions = self.conditions(walk.head)
+        joins, joined = "", []
+        if not walk.is_over_heads:
+            # cross join: SQLite must not begin with the records.
+            joins, joined = " cross join {record} h", [Sql(f"h.seq = {walk.head}")]
+        if "o." in conditions.text:
+            joins += OUTCOME_JOIN
+        return select(walk.head, wrapped("", walk.source, joins), (*joined, *walk.where, conditions))
+
+
+def plan_day(query: Query, view: DayView, tokens: Tokens, before_seq: int) -> DayPlan | None:
+    """The plan of a day; ``None`` if nothing there can match."""
+    if not tokens.classes and any(is_blind(condition) for condition in query.conditions):
+        return None  # no keys: nobody can say who or what is in this day any more
+    leads = list(_leads(query, view, tokens, before_seq))
+    if any(not lead.walks for lead in leads):
+        return None  # no record of the day has a code of that family
+    lead = _rarest(view, leads) if len(leads) > 1 else leads[0] if leads else _all_heads(before_seq)
+    filters = tuple(condition for condition in query.conditions if not (lead.is_exact and condition is lead.condition))
+    return DayPlan(lead, filters, query, view, tokens, before_seq)
+
+
+def _leads(query: Query, view: DayView, tokens: Tokens, before_seq: int) -> Iterator[Lead]:
+    """What could lead, best first as far as that is known without looking. An id alone is always best."""
+    positive = [condition for condition in query.conditions if not condition.negated]
+    by_field: dict[Field, list[Condition]] = {}
+    for condition in positive:
+        by_field.setdefault(condition.field, []).append(condition)
+    for condition in by_field.get(Field.ID, [])[:1]:
+        yield Lead(tuple(_id_walk(value, before_seq) for value in condition.values), condition)
+        return
+    for condition in positive:
+        if is_blind(condition):
+            yield from _token_leads(condition, view, tokens, before_seq)
+    for condition in by_field.get(Field.EFFECT, []):
+        if OPEN not in condition.values:
+            walks = [_effect_walk(value, before_seq) for value in condition.values]
+            yield Lead(tuple(walks), condition, is_exact=True)
+    for name, source, walk in (
+        (Field.REASON, _REASONS, _reason_walk),
+        (Field.ACTION, _ACTIONS, _action_walk),
+    ):
+        for condition in by_field.get(name, []):
+            codes = _codes(view, source, condition.values)
+            if len(codes) <= _MOST_WALKS:
+                yield Lead(tuple(walk(code, before_seq) for code in codes), condition, is_exact=True)
+
+
+def _token_leads(condition: Condition, view: DayView, tokens: Tokens, before_seq: int) -> Iterator[Lead]:
+    """Of several values, all must be walked; of a phrase, any of its words will do."""
+    if condition.field is not Field.TEXT:
+        found = [token for value in condition.values for token in tokens.of(condition.field, value)]
+        yield Lead(tuple(_token_walk(view, token, before_seq) for token in found), condition, is_exact=True)
+        return
+    phrases = [value.split(" ") for value in condition.values]
+    for number in range(len(phrases[0]) if len(phrases) == 1 else 1):
+        found = [token for words in phrases for token in tokens.of(Field.TEXT, words[number])]
+        is_exact = all(len(words) == 1 for words in phrases)
+        yield Lead(tuple(_token_walk(view, token, before_seq) for token in found), condition, is_exact)
+
+
+def _rarest(view: DayView, leads: Sequence[Lead]) -> Lead:
+    """Counts all candidates in one statement, each up to its bound."""
+    counts = [
+        wrapped(
+            "(select count(*) from (",
+            join(" union all ", [walk.heads for walk in lead.walks]),
+            " limit ?) c)",
+            _COUNTED,
+        )
+        for lead in leads
+    ]
+    statement = wrapped("select ", join(", ", counts), "")
+    (found,) = view.select(statement.text, statement.parameters)
+    best = min(range(len(leads)), key=lambda at: (max(found[at], _RARE), at))
+    return leads[best]
+
+
+def _token_walk(view: DayView, token: bytes, before_seq: int) -> Walk:
+    source = view.token_source([token], before_seq)
+    where = [Sql(source.where_sql, source.where_parameters)] if source.where_sql else []
+    inner = select(source.order_column, Sql(source.from_sql, source.from_parameters), where)
+    return Walk(wrapped("(", inner, ") d"), "d.head_seq")
+
+
+def _effect_walk(value: str, before_seq: int) -> Walk:
+    where = Sql("e.effect = ? and e.effect <> '' and e.head_seq < ?", (value, before_seq))
+    return Walk(wrapped("(", select("e.head_seq", Sql("{record} e"), [where]), ") d"), "d.head_seq")
+
+
+def _reason_walk(code: str, before_seq: int) -> Walk:
+    where = Sql("r.code = ? and r.head_seq < ?", (code, before_seq))
+    return Walk(wrapped("(", select("r.head_seq", Sql("{reason} r"), [where]), ") d"), "d.head_seq")
+
+
+def _action_walk(code: str, before_seq: int) -> Walk:
+    return Walk(Sql("{record} h"), "h.head_seq", (Sql("h.action = ? and h.head_seq < ?", (code, before_seq)), _IS_HEAD))
+
+
+def _id_walk(value: str, before_seq: int) -> Walk:
+    event_id = uuid.UUID(value).bytes
+    return Walk(Sql("{record} h"), "h.seq", (Sql("h.event_id = ? and h.seq < ?", (event_id, before_seq)), _IS_HEAD))
+
+
+def _all_heads(before_seq: int) -> Lead:
+    return Lead((Walk(Sql("{record} h"), "h.seq", (Sql("h.seq < ?", (before_seq,)), _IS_HEAD)),))
+
+
+# Distinct codes of a day by skipping from one to the next in the index, instead of reading all entries.
+_REASONS: Final = ("{reason} x where", "code")
+_ACTIONS: Final = ("{record} x where x.phase <> 'outcome' and", "action")
+
+
+def _codes(view: DayView, source: tuple[str, str], values: Sequence[str]) -> list[str]:
+    """The codes that the values mean on this day: families become the codes there are."""
+    table, column = source
+    found = {value: None for value in values if not value.endswith(PREFIX)}
+    for value in values:
+        if value.endswith(PREFIX):
+            start = value.removesuffix(PREFIX)
+            statement = (
+                f"with recursive c (code) as (select min(x.{column}) from {table} x.{column} >= ?"  # noqa: S608
+                f" union all select (select min(x.{column}) from {table} x.{column} > c.code)"
+                " from c where c.code is not null) select code from c where code is not null"
+            )
+            found.update((code, None) for (code,) in view.select(statement, (start,)) if code.startswith(start))
+    return list(found)
