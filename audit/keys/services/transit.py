@@ -35,7 +35,7 @@ import httpx
 
 from audit.errors import KeyRefused, KeyServiceUnavailable
 from audit.keys.files import read_private
-from audit.keys.services.patience import try_patiently
+from audit.keys.services.patience import NotNow, try_patiently
 from audit.keys.services.port import MAX_WRAPPED_BYTES, require_wrappable
 from audit.keys.services.settings import TransitServiceSettings
 
@@ -87,7 +87,7 @@ class TransitKeyService:
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         text = wrapped.decode("ascii", "replace") if len(wrapped) <= MAX_WRAPPED_BYTES else ""
-        if _WRAPPED.fullmatch(text) is None:
+        if not _is_wrapped(text):
             raise KeyRefused("wrapped day key is not one of a transit engine: the file changed")
         secret = self._ask("decrypt", {"ciphertext": text, "context": _base64(context)}).get("plaintext")
         try:
@@ -137,7 +137,7 @@ class TransitKeyService:
         def once(seconds: float) -> dict[str, Any]:
             token = self._read_token()
             if token in tried:
-                raise _Hopeless(self._forbidden)
+                raise NotNow(self._forbidden)
             status, data = self._send(action, body, token, seconds)
             if status == _FORBIDDEN:
                 tried.append(token)
@@ -145,10 +145,7 @@ class TransitKeyService:
             return self._judge(action, status, data)
 
         limits = self._settings
-        try:
-            return try_patiently(once, timeout_seconds=limits.timeout_seconds, attempts=limits.attempts)
-        except _Hopeless as error:
-            raise KeyServiceUnavailable(str(error)) from None
+        return try_patiently(once, timeout_seconds=limits.timeout_seconds, attempts=limits.attempts)
 
     def _send(self, action: str, body: dict[str, str] | None, token: str, seconds: float) -> tuple[int, bytes]:
         """Status and body. Nothing of a body is ever shown: the engine quotes what it was sent in some errors."""
@@ -200,16 +197,23 @@ class TransitKeyService:
         return token
 
 
+def _is_wrapped(text: str) -> bool:
+    """In its one spelling: the engine passes over the spare bits at the end of Base64, so that two texts would open."""
+    if _WRAPPED.fullmatch(text) is None:
+        return False
+    data = text.rpartition(":")[2]
+    try:
+        return base64.b64encode(base64.b64decode(data, validate=True)).decode() == data
+    except ValueError:
+        return False
+
+
 def _is_of_an_engine(data: bytes) -> bool:
     """A proxy on the way says 404 too, and must not be believed about keys."""
     try:
         return isinstance(json.loads(data)["errors"], list)
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
-
-
-class _Hopeless(Exception):
-    """The same token again."""
 
 
 def _tls(settings: TransitServiceSettings) -> ssl.SSLContext:
