@@ -13,7 +13,7 @@ from audit.tree import EMPTY_ROOT, HASH_BYTES, node_hash, split_point
 
 TILE_WIDTH = 256
 TILE_BYTES = TILE_WIDTH * HASH_BYTES
-_LEVEL_BITS = 8
+LEVEL_BITS = 8
 _CACHED_TILES = 512  # 4 MiB
 
 TileKey = tuple[int, int]
@@ -103,7 +103,7 @@ class TileTree:
 
     def _edge_tile(self, level: int) -> tuple[int, bytearray]:
         if level not in self._edge:
-            count = self.size >> (_LEVEL_BITS * level)
+            count = self.size >> (LEVEL_BITS * level)
             index = count // TILE_WIDTH
             width = count % TILE_WIDTH
             self._edge[level] = (index, bytearray(self._load(level, index, width) if width else b""))
@@ -113,8 +113,8 @@ class TileTree:
         """Root of leaves [low, high), where ``low`` is a multiple of the next power of two."""
         width = high - low
         if width & (width - 1) == 0:
-            level = (width.bit_length() - 1) // _LEVEL_BITS
-            shift = _LEVEL_BITS * level
+            level = (width.bit_length() - 1) // LEVEL_BITS
+            shift = LEVEL_BITS * level
             return fold(self._hashes(level, low >> shift, width >> shift))
         middle = low + split_point(width)
         return node_hash(self._range(low, middle), self._range(middle, high))
@@ -143,6 +143,29 @@ class TileTree:
     def _check(self, size: int) -> None:
         if not 0 <= size <= self.size:
             raise ValueError(f"size out of range: expected at most {self.size}, got {size}")
+
+
+def first_kept_tile(minimum_index: int) -> int:
+    """The first level-0 tile (and entry bundle) that a log pruned at ``minimum_index`` keeps.
+
+    C2SP tlog-tiles, "Pruning": a tile may go if its end is at or below the minimum index. Here only level 0 goes, the
+    255 hashes of 256 that cost space: what stays gives every root and proof at or above the minimum index, and those of
+    sizes that are multiples of 256 below it.
+    """
+    return minimum_index // TILE_WIDTH
+
+
+def pruned_subtrees(read_tile: ReadTile, minimum_index: int) -> list[bytes]:
+    """Roots of the level-0 tiles that a pruned log no longer has, in order: one for each 256 leaves."""
+    count = first_kept_tile(minimum_index)
+    hashes: list[bytes] = []
+    for index in range(-(-count // TILE_WIDTH)):
+        width = min(TILE_WIDTH, count - index * TILE_WIDTH)
+        tile = read_tile(1, index)
+        if len(tile) < width * HASH_BYTES:
+            raise ValueError(f"tile 1/{index} is too short: expected {width} hashes, got {len(tile) // HASH_BYTES}")
+        hashes += split_hashes(tile[: width * HASH_BYTES])
+    return hashes
 
 
 def split_hashes(hashes: bytes | bytearray) -> list[bytes]:

@@ -48,6 +48,20 @@ class RollingRoot:
             size >>= 1
         stack.append(leaf)
 
+    def append_subtree(self, root: bytes, width: int) -> None:
+        """Add ``width`` leaves (a power of two) by the root of their tree, at a multiple of ``width``.
+
+        Raises ``ValueError`` elsewhere: the tree would have another shape.
+        """
+        if width < 1 or width & (width - 1) or self.size % width:
+            raise ValueError(f"a subtree of {width} leaves cannot stand at {self.size}")
+        size = self.size // width
+        self.size += width
+        while size & 1:
+            root = node_hash(self._stack.pop(), root)
+            size >>= 1
+        self._stack.append(root)
+
     def root(self) -> bytes:
         if not self._stack:
             return EMPTY_ROOT

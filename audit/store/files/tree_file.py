@@ -19,6 +19,7 @@ from audit.errors import StoreDamaged
 from audit.record import Ticket, from_micros, to_micros
 from audit.store.disk import Disk
 from audit.store.files.sqlite import connect_reader, connect_writer
+from audit.tiles import first_kept_tile
 
 TREE_FORMAT = 1
 
@@ -105,6 +106,28 @@ class TreeFile:
                 (first_seq, first_seq, end_seq),
             )
 
+    def prune(self, minimum_index: int) -> int:
+        """Forget the level-0 tiles of records below ``minimum_index``, durably; returns how many went.
+
+        The log must hold a record of it before (``LogEvent.PRUNE``, about the index): without one, ``verify`` calls
+        it an attack. Safe to repeat; never goes back. Raises ``ValueError`` beyond the tree.
+        """
+        with self._lock, self._transaction() as connection:
+            if not 0 <= minimum_index <= read_size(connection):
+                raise ValueError(f"minimum index out of range: expected at most {read_size(connection)}")
+            if minimum_index <= read_minimum_index(connection):
+                return 0
+            connection.execute("insert or replace into meta values ('minimum_index', ?)", (minimum_index,))
+            gone = connection.execute(
+                "delete from tile where level = 0 and position < ?", (first_kept_tile(minimum_index),)
+            )
+            return gone.rowcount
+
+    def minimum_index(self) -> int:
+        """Where the log begins since it was pruned; 0 if it was not."""
+        with self._lock:
+            return read_minimum_index(self._connection)
+
     def open_tickets(self) -> list[Ticket]:
         with self._lock:
             found = self._connection.execute(
@@ -167,6 +190,7 @@ class TreeReader:
         self._connection.execute("begin")
         check_tree_meta(self._connection)
         self.size = read_size(self._connection)
+        self.minimum_index = read_minimum_index(self._connection)
 
     def read_tile(self, level: int, position: int) -> bytes:
         return read_tile(self._connection, level, position)
@@ -197,6 +221,11 @@ def backup_database(connection: sqlite3.Connection, target: Path) -> None:
 
 def read_size(connection: sqlite3.Connection) -> int:
     return int(connection.execute("select value from meta where key = 'size'").fetchone()[0])
+
+
+def read_minimum_index(connection: sqlite3.Connection) -> int:
+    found = connection.execute("select value from meta where key = 'minimum_index'").fetchone()
+    return int(found[0]) if found else 0
 
 
 def read_tile(connection: sqlite3.Connection, level: int, position: int) -> bytes:
