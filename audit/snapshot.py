@@ -2,6 +2,8 @@
 
 The copy says in its ``log.json`` that it is one. It can be verified, exported and read (with the key-encryption key,
 each access recorded in the copy), but never written on as the log: that would fork it.
+
+A backup leaves the wrapped keys out: whoever has old keys and the key that wraps them reads what was destroyed since.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from audit.store.files.tree_file import backup_database
 _DESTROYED_LIST = "destroyed-days"
 
 
-def take_snapshot(directory: Path, target: Path, at: datetime, disk: Disk | None = None) -> int:
+def take_snapshot(
+    directory: Path, target: Path, at: datetime, disk: Disk | None = None, *, with_keys: bool = True
+) -> int:
     """Copy a store to ``target`` (absent or empty); returns the number of records. Raises ``StoreError``."""
     disk = disk or Disk()
     if target.exists() and any(target.iterdir()):
@@ -33,7 +37,8 @@ def take_snapshot(directory: Path, target: Path, at: datetime, disk: Disk | None
         moment.tree.backup(copy.tree)
         for reader in moment.days:
             backup_database(reader.connection, copy.day_path(reader.day))
-        _copy_keys(moment.layout.keys_folder, copy.keys_folder)
+        if with_keys:
+            _copy_keys(moment.layout.keys_folder, copy.keys_folder)
         if moment.layout.checkpoint.exists():
             shutil.copyfile(moment.layout.checkpoint, copy.checkpoint)
         count = moment.count()

@@ -28,6 +28,7 @@ app.command()(working.search)
 app.command("open")(working.open_content)
 app.command()(retaining.purge)
 app.command()(retaining.retention)
+app.command()(retaining.drill)
 app.add_typer(keys.app, name="keys")
 app.add_typer(witness.app, name="witness")
 

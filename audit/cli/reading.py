@@ -103,17 +103,21 @@ def snapshot(
     target: Annotated[
         Path, typer.Argument(metavar="DEST", help="Folder to make; absent or empty.", show_default=False)
     ],
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Leave the wrapped keys out, as a backup must.")
+    ] = False,
     now: Now = None,
 ) -> None:
     """Copy a store consistently, wrapped keys included, while the gateway goes on writing.
 
-    The copy can be verified, searched and opened (with the key-encryption key), never written on as the log.
+    The copy can be verified, searched and opened (with the key-encryption key), never written on as the log. A backup
+    is taken without keys, or it would outlive their destruction: put the log's own `keys` folder beside it to read it.
 
     Example: python -m audit snapshot /var/lib/imprimatur/audit /tmp/audit-copy
     """
     at = moment(now)
     with errors_as_exit_codes():
-        count = take_snapshot(store, target, at)
+        count = take_snapshot(store, target, at, with_keys=not without_keys)
     typer.echo(f"{count:,} records in {target}")
 
 

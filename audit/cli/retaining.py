@@ -1,5 +1,5 @@
 """Commands about retention: what is due, held and gone; purging by hand; telling a waiting worker that the clock is
-right."""
+right; rehearsing a restore."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from audit.keys.folder import KeyFolder
 from audit.log import AuditLog
 from audit.retention import ListedRetention, PurgeReceipt, RetentionRules
 from audit.retention.clock import QUIET, ClockConfirmation
+from audit.retention.drill import RestoreDrill
 from audit.retention.receipts import read_receipts
 from audit.settings import AuditSettings
 from audit.store.disk import Disk
@@ -217,3 +218,27 @@ def _state(listed: DestroyedDays, day: date, class_: str) -> ScopeState:
 
 def _when(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}Z" if at else "-"
+
+
+def drill(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder for the drill; absent or empty.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Rehearse restoring from backups on a log of its own: wrong restores are refused, the right one verifies.
+
+    Exit code 1 if a step came out otherwise. Delete the folder afterwards.
+
+    Example: python -m audit drill /tmp/restore-drill
+    """
+    with errors_as_exit_codes():
+        steps = asyncio.run(RestoreDrill(folder).run())
+    if as_json:
+        print_json(steps)
+    else:
+        for number, step in enumerate(steps, start=1):
+            typer.echo(f"{number}. {step.done}")
+            typer.echo(f"   {'as it must' if step.passed else f'WRONG, expected {step.expected}'}: {step.found}")
+    if not all(step.passed for step in steps):
+        raise typer.Exit(1)
