@@ -131,15 +131,15 @@ class AuditLog:
         job = self._job(Phase.OUTCOME, entry, ticket=ticket)
         try:
             self._store.claim(ticket)
-        except TicketConcluded:
+            try:
+                self._store.submit(job)
+            except AuditUnavailable:
+                self._store.unclaim(ticket)
+                raise
+            return await job.future
+        except TicketConcluded:  # known at once, or only by the store that all processes share
             await self._explain(ticket)
             raise
-        try:
-            self._store.submit(job)
-        except AuditUnavailable:
-            self._store.unclaim(ticket)
-            raise
-        return await job.future
 
     async def note(self, entry: Entry, phase: Phase = Phase.ADMIN, *, about: str = "") -> RecordRef:
         """Record an event of one phase. Durable when it returns. ``about`` is plain: an id or a digest, never a name.

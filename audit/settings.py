@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from audit.record import NAME_PATTERN
 from audit.retention.rules import RetentionRules
@@ -29,6 +29,26 @@ class AuditSettings(BaseModel):
         description="Ed25519 private key (PKCS #8 PEM, mode 0600) of the checkpoints; a snapshot needs none.",
     )
     origin: str = Field(pattern=ORIGIN_PATTERN, description="Name of this log in every checkpoint; never reuse one.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://user:password@host/name: the records go there, many processes may write them, and "
+        "`directory` holds keys and checkpoint only. Without it, day files in `directory`.",
+    )
+    database_reader_connections: int = Field(
+        default=2, ge=1, le=64, description="Searches that run at once in one process."
+    )
+    database_lock_timeout_seconds: float = Field(
+        default=5.0, ge=0.1, le=60, description="How long a statement waits for a lock before it gives up."
+    )
+    database_statement_timeout_seconds: float = Field(
+        default=10.0, ge=1, le=300, description="How long one statement of the writer or the integrator may take."
+    )
+    database_lease_seconds: float = Field(
+        default=5.0,
+        ge=0.2,
+        le=300,
+        description="How long the process that signs may be silent before another takes its place.",
+    )
     node: Name = Field(default="node", description="Name of this process in its records.")
     tenant: Name = Field(default="default", description="Tenant of the log's own records (purge).")
     create_keys: bool = Field(default=False, description="Create missing key files on first start; else refuse.")
@@ -60,6 +80,16 @@ class AuditSettings(BaseModel):
     def retention_rules(self) -> RetentionRules:
         """How long each class is kept."""
         return RetentionRules(self.retention_days, self.retention_days_by_class)
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and url.get_secret_value().partition("://")[0].split("+")[0] not in (
+            "postgresql",
+            "postgres",
+        ):
+            raise ValueError("database_url must begin with postgresql://")  # without quoting it: it holds a password
+        return url
 
     @model_validator(mode="after")
     def _witness_is_outside(self) -> AuditSettings:

@@ -39,7 +39,7 @@ class PostgresServer:
     """A server that can be asked for databases, killed, stopped in the middle of everything, and started again."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # noqa: S108  # sockets need a short path
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # sockets need a short path
         self.folder.chmod(0o711)
         self._bin = binaries()
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
@@ -80,7 +80,7 @@ class PostgresServer:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 user=self._user,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509  # one call of prctl, nothing that could deadlock
+                preexec_fn=_end_with_parent,  # one call of prctl, nothing that could deadlock
             )
         deadline = time.monotonic() + _START_SECONDS
         while True:

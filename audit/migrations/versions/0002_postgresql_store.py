@@ -25,6 +25,7 @@ insert into audit.seqcoord (next) values (0);
 create table audit.day (
     day text collate "C" primary key,
     end_seq bigint not null default 0,
+    generation integer not null default 0,
     is_closed boolean not null default false
 ) with (fillfactor = 50);
 create table audit.scope (
@@ -110,5 +111,8 @@ def downgrade() -> None:
 
 def _run(statements: str) -> None:
     # As the driver's own cursor: several statements in one go, and no colon or percent sign is taken for a parameter.
-    with op.get_bind().connection.cursor() as cursor:
+    cursor = op.get_bind().connection.cursor()
+    try:
         cursor.execute(statements)
+    finally:
+        cursor.close()

@@ -1,8 +1,8 @@
-"""Every store of the log passes this suite. There is one; PostgreSQL joins the list of ``stores`` when it comes."""
+"""Every store of the log passes this suite: SQLite, and a real PostgreSQL server."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from audit import AuditLog, AuditSettings, Entry, Subject
+from audit.migrations.migrate import upgrade
+from tests.support.postgres import PostgresServer
 
 OpenLog = Callable[..., AbstractAsyncContextManager[AuditLog]]
 
@@ -31,8 +33,26 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite"])
-def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> OpenLog:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_settings(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """What the settings of a log need to name a fresh store of each kind, besides ``directory``."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = server.create_database(server.template("audit_template", upgrade))
+    yield {"database_url": server.url(name)}
+    server.drop_database(name)
+
+
+@pytest.fixture
+def open_log(store_settings: dict[str, Any], tmp_path: Path, clock: Clock) -> OpenLog:
     """Opens the same log each time it is called."""
 
     @asynccontextmanager
@@ -43,6 +63,7 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Op
             "signing_key_path": tmp_path / "signing.pem",
             "origin": "example.com/audit",
             "create_keys": True,
+            **store_settings,
             **changes,
         }
         log = await AuditLog.open(AuditSettings(**values), clock=clock)

@@ -1,0 +1,121 @@
+"""Connections to the database, each set up for what it does, and refused if a commit would not be durable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from audit.errors import AuditUnavailable, StoreError
+from audit.settings import AuditSettings
+from audit.store.postgres.terms import register_terms
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Parameters = Sequence[object] | Mapping[str, object]
+
+OLDEST_SERVER = 140_000  # what is tested is 16
+
+# What a broken network or server does to us at most, beyond the timeouts of the settings.
+_CONNECT_SECONDS = 5
+_KEEPALIVE_IDLE_SECONDS, _KEEPALIVE_INTERVAL_SECONDS, _KEEPALIVES = 10, 5, 3
+_TCP_USER_TIMEOUT_MS = 20_000
+
+
+def database_url(settings: AuditSettings) -> str:
+    """The URL for libpq. SQLAlchemy's spelling (``postgresql+psycopg://``) is understood."""
+    url = settings.database_url
+    return "" if url is None else plain_url(url.get_secret_value())  # never None: ``audit.store.opening`` looked
+
+
+def plain_url(url: str) -> str:
+    scheme, colon, rest = url.partition("://")
+    return f"postgresql{colon}{rest}" if scheme.split("+")[0] in ("postgresql", "postgres") else url
+
+
+def connect(url: str, what_for: str, **limits: float) -> Connection:
+    """An autocommit connection. ``limits`` are timeouts in seconds, by their names in PostgreSQL.
+
+    ``search_path`` names no schema that others may write to: an operator or function put there would be called
+    instead of the built-in one (CVE-2018-1058). Raises ``psycopg.OperationalError``.
+    """
+    connection = psycopg.connect(
+        url,
+        autocommit=True,
+        application_name=f"imprimatur-audit {what_for}",
+        connect_timeout=_CONNECT_SECONDS,
+        keepalives_idle=_KEEPALIVE_IDLE_SECONDS,
+        keepalives_interval=_KEEPALIVE_INTERVAL_SECONDS,
+        keepalives_count=_KEEPALIVES,
+        tcp_user_timeout=_TCP_USER_TIMEOUT_MS,
+    )
+    try:
+        times = [f"; set {name} = {int(seconds * 1000)}" for name, seconds in limits.items()]  # in milliseconds
+        script(connection, f"set search_path = pg_catalog, pg_temp; set timezone = 'UTC'{''.join(times)}")
+        register_terms(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_durability(connection: Connection) -> None:
+    """Raises ``StoreError`` if a commit on this connection could be lost, or cannot be made."""
+    ((fsync, synchronous_commit, version, is_standby),) = connection.execute(
+        "select current_setting('fsync'), current_setting('synchronous_commit'),"
+        " current_setting('server_version_num')::integer, pg_is_in_recovery()"
+    ).fetchall()
+    if version < OLDEST_SERVER:
+        raise StoreError(f"the audit log needs PostgreSQL {OLDEST_SERVER // 10_000} or newer, got {version // 10_000}")
+    if is_standby:
+        raise StoreError("the audit database is a standby, which cannot be written: name the primary in database_url")
+    if fsync != "on":
+        raise StoreError(
+            "the audit database runs with fsync=off: acknowledged records would be lost in a power cut; "
+            "set fsync=on in postgresql.conf"
+        )
+    if synchronous_commit == "off":
+        raise StoreError(
+            "the audit database runs with synchronous_commit=off: acknowledged records would be lost in a crash; "
+            "set it to on for the server, the database and the role of the audit log"
+        )
+
+
+def execute(connection: Connection, statement: str, parameters: Parameters = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Run one statement; results come in binary. For statements whose table names were put together by ``tables``."""
+    return connection.execute(statement.encode(), parameters, binary=True)
+
+
+def script(connection: Connection, statements: str) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Run several statements in one round trip, without parameters; returns the last one's result, in text."""
+    cursor = connection.execute(statements.encode())
+    while cursor.nextset():
+        pass
+    return cursor
+
+
+def scalar(connection: Connection, statement: str, parameters: Parameters = ()) -> Any:
+    """The one value of a statement that always gives a row."""
+    ((value,),) = execute(connection, statement, parameters).fetchall()
+    return value
+
+
+def roll_back(connection: Connection) -> None:
+    """End whatever is open; a connection that cannot do that is closed."""
+    try:
+        connection.rollback()
+        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            connection.execute("rollback")
+    except psycopg.Error:
+        connection.close()
+
+
+def unavailable(error: psycopg.Error, what: str) -> AuditUnavailable:
+    """What a caller hears: the server's own message may quote values, its code (SQLSTATE) does not."""
+    return AuditUnavailable(f"{what}: the audit database answered {describe(error)}")
+
+
+def describe(error: Exception) -> str:
+    """Name and SQLSTATE of an error, without its message."""
+    code = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__} ({code})" if code else type(error).__name__

@@ -1,0 +1,109 @@
+"""One day's records as a reader of the database sees them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from audit.row import Row
+from audit.store.port import ClassFigures, TokenSource
+from audit.store.postgres.connection import Connection, execute, scalar
+from audit.store.postgres.rows import read_rows, row_select, sealed_source
+from audit.store.postgres.tables import reason_table, record_table, sealed_table
+
+_FETCH = 500  # rows a round trip where all of a day are read: some MiB of ciphertext
+
+
+class PostgresDay:
+    """Reads through a connection whose transaction the owner keeps; see ``audit.store.port.DayView``."""
+
+    def __init__(self, connection: Connection, day: date, classes: Sequence[str]) -> None:
+        self.day = day
+        self._connection = connection
+        self._classes = tuple(classes)
+        self._tables = {
+            "record": record_table(day),
+            "reason": reason_table(day),
+            "sealed": sealed_source(day, classes, "seq, head_seq, subject, content"),
+            "term": sealed_source(day, classes, "unnest(terms) as token, head_seq"),
+        }
+
+    def select(self, sql: str, parameters: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+        """Run a query written for either store: tables in braces, ``?`` for parameters."""
+        statement = sql.format_map(self._tables).replace("%", "%%").replace("?", "%s")
+        yield from execute(self._connection, statement, tuple(parameters))
+
+    def token_source(self, tokens: Sequence[bytes], before_seq: int) -> TokenSource:
+        """Records with any of these tokens; see ``audit.store.port``.
+
+        A token in few records is looked up in the index of tokens; for one in most of them the planner walks the index
+        of ``head_seq`` backwards and looks at each row. Either way nothing but the committed tokens is asked.
+        """
+        if not self._classes or not tokens:
+            return TokenSource("(select null::bigint as head_seq where false) t", (), "", (), "t.head_seq")
+        wanted = [str(uuid.UUID(bytes=token)) for token in tokens]
+        marks = ", ".join(["?::uuid"] * len(wanted))
+        source = sealed_source(self.day, self._classes, "head_seq", f" where terms && array[{marks}] and head_seq < ?")
+        return TokenSource(f"{source} t", (*wanted, before_seq) * len(self._classes), "", (), "t.head_seq")
+
+    def rows(self, first_seq: int = 0) -> Iterator[Row]:
+        """Rows from a sequence number on, in order, through a cursor on the server. Needs an open transaction."""
+        name = f"rows_{self.day:%Y%m%d}_{uuid.uuid4().hex[:8]}"
+        statement = f"{row_select(self.day, self._classes)} where r.seq >= %s order by r.seq"
+        with self._connection.cursor(name, binary=True) as cursor:
+            cursor.itersize = _FETCH
+            cursor.execute(statement.encode(), [first_seq])
+            for values in cursor:
+                yield Row._make(values)
+
+    def row(self, seq: int) -> Row | None:
+        return next(read_rows(self._connection, self.day, self._classes, "r.seq = %s", [seq]), None)
+
+    def event(self, event_id: bytes) -> list[Row]:
+        """The records of one event: its head, and its outcome if it has one."""
+        where = "r.event_id = %s and r.phase <> 'outcome'"
+        rows = list(read_rows(self._connection, self.day, self._classes, where, [event_id]))
+        if rows:
+            where = "r.head_seq = %s and r.phase = 'outcome'"
+            rows += read_rows(self._connection, self.day, self._classes, where, [rows[0].seq])
+        return rows
+
+    def count(self) -> int:
+        return int(scalar(self._connection, f"select count(*) from {record_table(self.day)}"))  # noqa: S608
+
+    def newest_seq(self) -> int:
+        """Largest sequence number of the day; -1 if it is empty."""
+        return int(scalar(self._connection, f"select coalesce(max(seq), -1) from {record_table(self.day)}"))  # noqa: S608
+
+    def oldest_seq(self) -> int:
+        """Smallest sequence number of the day; 0 if it is empty."""
+        return int(scalar(self._connection, f"select coalesce(min(seq), 0) from {record_table(self.day)}"))  # noqa: S608
+
+    def purged_at(self) -> datetime | None:
+        """When the sealed parts of all its classes were removed, but for held records; ``None`` before."""
+        found = execute(
+            self._connection,
+            "select bool_and(purged_at is not null), max(purged_at) from audit.scope where day = %s",
+            [self.day.isoformat()],
+        ).fetchone()
+        at: datetime | None = found[1] if found is not None and found[0] else None
+        return at
+
+    def class_figures(self) -> dict[str, ClassFigures]:
+        """What the day holds of each class; reads all of it."""
+        counts = execute(
+            self._connection,
+            f"select class_, count(*) from {record_table(self.day)} group by class_",  # noqa: S608
+        ).fetchall()
+        figures = {str(class_): ClassFigures(int(records), 0, 0) for class_, records in counts}
+        for class_ in self._classes:
+            sealed, size_bytes = execute(
+                self._connection,
+                "select count(*), coalesce(sum(octet_length(subject) + octet_length(content)), 0)::bigint"  # noqa: S608
+                f" from {sealed_table(self.day, class_)}",
+            ).fetchall()[0]
+            records = figures[class_].records if class_ in figures else 0
+            figures[class_] = ClassFigures(records, int(sealed), int(size_bytes))
+        return figures

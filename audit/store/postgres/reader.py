@@ -1,0 +1,122 @@
+"""Reading records beside the writers: a few threads, a connection each, every read at one moment and with an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import date
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from audit.errors import AuditUnavailable
+from audit.store.port import StoreReader
+from audit.store.postgres.connection import Connection, describe, execute, roll_back, unavailable
+from audit.store.postgres.day_view import PostgresDay
+from audit.store.postgres.tables import classes_of
+
+T = TypeVar("T")
+_log = logging.getLogger("audit.reader")
+
+
+class Deadline(Exception):
+    """The read took too long between two of its statements."""
+
+
+class _TimedDay(PostgresDay):
+    """A day whose statements are not begun after the deadline; the server ends those that run."""
+
+    def __init__(self, connection: Connection, day: date, classes: Sequence[str], deadline: float) -> None:
+        super().__init__(connection, day, classes)
+        self._deadline = deadline
+
+    def select(self, sql: str, parameters: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+        if time.monotonic() > self._deadline:
+            raise Deadline
+        return super().select(sql, parameters)
+
+
+class SnapshotReader:
+    """What one transaction sees; see ``audit.store.port.StoreReader``."""
+
+    def __init__(self, connection: Connection, deadline: float = float("inf")) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._days: dict[date, PostgresDay | None] = {}
+
+    def days(self) -> list[date]:
+        """Days with records, oldest first."""
+        found = execute(self._connection, "select day from audit.day where end_seq > 0 order by day")
+        return [date.fromisoformat(day) for (day,) in found]
+
+    def day(self, day: date) -> PostgresDay | None:
+        if day not in self._days:
+            known = execute(
+                self._connection, "select 1 from audit.day where day = %s and end_seq > 0", [day.isoformat()]
+            ).fetchone()
+            self._days[day] = (
+                _TimedDay(self._connection, day, classes_of(self._connection, day), self._deadline) if known else None
+            )
+        return self._days[day]
+
+
+class Reader:
+    """Runs reads. ``connect`` opens a connection for reading."""
+
+    def __init__(self, connect: Callable[[], Connection], *, threads: int, timeout_seconds: float) -> None:
+        self._connect = connect
+        self._timeout_seconds = timeout_seconds
+        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="audit-reader")
+        self._own = threading.local()  # .connection
+        self._lock = threading.Lock()
+        self._connections: list[Connection] = []
+        self._is_closed = False
+
+    async def run(self, work: Callable[[StoreReader], T]) -> T:
+        """Run ``work`` in a reader thread. Raises ``AuditUnavailable`` if closed, too slow, or the database fails."""
+        if self._is_closed:
+            raise AuditUnavailable("the audit log is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.run_here, work)
+
+    def run_here(self, work: Callable[[StoreReader], T]) -> T:
+        """The same in the caller's thread. Blocks."""
+        deadline = time.monotonic() + self._timeout_seconds
+        too_slow = AuditUnavailable(f"the search took longer than {self._timeout_seconds} s; narrow it")
+        try:
+            connection = self._connection()
+            connection.execute("begin isolation level repeatable read, read only")
+        except psycopg.Error as error:
+            raise unavailable(error, "the audit log cannot be read") from error
+        try:
+            return work(SnapshotReader(connection, deadline))
+        except (Deadline, errors.QueryCanceled) as error:
+            raise too_slow from error
+        except psycopg.Error as error:
+            _log.error("audit.read.failed", extra={"cause": describe(error)})
+            raise unavailable(error, "the audit log cannot be read") from error
+        finally:
+            roll_back(connection)
+
+    def close(self) -> None:
+        """Finish what runs, close the connections. Blocks."""
+        self._is_closed = True
+        self._executor.shutdown()
+        with self._lock:
+            for connection in self._connections:
+                with suppress(psycopg.Error):
+                    connection.close()
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._own, "connection", None)
+        if connection is None or connection.closed:
+            connection = self._connect()
+            self._own.connection = connection
+            with self._lock:
+                self._connections = [one for one in self._connections if not one.closed] + [connection]
+        return connection
