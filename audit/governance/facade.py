@@ -116,20 +116,20 @@ class Governance:
         self._hold_keys.wipe()
         self._ledger.close()
 
-    async def escrow(self, day: date, class_: str) -> frozenset[int]:
+    def escrow(self, day: date, class_: str) -> frozenset[int]:
         """What retention calls before it destroys the keys of a day and class: keeps the keys of held records, and
-        returns the records whose ciphertexts must stay. Whatever it raises must stop that purge. Safe to repeat."""
-        holds = [hold for hold in await asyncio.to_thread(self.holds.keeping) if hold.scope.includes_day(day)]
-        tenants = {hold.tenant for hold in holds if class_ in self._store.ring.scopes(day, hold.tenant)}
-        live = [hold for hold in holds if hold.tenant in tenants]
-        rows = await self._records.held_candidates(day, class_, live) if live else []
+        returns the records whose ciphertexts must stay. Once the keys are gone it answers from what it keeps.
+
+        Whatever it raises must stop that purge. Safe to repeat. Blocks; call it from a thread without an event loop.
+        """
+        holds = [hold for hold in self.holds.keeping() if hold.scope.includes_day(day)]
         ring = self._store.ring
+        live = [hold for hold in holds if class_ in ring.scopes(day, hold.tenant)]
+        rows = asyncio.run(self._records.held_candidates(day, class_, live)) if live else []
         try:
-            return await asyncio.to_thread(
-                self.holds.escrow_day, day, class_, rows, lambda tenant: ring.get(day, tenant, class_)
-            )
+            return self.holds.escrow_day(day, class_, rows, lambda tenant: ring.get(day, tenant, class_))
         except ContentDestroyed:  # an earlier purge was cut short after the keys: what it kept is kept
-            return await asyncio.to_thread(self.holds.held_seqs, day, class_)
+            return self.holds.held_seqs(day, class_)
 
     def rewrap(self) -> int:
         """Wrap the governance key and all hold keys anew after a rotation of the key service; returns how many."""

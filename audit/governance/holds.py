@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from functools import partial
 from typing import NoReturn
 
 from audit.canonical import JSON
@@ -218,13 +219,16 @@ class Holds:
         """
         keeping = self.keeping()
         escrowed = [kept for kept in self._escrow.days() if kept.hold_id in {hold.id for hold in keeping}]
+        matchers: dict[tuple[date, str], Matcher] = {}
         found: dict[int, tuple[str, ...]] = {}
         for row in rows:
             day = date.fromisoformat(row.day)
             ids = {kept.hold_id for kept in escrowed if kept.day == day and row.seq in kept.seqs}
             try:
-                matcher = Matcher(keeping, lambda tenant, row=row, day=day: keys_of(day, tenant, row.class_))
-                ids |= {hold.id for hold in matcher.holds_of(row)}
+                scope = (day, row.class_)
+                if scope not in matchers:
+                    matchers[scope] = Matcher(keeping, partial(_keys_of_scope, keys_of, *scope))
+                ids |= {hold.id for hold in matchers[scope].holds_of(row)}
             except ContentDestroyed:
                 pass  # the day's keys are gone: the escrow alone tells
             if ids:
@@ -355,6 +359,10 @@ class Matcher:
         if hold.id not in self._tokens:
             self._tokens[hold.id] = blind_token(self._keys_of(hold.tenant), ACTOR_TERM, hold.scope.actor)
         return self._tokens[hold.id]
+
+
+def _keys_of_scope(keys_of: Callable[[date, str, str], DayKeys], day: date, class_: str, tenant: str) -> DayKeys:
+    return keys_of(day, tenant, class_)
 
 
 def _hold(row: StoredRow) -> Hold:

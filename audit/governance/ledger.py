@@ -127,7 +127,7 @@ class Ledger:
         found = connection.execute(select(table).where(table.c.id == row.id).with_for_update()).mappings().first()
         if found is None or found["version"] != row.version:
             raise RowChanged
-        self._authenticate(table, found)
+        self._authenticate(table, dict(found))
         whole = {**row.values, **changes, "version": row.version + 1}
         # Cells that do not change keep their ciphertext.
         kept = {name: found[name] for name in whole if is_sealed(table, name) and name not in changes}
@@ -157,7 +157,7 @@ class Ledger:
             if registered:
                 raise self._missing(table, row_id)
             return None
-        return self._checked(table, found)
+        return self._checked(table, dict(found))
 
     def all(self, table: Table) -> list[StoredRow]:
         """All rows, checked, oldest first. Raises ``StoreDamaged`` if any was changed, put back or taken out."""
@@ -169,7 +169,7 @@ class Ledger:
         missing = registered - {row["id"] for row in found}
         if missing:
             raise self._missing(table, min(missing))
-        return [self._checked(table, row) for row in found]
+        return [self._checked(table, dict(row)) for row in found]
 
     def close(self) -> None:
         self.database.close()

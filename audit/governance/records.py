@@ -104,7 +104,7 @@ class StoreRecords:
                 return [row for row in rows if row is not None and row.tenant == tenant]
 
             rows = await self._store.read(look)
-            found += await asyncio.to_thread(lambda rows=rows: [row for row in rows if self._is_of(row, actor)])
+            found += await asyncio.to_thread(self._only_of, rows, actor)
         return found
 
     async def events(self, event_ids: Sequence[bytes]) -> list[Row]:
@@ -115,7 +115,7 @@ class StoreRecords:
             found: list[Row] = []
             for event_id in event_ids:
                 hint = day_of(uuid.UUID(bytes=event_id))
-                for day in sorted(days, key=lambda day, hint=hint: (day != hint, day)):  # type: ignore[misc]  # a lambda's default has no type
+                for day in [hint, *(day for day in days if day != hint)]:
                     view = reader.day(day)
                     rows = view.event(event_id) if view else []
                     found += rows
@@ -156,6 +156,9 @@ class StoreRecords:
             except ContentDestroyed:  # in this moment
                 continue
         return tokens
+
+    def _only_of(self, rows: list[Row], actor: str) -> list[Row]:
+        return [row for row in rows if self._is_of(row, actor)]
 
     def _is_of(self, row: Row, actor: str) -> bool:
         try:
