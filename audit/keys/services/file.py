@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -66,7 +67,7 @@ class FileKeyService:
         self._current()
 
     @classmethod
-    def create(cls, path: Path, disk: Disk) -> FileKeyService:
+    def create(cls, path: Path, disk: Disk) -> Self:
         """Create a fresh key durably, mode 0600. Raises ``FileExistsError`` rather than replace one."""
         create_private(path, os.urandom(KEY_BYTES), disk)
         return cls(path)

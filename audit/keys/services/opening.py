@@ -9,9 +9,9 @@ from audit.errors import KeyRefused
 from audit.keys.services.file import FileKeyService
 from audit.keys.services.port import KeyService
 from audit.keys.services.settings import (
+    AnyKeyServiceSettings,
     AwsKmsServiceSettings,
     FileServiceSettings,
-    Pkcs11ServiceSettings,
     TransitServiceSettings,
 )
 from audit.store.disk import Disk
@@ -20,7 +20,7 @@ PRODUCT: Final = "imprimatur-gateway"
 
 
 def open_key_service(
-    settings: FileServiceSettings | TransitServiceSettings | AwsKmsServiceSettings | Pkcs11ServiceSettings,
+    settings: AnyKeyServiceSettings,
     disk: Disk,
     *,
     create: bool = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
@@ -131,10 +131,9 @@ class Pkcs11ServiceSettings(_Service):
     timeout_seconds: _TimeoutSeconds = 10.0
 
 
-KeyServiceSettings = Annotated[
-    FileServiceSettings | TransitServiceSettings | AwsKmsServiceSettings | Pkcs11ServiceSettings,
-    Field(discriminator="kind"),
-]
-KEY_SERVICE_SETTINGS: Final[
-    TypeAdapter[FileServiceSettings | TransitServiceSettings | AwsKmsServiceSettings | Pkcs11ServiceSettings]
-] = TypeAdapter(KeyServiceSettings)
+AnyKeyServiceSettings: TypeAlias = (
+    FileServiceSettings | TransitServiceSettings | AwsKmsServiceSettings | Pkcs11ServiceSettings
+)
+# As the type of a field: `kind` tells which one is meant, so an error speaks of that one only.
+KeyServiceSettings = Annotated[AnyKeyServiceSettings, Field(discriminator="kind")]
+KEY_SERVICE_SETTINGS: Final[TypeAdapter[AnyKeyServiceSettings]] = TypeAdapter(KeyServiceSettings)

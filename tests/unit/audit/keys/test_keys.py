@@ -134,7 +134,7 @@ def test_a_key_file_renamed_to_another_day_tenant_or_class_does_not_open(tmp_pat
 
 def test_another_key_encryption_key_is_named_as_the_cause(tmp_path: Path, ring: KeyRing) -> None:
     ring.get_or_create(DAY, "default", "standard")
-    other = KeyRing(tmp_path / "keys", FileKek(b"x" * 32), Disk())
+    other = KeyRing(tmp_path / "keys", FileKek.create(tmp_path / "other-kek", Disk()), Disk())
     with pytest.raises(KeyRefused, match="is wrapped by"):
         other.get(DAY, "default", "standard")
 
