@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from audit.errors import AuditUnavailable
-from audit.governance.tables import SCHEMA
-from audit.migrations.migrate import is_current, sync_url, upgrade
+from audit.migrations.engine import make_engine, sync_url
+from audit.migrations.migrate import is_current, upgrade
 
-_BUSY_TIMEOUT_SECONDS = 10
-_LOCK_TIMEOUT_MS = 10_000
+_POSTGRESQL_OPTIONS = "-c lock_timeout=10000 -c statement_timeout=10000"  # milliseconds
 FILE_NAME = "governance.sqlite"
 
 
@@ -32,7 +30,8 @@ class GovernanceDatabase:
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._path = Path(self._url.database or "") if self._is_sqlite else None
         self._is_ready = False
-        self._engine = self._make_engine()
+        options = {} if self._is_sqlite else {"options": _POSTGRESQL_OPTIONS}
+        self._engine = make_engine(self._url, **options)
 
     @classmethod
     def beside(cls, directory: Path) -> GovernanceDatabase:
@@ -72,20 +71,3 @@ class GovernanceDatabase:
 
     def close(self) -> None:
         self._engine.dispose()
-
-    def _make_engine(self) -> Engine:
-        if not self._is_sqlite:
-            options = f"-c lock_timeout={_LOCK_TIMEOUT_MS} -c statement_timeout={_LOCK_TIMEOUT_MS}"
-            return create_engine(self._url, poolclass=NullPool, hide_parameters=True, connect_args={"options": options})
-        engine = create_engine(
-            self._url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": _BUSY_TIMEOUT_SECONDS}
-        )
-
-        @event.listens_for(engine, "connect")
-        def _durable(connection: object, _record: object) -> None:
-            cursor = connection.cursor()  # type: ignore[attr-defined]  # the DBAPI's, which SQLAlchemy types as object
-            cursor.execute("pragma synchronous=full")  # a case that was answered with "active" survives a power cut
-            cursor.execute("pragma trusted_schema=off")
-            cursor.close()
-
-        return engine.execution_options(schema_translate_map={SCHEMA: None})

@@ -26,7 +26,7 @@ class ErasedEvents:
         self._lock = threading.Lock()
         self._events: set[bytes] = set()
 
-    def __contains__(self, event_id: bytes) -> bool:
+    def __contains__(self, event_id: object) -> bool:
         """Was the event (16 raw bytes) erased? Raises ``StoreDamaged`` if the list cannot be trusted."""
         self._catch_up()
         return event_id in self._events

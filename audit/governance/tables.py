@@ -13,7 +13,8 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, String, Table
 
-SCHEMA: Final = "audit"
+from audit.migrations.engine import SCHEMA
+
 _SEALED: Final = {"sealed": True}
 
 metadata = MetaData(

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from audit.governance.tables import SCHEMA, metadata
+from audit.governance.tables import metadata
+from audit.migrations.engine import SCHEMA
 
 _connection = context.config.attributes["connection"]
 _is_sqlite = _connection.dialect.name == "sqlite"

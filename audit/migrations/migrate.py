@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import URL
+
+from audit.migrations.engine import SCHEMA, make_engine
 
 FOLDER = Path(__file__).parent
 VERSION_TABLE = "schema_version"
-_SCHEMA = "audit"
 # Any number that nothing else on the server uses as an advisory lock: the first 8 bytes of SHA-256 of our name.
 _LOCK_NUMBER = 0x4D5A_17C0_8B3E_2F61
-
-
-def sync_url(url: str | URL) -> URL:
-    """A URL as this package connects to it: PostgreSQL through psycopg, SQLite through the standard library."""
-    parsed = make_url(url)
-    drivers = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
-    name = parsed.drivername.partition("+")[0]
-    if name not in drivers:
-        raise ValueError(f"expected a postgresql:// or sqlite:/// URL, got {name}")
-    return parsed.set(drivername=drivers[name])
+_one_at_a_time = threading.Lock()  # Alembic keeps what it works on in module globals
 
 
 def head() -> str:
@@ -36,10 +28,10 @@ def head() -> str:
 
 def current(url: str | URL) -> str:
     """The revision a database is at; ``""`` if it has none."""
-    engine = create_engine(sync_url(url), poolclass=NullPool, hide_parameters=True)
+    engine = make_engine(url)
     try:
         with engine.connect() as connection:
-            schema = None if connection.dialect.name == "sqlite" else _SCHEMA
+            schema = None if connection.dialect.name == "sqlite" else SCHEMA
             if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
                 return ""
             table = VERSION_TABLE if schema is None else f"{schema}.{VERSION_TABLE}"
@@ -68,15 +60,15 @@ def downgrade(url: str | URL, revision: str) -> str:
 def _run(url: str | URL, act: Callable[[Config, str], None], revision: str) -> str:
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    engine = create_engine(sync_url(url), poolclass=NullPool, hide_parameters=True)
+    engine = make_engine(url)
     try:
-        with engine.begin() as connection:
+        with _one_at_a_time, engine.begin() as connection:
             _lock(connection)
             config.attributes["connection"] = connection
             act(config, revision)
             options = {"version_table": VERSION_TABLE}
             if connection.dialect.name != "sqlite":
-                options["version_table_schema"] = _SCHEMA
+                options["version_table_schema"] = SCHEMA
             return MigrationContext.configure(connection, opts=options).get_current_revision() or ""
     finally:
         engine.dispose()
@@ -85,7 +77,6 @@ def _run(url: str | URL, act: Callable[[Config, str], None], revision: str) -> s
 def _lock(connection: Connection) -> None:
     """One migration at a time; a second process waits, then finds nothing to do."""
     if connection.dialect.name == "sqlite":
-        connection.execute(text("pragma busy_timeout=10000"))
-        return
+        return  # "begin immediate" was it
     connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
-    connection.execute(text(f"create schema if not exists {_SCHEMA}"))
+    connection.execute(text(f"create schema if not exists {SCHEMA}"))

@@ -94,7 +94,12 @@ class Governed:
         return Officer(Subject(actor=actor, display=actor.title()), at)
 
     async def request(
-        self, actor: str = "alice", prompt: str = "a fox in the snow", *, class_: str = "standard", tenant: str = "default"
+        self,
+        actor: str = "alice",
+        prompt: str = "a fox in the snow",
+        *,
+        class_: str = "standard",
+        tenant: str = "default",
     ) -> Ticket:
         """One whole request of a person."""
         ticket = await self.intend(actor, prompt, class_=class_, tenant=tenant)
@@ -111,7 +116,12 @@ class Governed:
         return ticket
 
     async def intend(
-        self, actor: str = "alice", prompt: str = "a fox in the snow", *, class_: str = "standard", tenant: str = "default"
+        self,
+        actor: str = "alice",
+        prompt: str = "a fox in the snow",
+        *,
+        class_: str = "standard",
+        tenant: str = "default",
     ) -> Ticket:
         who = Subject(actor=actor, display=actor.title(), department="press")
         return await self.log.intend(
@@ -130,9 +140,7 @@ class Governed:
     async def active_case(self, scope: Scope, *, asked_by: str = "dana", approved_by: str = "erin") -> str:
         """Id of an approved case."""
         cases = self.governance.cases
-        case = await cases.request(
-            "reported misuse", scope, self.now + timedelta(days=7), self.officer(asked_by)
-        )
+        case = await cases.request("reported misuse", scope, self.now + timedelta(days=7), self.officer(asked_by))
         await cases.approve(case.id, self.officer(approved_by))
         return case.id
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -245,5 +245,5 @@ async def test_names_and_purposes_are_sealed_at_rest(governed: Governed) -> None
             assert not any(secret in raw for secret in (b"harassment", b"zoe", b"dana"))
 
 
-def _week(governed: Governed):  # type: ignore[no-untyped-def]
+def _week(governed: Governed) -> datetime:
     return governed.now + timedelta(days=7)

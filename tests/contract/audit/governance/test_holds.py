@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from audit.canonical import load_json_object
-from audit.errors import AuditUnavailable, ContentDestroyed, EntryInvalid, FreshMfaRequired, HoldNotFound, HoldRefused, StoreDamaged
+from audit.errors import (
+    AuditUnavailable,
+    ContentDestroyed,
+    EntryInvalid,
+    FreshMfaRequired,
+    HoldNotFound,
+    HoldRefused,
+    StoreDamaged,
+)
 from audit.governance.holds import HoldKind, HoldState
 from audit.governance.scope import HoldScope
 from audit.record import Effect, Phase, Subject
@@ -36,7 +44,9 @@ def _verify(governed: Governed) -> list[str]:
 
 
 @pytest.mark.parametrize("by_actor", [True, False])
-async def test_a_held_record_opens_after_its_day_is_purged_and_others_do_not(governed: Governed, by_actor: bool) -> None:
+async def test_a_held_record_opens_after_its_day_is_purged_and_others_do_not(
+    governed: Governed, by_actor: bool
+) -> None:
     async with governed.open() as governance:
         held = await governed.request("alice", "the evidence")
         other = await governed.request("bob", "not the evidence")
@@ -248,7 +258,7 @@ async def test_an_escrowed_key_taken_out_or_moved_is_noticed(governed: Governed)
         with pytest.raises(StoreDamaged, match=str(row.seq)):
             governance.holds.open_held(row)
         governed.execute("delete from governance_escrow where seq = ?", (row.seq,))
-        with pytest.raises(StoreDamaged, match="taken|took"):
+        with pytest.raises(StoreDamaged, match="took it out"):
             governance.holds.open_held(row)
         with pytest.raises(StoreDamaged, match="ciphertext"):
             governance.holds.open_held(other._replace(subject=None))

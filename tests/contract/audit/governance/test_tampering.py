@@ -139,7 +139,9 @@ async def test_a_row_put_back_from_before_is_refused(governed: Governed) -> None
         await governance.cases.permit_opening(case_id, governed.facts(ticket), governed.officer("dana"))
         await governance.cases.close(case_id, governed.officer("dana"))
         governed.execute("delete from governance_case")
-        governed.execute(f"insert into governance_case ({', '.join(columns)}) values ({', '.join('?' * len(old))})", old)
+        governed.execute(
+            f"insert into governance_case ({', '.join(columns)}) values ({', '.join('?' * len(old))})", old
+        )
     async with governed.open() as governance:  # also by a process that never saw the newer row
         with pytest.raises(StoreDamaged, match="put back"):
             await governance.cases.permit_opening(case_id, governed.facts(ticket), governed.officer("dana"))
