@@ -1,9 +1,9 @@
 """One file of the key folder: a wrapped day key.
 
 ``{"format": 1, "key_id": …, "kek_id": …, "wrapped": Base64}``. ``key_id`` names the day key and never changes;
-``kek_id`` names the key that wraps it (see ``KeyService.key_id``) and changes with a rewrap. Only what ``context_of`` holds is
-authenticated, by the wrap: a file renamed to another day, tenant or class does not open, and a false ``kek_id`` opens
-nothing that the service would not open anyhow.
+``kek_id`` names the key that wraps it (see ``KeyService.key_id``) and changes with a rewrap. What ``context_of`` holds
+is authenticated, by the wrap, so a file renamed to another day, tenant or class does not open. ``kek_id`` is not, and
+need not be: a false one opens nothing that the service would not open anyhow.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def rewrap(folder: Path, service: KeyService, disk: Disk | None = None, *, every
     keys = KeyFolder(folder)
     service.check()
     with _alone(folder):
-        for leftover in sorted(folder.glob(f"*{REPLACEMENT}")):  # of a rewrap that was killed
+        for leftover in sorted(folder.glob(f"*{REPLACEMENT}*")):  # of a rewrap that was killed
             disk.erase(leftover)
         destroyed = DestroyedDays(keys.destroyed_list, disk)
         report = RewrapReport(key_id=service.key_id)
