@@ -89,8 +89,8 @@ def purge(
             node="command",
         )
         is_snapshot = identity.snapshot_taken_at is not None
-        work = _purge(settings, now, is_snapshot=is_snapshot, clock_is_right=clock_is_right or now is not None)
-        receipts = asyncio.run(work)
+        is_vouched_for = clock_is_right or now is not None
+        receipts = asyncio.run(_purge(settings, now, is_snapshot=is_snapshot, clock_is_right=is_vouched_for))
     if as_json:
         print_json([plain(receipt) for receipt in receipts])
         return
@@ -124,6 +124,7 @@ def retention(
     at = moment(now)
     with errors_as_exit_codes():
         rules = _rules(retention_days, classes)
+        Identity.read(Layout(store).identity)  # or a mistyped folder would be taken for a log without keys
         folder = KeyFolder(Layout(store).keys_folder)
         if confirm_clock:
             ClockConfirmation(folder.path).give(at, Disk())

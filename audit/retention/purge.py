@@ -224,9 +224,10 @@ class Retention:
         )
         state = self._ring.states().get(scope, _NEW)
         with suppress(OSError):  # a full disk: the step stays open, and the next purge comes by here again
-            if receipt.did_something:
+            is_news = freed and (PurgeStep.FREED not in state.steps or state.held != len(held))
+            if is_news or receipt.did_something:
                 self._receipts.add(receipt, keys=state.keys, event_id=state.event_id, seq=state.seq)
-            if freed and (PurgeStep.FREED not in state.steps or state.held != len(held)):
+            if is_news:
                 self._ring.mark(scope, PurgeStep.FREED, now, held=len(held))
         if freed:
             self._kept[scope] = held

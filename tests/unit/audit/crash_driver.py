@@ -5,6 +5,8 @@ A program of its own: it forks children (cheap, everything is imported already),
 usage: crash_driver.py FOLDER random ROUNDS SEED      kill -9 at a random moment while many callers write
        crash_driver.py FOLDER operation               kill -9 before and after each touch of the disk, one round each
        crash_driver.py FOLDER purge                   the same, in the middle of a purge
+       crash_driver.py FOLDER class                   the same, in a purge of one class with a record under a hold
+       crash_driver.py FOLDER release                 the same, in the purge after the release of a hold
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from audit import AuditLog, AuditSettings, Entry, Subject
+from audit.retention import RetentionRules
 from audit.store.disk import Disk
 
 Tell = Callable[[str], None]
@@ -87,12 +90,13 @@ def settings(folder: Path) -> AuditSettings:
     )
 
 
-async def write(log: AuditLog, tell: Tell, requests: int) -> None:
+async def write(log: AuditLog, tell: Tell, requests: int, class_: str = "standard") -> None:
     """One caller: what it tells was acknowledged."""
     for _ in range(requests):
-        ticket = await log.intend(Entry(action="image:generate", subject=WHO, content={"prompt": "p" * 300}))
+        content = {"prompt": "p" * 300}
+        ticket = await log.intend(Entry(action="image:generate", subject=WHO, content=content, class_=class_))
         tell(f"intent {ticket.event_id}")
-        await log.conclude(ticket, Entry(action="image:generate", subject=WHO, effect="allow"))
+        await log.conclude(ticket, Entry(action="image:generate", subject=WHO, effect="allow", class_=class_))
         tell(f"outcome {ticket.event_id}")
 
 
@@ -108,6 +112,26 @@ async def write_and_purge(folder: Path, moments: int, tell: Tell) -> None:
     log = await AuditLog.open(settings(folder), clock=lambda: now, disk=disk)
     await write(log, tell, 2)
     now += timedelta(days=31)
+    disk.moments = moments  # from here on
+    await log.purge()
+    await log.aclose()
+
+
+async def purge_a_class(folder: Path, moments: int, tell: Tell, *, releases: bool) -> None:
+    """Records 0 to 3 are standard, of which 1 is held; 4 to 7 are abuse and stay. With ``releases`` the purge itself
+    is over before the countdown begins, and what is killed is the one after the hold's release."""
+    now = START
+    disk = Countdown(0)
+    rules = RetentionRules(30, {"abuse": 90})
+    log = await AuditLog.open(settings(folder), clock=lambda: now, disk=disk, rules=lambda: rules)
+    held = {"standard": frozenset({1})}
+    log.retention.escrow = lambda _day, class_: held.get(class_, frozenset())
+    await write(log, tell, 2)
+    await write(log, tell, 2, "abuse")
+    now += timedelta(days=31)
+    if releases:
+        await log.purge()
+        held.clear()
     disk.moments = moments  # from here on
     await log.purge()
     await log.aclose()
@@ -169,6 +193,8 @@ def work_of(mode: str, place: Path, moment: int, chance: random.Random) -> tuple
         return lambda tell: write_much(place, Disk(), tell, callers, 10_000), chance.uniform(0, 0.05)
     if mode == "operation":
         return lambda tell: write_much(place, Countdown(moment), tell, 1, 2), None
+    if mode in ("class", "release"):
+        return lambda tell: purge_a_class(place, moment, tell, releases=mode == "release"), None
     return lambda tell: write_and_purge(place, moment, tell), None
 
 

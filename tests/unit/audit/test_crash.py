@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from audit import AuditLog
+from audit.retention import RetentionRules
+from audit.retention.receipts import read_receipts
 from audit.verify import verify_store
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
@@ -111,6 +113,36 @@ async def test_a_purge_killed_at_every_touch_of_the_disk_is_finished_by_the_next
         assert connection.execute("select count(*) from sealed").fetchone() == (0,)
         connection.close()
     assert purged == result["killed"] + 1
+
+
+@pytest.mark.parametrize(("mode", "least"), [("class", 12), ("release", 6)])
+async def test_a_purge_of_a_class_killed_at_every_touch_of_the_disk_is_finished_by_the_next(
+    house: Any, mode: str, least: int
+) -> None:
+    result = drive(house.folder, mode)
+    assert result["killed"] > least
+    held = [1] if mode == "class" else []
+    rules = RetentionRules(30, {"abuse": 90})
+    for folder in sorted(path for path in house.folder.iterdir() if path.name.isdigit()):
+        assert verify_store(folder / "log", None, None).ok, folder.name
+        one = type(house)(folder)
+        one.with_settings(kek_path=folder / "kek", signing_key_path=folder / "signing.pem")
+        one.clock.forward(days=31)
+        async with one.open(rules=lambda: rules) as log:
+            log.retention.escrow = lambda _day, class_: frozenset(held if class_ == "standard" else ())
+            await log.purge()
+            assert log.health().records_past_retention == 0
+            assert log.health().held_records == len(held)
+            assert await log.purge() == []
+        names = [path.name for path in (folder / "log" / "keys").glob("2026-11-22*")]
+        assert names == ["2026-11-22.default.abuse.json"], folder.name
+        report = verify_store(folder / "log", None, one.witness)
+        assert report.ok, (folder.name, report.findings)
+        connection = sqlite3.connect(folder / "log" / "days" / "2026-11-22.sqlite")
+        assert [seq for (seq,) in connection.execute("select seq from sealed order by seq")] == [*held, 4, 5, 6, 7]
+        connection.close()
+        assert not list((folder / "log" / "days").glob("*.purged*")), folder.name
+        assert list(read_receipts(folder / "log" / "keys" / "receipts.jsonl"))[-1]["space_freed"] is True
 
 
 def test_the_driver_says_when_a_child_fails_by_itself(house: Any) -> None:
