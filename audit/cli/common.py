@@ -19,7 +19,7 @@ from audit.note import NoteRefused, VerifierKey
 
 CANNOT = 2  # exit code for everything but a finding of verify
 
-Store = Annotated[Path, typer.Argument(help="Directory of the store.", show_default=False)]
+Store = Annotated[Path, typer.Argument(help="Directory of the store, or the URL of its database.", show_default=False)]
 Now = Annotated[
     str | None,
     typer.Option("--now", help="Take this moment (RFC 3339, with offset) for the present.", show_default="the clock"),

@@ -28,8 +28,7 @@ from audit.export import (
 from audit.export.evidence import newest_checkpoint, selected_rows
 from audit.export.record import SubjectOpener, sealed_subject
 from audit.ids import parse_event_id
-from audit.store.files.layout import Layout
-from audit.store.files.moment import Moment
+from audit.store.moment import open_moment
 from audit.vocabulary import LogEvent
 from audit.witness import newest_witnessed
 
@@ -110,7 +109,7 @@ def _write_bundle(
 ) -> None:
     notes = {}
     if witness is not None:
-        with Moment(Layout(store)) as found:
+        with open_moment(store) as found:
             key = found.identity.verifier_key
         newest = newest_witnessed(witness, key)
         if newest is None:
@@ -125,7 +124,7 @@ def _write_bundle(
 
 
 def _write_feed(store: Path, out: IO[str], selection: Selection, feed_format: FeedFormat, opener: SubjectOpener) -> int:
-    with Moment(Layout(store)) as found:
+    with open_moment(store) as found:
         checkpoint = newest_checkpoint(found)
         records: Iterator[ExportRecord] = (
             export_record(found.identity.origin, row, checkpoint.size, opener)

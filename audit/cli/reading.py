@@ -15,8 +15,7 @@ from audit.proof import Proof
 from audit.row import Row, leaf_data
 from audit.snapshot import take_snapshot
 from audit.store.disk import Disk
-from audit.store.files.layout import Layout
-from audit.store.files.moment import Moment
+from audit.store.moment import MomentPort, database_url_of, open_moment
 from audit.tiles import TileTree
 
 Event = Annotated[str, typer.Argument(help="Event id: the request id that people see.", show_default=False)]
@@ -27,7 +26,7 @@ def status(store: Store, as_json: AsJson = False) -> None:
 
     Example: python -m audit status /var/lib/imprimatur/audit
     """
-    with errors_as_exit_codes(), Moment(Layout(store)) as found:
+    with errors_as_exit_codes(), open_moment(store) as found:
         checkpoints = found.tree.checkpoints(found.identity.origin)
         figures = {
             "origin": found.identity.origin,
@@ -42,7 +41,7 @@ def status(store: Store, as_json: AsJson = False) -> None:
                 reader.day.isoformat(): {"records": reader.count(), "purged": reader.purged_at() is not None}
                 for reader in found.days
             },
-            "disk_free_fraction": round(Disk().free_fraction(store), 4),
+            "disk_free_fraction": None if database_url_of(store) else round(Disk().free_fraction(store), 4),
         }
     if as_json:
         print_json(figures)
@@ -59,7 +58,7 @@ def show(store: Store, event: Event) -> None:
 
     Example: python -m audit show /var/lib/imprimatur/audit 0195c7a0-0000-7000-8000-000000000000
     """
-    with errors_as_exit_codes(), Moment(Layout(store)) as found:
+    with errors_as_exit_codes(), open_moment(store) as found:
         rows = _event_rows(found, event)
         proofs = _proofs(found, rows)
         print_json(
@@ -84,7 +83,7 @@ def proof(
 
     Example: python -m audit proof /var/lib/imprimatur/audit 0195c7a0-0000-7000-8000-000000000000 --into proofs/
     """
-    with errors_as_exit_codes(), Moment(Layout(store)) as found:
+    with errors_as_exit_codes(), open_moment(store) as found:
         proofs = _proofs(found, _event_rows(found, event))
         if not proofs:
             raise StoreError("no checkpoint covers the record yet; it is signed within a second, or at the next start")
@@ -121,7 +120,7 @@ def snapshot(
     typer.echo(f"{count:,} records in {target}")
 
 
-def _event_rows(found: Moment, event: str) -> list[Row]:
+def _event_rows(found: MomentPort, event: str) -> list[Row]:
     identifier: uuid.UUID = parse_event_id(event)
     for reader in reversed(found.days):
         rows = reader.event(identifier.bytes)
@@ -130,7 +129,7 @@ def _event_rows(found: Moment, event: str) -> list[Row]:
     raise RecordNotFound(f"no record {event}")
 
 
-def _proofs(found: Moment, rows: list[Row]) -> list[Proof]:
+def _proofs(found: MomentPort, rows: list[Row]) -> list[Proof]:
     """Proofs against the newest checkpoint; none if it does not cover all of the rows yet."""
     checkpoints = found.tree.checkpoints(found.identity.origin)
     if not checkpoints or rows[-1].seq >= checkpoints[-1][0].size:

@@ -13,6 +13,7 @@ import typer
 from audit.cli.common import AsJson, errors_as_exit_codes, verifier_key
 from audit.note import VerifierKey
 from audit.proof import HEADER, check_proof_text
+from audit.store.moment import database_url_of
 from audit.verify import Report, verify_evidence, verify_store
 
 FOUND_SOMETHING = 1
@@ -21,7 +22,10 @@ _PROGRESS_SECONDS = 2.0
 
 def verify(
     path: Annotated[
-        Path, typer.Argument(help="A store directory, an evidence file (export) or a .tlog-proof.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A store directory or database URL, an evidence file (export) or a .tlog-proof.", show_default=False
+        ),
     ],
     vkey: Annotated[
         str | None,
@@ -44,12 +48,14 @@ def verify(
     """
     key = verifier_key(vkey)
     with errors_as_exit_codes():
-        if not path.exists():
+        if database_url_of(path):
+            report = verify_store(path, key, witness, _Progress())
+        elif not path.exists():
             raise FileNotFoundError(f"{path} does not exist; give a store directory, an evidence file or a proof")
-        if path.is_file() and _is_proof(path):
+        elif path.is_file() and _is_proof(path):
             _verify_proof(path, key, as_json=as_json)
             return
-        if path.is_dir():
+        elif path.is_dir():
             report = verify_store(path, key, witness, _Progress())
         elif witness is not None:
             raise ValueError("--witness goes with a store; an evidence file holds one checkpoint of its own")

@@ -36,8 +36,7 @@ from audit.export.evidence import EVERYTHING, Selection, newest_checkpoint, sele
 from audit.proof import Proof
 from audit.record import NAME_PATTERN
 from audit.row import Row, leaf_data
-from audit.store.files.layout import Layout
-from audit.store.files.moment import Moment
+from audit.store.moment import MomentPort, open_moment
 from audit.tiles import TileTree
 
 BUNDLE_FORMAT: Final = "imprimatur-audit-bundle/1"
@@ -77,7 +76,7 @@ def write_bundle(
 
     A failure leaves no file behind. Raises ``FileExistsError`` and what ``write_evidence`` raises.
     """
-    with Moment(Layout(directory)) as moment, target.open("xb") as file:
+    with open_moment(directory) as moment, target.open("xb") as file:
         try:
             receipt = _write(moment, file, selection, taken_at, with_content, witness_notes or {})
         except BaseException:
@@ -88,7 +87,7 @@ def write_bundle(
 
 
 def _write(
-    moment: Moment,
+    moment: MomentPort,
     file: IO[bytes],
     selection: Selection,
     taken_at: datetime,
@@ -129,7 +128,7 @@ def _write(
     return {"records": records, "checkpoint_size": checkpoint.size, "proofs": proofs}
 
 
-def _proof(moment: Moment, row: Row, checkpoint: Checkpoint) -> Proof:
+def _proof(moment: MomentPort, row: Row, checkpoint: Checkpoint) -> Proof:
     tree = TileTree(moment.tree.read_tile, moment.tree.size)
     return Proof(
         event_id=row.envelope().event_id,

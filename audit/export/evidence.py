@@ -23,8 +23,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import RecordNotFound, StoreError
 from audit.note import VerifierKey
 from audit.row import COLUMNS, Row
-from audit.store.files.layout import Layout
-from audit.store.files.moment import Moment
+from audit.store.moment import MomentPort, open_moment
 from audit.tiles import TileTree
 
 FORMAT = "imprimatur-audit-evidence/1"
@@ -76,12 +75,17 @@ def export_evidence(
     directory: Path, out: IO[str], selection: Selection = EVERYTHING, *, taken_at: datetime, with_content: bool = True
 ) -> int:
     """Write an evidence file of a store's directory; see ``write_evidence``."""
-    with Moment(Layout(directory)) as moment:
+    with open_moment(directory) as moment:
         return write_evidence(moment, out, selection, taken_at=taken_at, with_content=with_content)
 
 
 def write_evidence(
-    moment: Moment, out: IO[str], selection: Selection = EVERYTHING, *, taken_at: datetime, with_content: bool = True
+    moment: MomentPort,
+    out: IO[str],
+    selection: Selection = EVERYTHING,
+    *,
+    taken_at: datetime,
+    with_content: bool = True,
 ) -> int:
     """Write an evidence file; returns the number of records. Complete unless events or days select some.
 
@@ -107,7 +111,7 @@ def write_evidence(
     return count
 
 
-def newest_checkpoint(moment: Moment) -> Checkpoint:
+def newest_checkpoint(moment: MomentPort) -> Checkpoint:
     """The checkpoint an export is made under. Raises ``StoreError`` if nothing is signed yet."""
     checkpoints = moment.tree.checkpoints(moment.identity.origin)
     if not checkpoints:
@@ -115,7 +119,7 @@ def newest_checkpoint(moment: Moment) -> Checkpoint:
     return checkpoints[-1][0]
 
 
-def selected_rows(moment: Moment, selection: Selection, covered_size: int) -> Iterator[Row]:
+def selected_rows(moment: MomentPort, selection: Selection, covered_size: int) -> Iterator[Row]:
     """The rows that a selection names below a tree size, in the order of their sequence numbers."""
     days = [reader for reader in moment.days if selection.has_day(reader.day)]
     if selection.event_ids:

@@ -17,8 +17,7 @@ from typing import Protocol
 from audit.export.record import SubjectOpener, sealed_subject
 from audit.record import Subject
 from audit.row import Row
-from audit.store.files.layout import Identity, Layout
-from audit.store.files.moment import Moment
+from audit.store.moment import open_moment
 from audit.store.port import Store, StoreReader
 from audit.tiles import TILE_WIDTH
 from audit.tree import HASH_BYTES
@@ -106,14 +105,16 @@ class StoreSource:
 
 
 class FolderSource:
-    """Follows a directory store that another process may have open, or a snapshot; needs no key and writes nothing.
+    """Follows a store that others may write (a directory, or a database by its URL), or a snapshot; needs no key and
+    writes nothing.
 
     Each read opens the files anew, so that a purge meanwhile is not held up by a file that we keep open.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._layout = Layout(directory)
-        self._origin = Identity.read(self._layout.identity).origin
+    def __init__(self, target: Path | str) -> None:
+        self._target = target
+        with open_moment(target) as moment:
+            self._origin = moment.identity.origin
 
     @property
     def origin(self) -> str:
@@ -129,12 +130,12 @@ class FolderSource:
         return sealed_subject(row)
 
     def _covered(self) -> Covered | None:
-        with Moment(self._layout) as moment:
+        with open_moment(self._target) as moment:
             checkpoints = moment.tree.checkpoints(self._origin)
             return Covered(checkpoints[-1][0].size, checkpoints[-1][1]) if checkpoints else None
 
     def _read_after(self, seq: int, limit: int) -> Stretch:
-        with Moment(self._layout) as moment:
+        with open_moment(self._target) as moment:
             rows = rows_after(moment.days, seq, limit)
             tiles = _Tiles(moment.tree)
             return Stretch(rows, tuple(tiles.leaf(row.seq) for row in rows))

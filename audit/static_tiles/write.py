@@ -22,7 +22,7 @@ from audit.row import Row, leaf_data
 from audit.static_tiles.paths import CHECKPOINT, bundle_path, encode_bundle, tile_path, tiles_of
 from audit.static_tiles.read import read_checkpoint_note
 from audit.store.disk import Disk
-from audit.store.files.moment import Moment
+from audit.store.moment import MomentPort
 from audit.tiles import LEVEL_BITS, TILE_WIDTH, TileTree, first_kept_tile, split_hashes
 from audit.tree import HASH_BYTES
 
@@ -41,7 +41,7 @@ class Published:
 
 
 def write_static(
-    moment: Moment,
+    moment: MomentPort,
     folder: Path,
     *,
     note: str | None = None,
@@ -77,7 +77,7 @@ def write_static(
     )
 
 
-def _newest(moment: Moment, key: VerifierKey, note: str | None) -> Checkpoint:
+def _newest(moment: MomentPort, key: VerifierKey, note: str | None) -> Checkpoint:
     if note is not None:
         checkpoint = parse_checkpoint(note, key)
         if checkpoint.size > moment.tree.size:
@@ -105,14 +105,14 @@ def _published(folder: Path, key: VerifierKey, tree: TileTree, new_size: int) ->
     return old.size
 
 
-def _tile(moment: Moment, level: int, index: int, width: int) -> bytes:
+def _tile(moment: MomentPort, level: int, index: int, width: int) -> bytes:
     data = moment.tree.read_tile(level, index)[: width * HASH_BYTES]
     if len(data) < width * HASH_BYTES:
         raise StoreDamaged(f"tile {level}/{index} is cut short; run verify")
     return data
 
 
-def _write_bundles(moment: Moment, writer: _Writer, first: int, size: int, progress: Progress) -> None:
+def _write_bundles(moment: MomentPort, writer: _Writer, first: int, size: int, progress: Progress) -> None:
     count = -(-size // TILE_WIDTH)
     while first < count:
         width = min(TILE_WIDTH, size - first * TILE_WIDTH)

@@ -64,7 +64,8 @@ create table audit.record (
 ) partition by list (day);
 create table audit.tree (
     one boolean primary key default true check (one),
-    size bigint not null, root bytea not null, epoch bigint not null, stopped text
+    size bigint not null, root bytea not null, epoch bigint not null, stopped text,
+    minimum_index bigint not null default 0
 ) with (fillfactor = 10);
 insert into audit.tree (size, root, epoch) values (0, sha256(''), 0);
 create table audit.tile (

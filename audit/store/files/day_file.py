@@ -170,6 +170,8 @@ def check_meta(connection: sqlite3.Connection, path: Path, day: date) -> None:
 class DayReader:
     """A day file open for reading; sees one moment of it between ``begin`` and ``close``."""
 
+    tokens_are_copied = True  # into ``term``
+
     def __init__(self, path: Path, day: date) -> None:
         self.day = day
         self.connection = connect_reader(path)

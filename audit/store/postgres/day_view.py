@@ -19,6 +19,8 @@ _FETCH = 500  # rows a round trip where all of a day are read: some MiB of ciphe
 class PostgresDay:
     """Reads through a connection whose transaction the owner keeps; see ``audit.store.port.DayView``."""
 
+    tokens_are_copied = False
+
     def __init__(self, connection: Connection, day: date, classes: Sequence[str]) -> None:
         self.day = day
         self._connection = connection

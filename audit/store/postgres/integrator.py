@@ -24,7 +24,7 @@ from audit.settings import AuditSettings
 from audit.store.postgres.announcing import Announcer
 from audit.store.postgres.connection import Connection, describe, execute
 from audit.store.postgres.heads import CheckedHeads, check_heads
-from audit.store.postgres.integration import integrate_step, next_number
+from audit.store.postgres.integration import STEP_RECORDS, integrate_step, next_number
 from audit.store.postgres.lease import INTEGRATOR, Lease
 from audit.store.postgres.tables import make_tables
 from audit.store.postgres.tree_table import Fenced, TreeHead, newest_checkpoint, read_head, read_tile, stop_all
@@ -244,10 +244,13 @@ class Integrator:
             )
             if step is None:
                 break
+            is_full = step[0].size - heads.head.size == STEP_RECORDS
             self._latest = step
             head = TreeHead(step[0].size, step[0].root, epoch, stopped=None)
             heads = self._heads = CheckedHeads(head, heads.tree, step, is_witnessed=False)
             self._announcer.put(step[0])
+            if not is_full:
+                break  # what came meanwhile is for the next turn
         if self.stopped is not None:
             stop_all(connection, epoch, None)
             self.stopped = self._damage = None

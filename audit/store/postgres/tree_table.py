@@ -9,8 +9,9 @@ from datetime import datetime
 from audit.checkpoint import Checkpoint
 from audit.errors import AuditError, StoreDamaged
 from audit.record import from_micros, to_micros
-from audit.store.postgres.connection import Connection, execute
+from audit.store.postgres.connection import Connection, execute, scalar
 from audit.store.postgres.lease import INTEGRATOR
+from audit.tiles import first_kept_tile
 
 
 class Fenced(AuditError):
@@ -86,6 +87,27 @@ def stop_all(connection: Connection, epoch: int, why: str | None) -> None:
         "update audit.tree set stopped = %s where epoch <= %s and stopped is distinct from %s",
         [why, epoch, why],
     )
+
+
+def minimum_index(connection: Connection) -> int:
+    """Where the log begins since it was pruned; 0 if it was not."""
+    return int(scalar(connection, "select minimum_index from audit.tree"))
+
+
+def prune(connection: Connection, index: int) -> int:
+    """Forget the level-0 tiles of records below ``index``, durably; returns how many went. The record that says so must
+    be in the log before. Raises ``ValueError`` beyond the tree's end; safe to repeat."""
+    with connection.transaction():
+        size, known = execute(connection, "select size, minimum_index from audit.tree for update").fetchall()[0]
+        if not 0 <= index <= size:
+            raise ValueError(f"minimum index out of range: expected at most {size}, got {index}")
+        execute(connection, "update audit.tree set minimum_index = %s", [max(known, index)])
+        gone = execute(
+            connection,
+            "delete from audit.tile where level = 0 and position < %s",
+            [first_kept_tile(max(known, index))],
+        )
+    return gone.rowcount
 
 
 def newest_checkpoint(connection: Connection, origin: str) -> tuple[Checkpoint, datetime] | None:
