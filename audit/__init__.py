@@ -30,6 +30,8 @@ from audit.errors import (
     TicketExpired,
     TicketUnknown,
 )
+from audit.governance.officer import Officer
+from audit.governance.scope import Scope
 from audit.health import DiskState, Health
 from audit.ids import new_event_id
 from audit.log import AuditLog
@@ -55,6 +57,7 @@ __all__ = [
     "Envelope",
     "Health",
     "KeyRefused",
+    "Officer",
     "OpenTicket",
     "OpenedRecord",
     "Page",
@@ -67,6 +70,7 @@ __all__ = [
     "RecordRef",
     "RecordView",
     "RequestRow",
+    "Scope",
     "SnapshotRefused",
     "StoreDamaged",
     "StoreError",

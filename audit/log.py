@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
-from audit.canonical import JSON
 from audit.errors import (
     AuditUnavailable,
-    ContentDestroyed,
     EntryInvalid,
     RecordNotFound,
     TicketConcluded,
     TicketExpired,
     TicketUnknown,
 )
+from audit.governance.facade import Governance
+from audit.governance.officer import MfaRule
 from audit.health import DiskState, Health, disk_state, measure
-from audit.ids import day_of, new_event_id, parse_event_id
-from audit.note import VerifierKey
-from audit.proof import Proof
-from audit.query import OpenedRecord, Page, Query, RecordView
-from audit.record import ZERO_CLASS, Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
+from audit.ids import new_event_id, parse_event_id
+from audit.reading import LogReader
+from audit.record import Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
 from audit.retention import PurgeReceipt, Retention, RetentionRules, RetentionWorker, newest_record
-from audit.row import Row, leaf_data
 from audit.settings import AuditSettings
-from audit.store.compose import Job, encode_bodies, open_content, open_subject
+from audit.store.compose import Job, encode_bodies
 from audit.store.disk import Disk
 from audit.store.opening import open_store
 from audit.store.port import MAX_BEHIND, Store, StoreReader
-from audit.store.search import Search, subject_of
-from audit.vocabulary import LogEvent
+from audit.store.search import subject_of
+from audit.witness.board import WitnessBoard, WitnessFigures
+from audit.witness.opening import open_witnesses
+from audit.witness.watch import CheckpointWatch
 
 Clock = Callable[[], datetime]
 
+_RETENTION_LEASE_SECONDS = 90.0  # longer than a turn of the worker
 NOT_KEPT = Subject(actor="-", display="not kept")  # whose records hold no content, to whoever concludes them
-TARGET_TERM = "target"  # index kind under which accesses to a record are found by its event id
 
 
-class AuditLog:
-    """An open log. Use it from one event loop or several."""
+class AuditLog(LogReader):
+    """An open log. Use it from one event loop or several. Reading it is in ``reading.py``."""
 
     def __init__(
         self,
@@ -53,11 +52,24 @@ class AuditLog:
         self.newest_record_at_start = newest
         self._settings = settings
         self._clock = clock
-        self._store = store
-        self._ring = store.ring
-        self.verifier_key: VerifierKey = store.verifier_key
+        governance = Governance.open(
+            store,
+            record=self.note,
+            clock=clock,
+            directory=settings.directory,
+            wrapper=store.ring.service,
+            database_url=settings.database_url.get_secret_value() if settings.database_url else None,
+            mfa=MfaRule(
+                max_age_seconds=settings.opening_mfa_seconds, accepts_no_evidence=settings.accept_no_mfa_evidence
+            ),
+        )
+        store.ring.erased = governance.erased
+        super().__init__(store, governance, self._write)
         self._purging = asyncio.Lock()
-        self.retention = Retention(store, rules or settings.retention_rules, self._record_purge, settings.tenant)
+        self.retention = Retention(
+            store, rules or settings.retention_rules, self._record_purge, settings.tenant, governance.escrow
+        )
+        self._watch = _watch(settings, clock, store)
         self._closed = False
 
     @classmethod
@@ -90,7 +102,26 @@ class AuditLog:
         """Write what is queued, sign it, close. Safe to repeat."""
         if not self._closed:
             self._closed = True
-            await asyncio.to_thread(self._store.close)
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        self.governance.close()
+        self._store.close()
+
+    def now(self) -> datetime:
+        """The time by this log's clock."""
+        return self._clock()
+
+    @property
+    def store(self) -> Store:
+        """The store underneath, for feeds and commands of this package."""
+        return self._store
+
+    def witness_figures(self) -> dict[str, WitnessFigures]:
+        """How each witness over the network is doing; empty in a process that does not talk to them."""
+        return self._watch.figures() if self._watch is not None else {}
 
     async def intend(self, entry: Entry, *, event_id: str | None = None) -> Ticket:
         """Record that something is about to happen. Durable (fsynced) when it returns.
@@ -167,75 +198,6 @@ class AuditLog:
 
         return await self._store.read(read)
 
-    async def search(self, query: Query, *, searched_by: Subject) -> Page:
-        """Requests and events that match, newest first. The search itself is durable in the log before it runs."""
-        access = await self._access(LogEvent.SEARCH, searched_by, query.as_content(), query.tenant)
-        found = await self._store.read(Search(query, self._ring, access.seq))
-        return Page(
-            rows=found.rows, next_cursor=found.next_cursor, access=access, count=found.count, facets=found.facets
-        )
-
-    async def get(self, event_id: str, *, looked_by: Subject, tenant: str = "default") -> RecordView:
-        """All of a record that may be shown without opening its content. Recorded before it is read.
-
-        Raises ``RecordNotFound`` for an id this tenant has no record of, ``QueryInvalid`` for a malformed one.
-        """
-        parse_event_id(event_id)
-        access = await self._access(LogEvent.SHOW, looked_by, {"event_id": event_id}, tenant, target=event_id)
-        rows = await self._rows(event_id, tenant)
-        latest = self._store.latest
-        covered = latest is not None and rows[-1].seq < latest[0].size
-        return RecordView(
-            event_id=event_id,
-            subject=subject_of(rows[0], self._ring),
-            envelopes=tuple(row.envelope() for row in rows),
-            content_destroyed=any(self._is_destroyed(row) for row in rows),
-            covered_by_size=latest[0].size if latest is not None and covered else None,
-            access=access,
-        )
-
-    async def read_content(
-        self, event_id: str, *, read_by: Subject, purpose: str, tenant: str = "default"
-    ) -> OpenedRecord:
-        """Open a record's content. Who and why is durable in the log before anything is decrypted.
-
-        Raises ``ContentDestroyed`` past retention, ``RecordNotFound``, ``EntryInvalid`` without a purpose.
-        """
-        parse_event_id(event_id)
-        if not purpose.strip():
-            raise EntryInvalid("opening content needs a purpose")
-        content: dict[str, JSON] = {"event_id": event_id, "purpose": purpose}
-        access = await self._access(LogEvent.OPEN_CONTENT, read_by, content, tenant, target=event_id)
-        rows = await self._rows(event_id, tenant)
-        if any(self._is_destroyed(row) for row in rows):
-            raise ContentDestroyed(f"content of {event_id} is past retention")
-        keys = [self._ring.get(date.fromisoformat(row.day), row.tenant, row.class_) for row in rows]
-        return OpenedRecord(
-            event_id=event_id,
-            subject=open_subject(rows[0], keys[0]),
-            envelopes=tuple(row.envelope() for row in rows),
-            contents=tuple(open_content(row, key) for row, key in zip(rows, keys, strict=True)),
-            access=access,
-        )
-
-    async def proof(self, event_id: str, *, tenant: str = "default") -> list[Proof]:
-        """Inclusion proofs of a record's halves against a checkpoint that covers them; works past retention too."""
-        rows = await self._rows(event_id, tenant)
-        seqs = [row.seq for row in rows]
-        checkpoint, paths = await asyncio.to_thread(self._store.prove, seqs)
-        return [
-            Proof(
-                event_id=event_id,
-                phase=row.phase,
-                seq=row.seq,
-                leaf_data=leaf_data(row),
-                path=tuple(path),
-                checkpoint=checkpoint,
-                note=checkpoint.note(self.verifier_key),
-            )
-            for row, path in zip(rows, paths, strict=True)
-        ]
-
     def checkpoint(self) -> str:
         """The newest signed checkpoint, as a signed note."""
         latest = self._store.latest
@@ -255,7 +217,7 @@ class AuditLog:
         async with self._purging:
             return await self.retention.run(now or self._clock())
 
-    def retention_worker(self, lease: Callable[[], bool] = lambda: True) -> RetentionWorker:
+    def retention_worker(self, lease: Callable[[], bool] | None = None) -> RetentionWorker:
         """The worker that purges by itself: run it as a task, cancel it before ``aclose``. ``lease`` tells whether this
         process is the one that purges, where several share a log; it may block."""
         return RetentionWorker(
@@ -265,7 +227,7 @@ class AuditLog:
             clock=self._clock,
             settle_seconds=self._settings.clock_settle_seconds,
             newest_record=self.newest_record_at_start,
-            lease=lease,
+            lease=lease or (lambda: self._store.lease("retention", _RETENTION_LEASE_SECONDS)),
         )
 
     def health(self) -> Health:
@@ -298,30 +260,6 @@ class AuditLog:
         self._store.submit(job)
         return await job.future
 
-    async def _access(
-        self, action: str, subject: Subject, content: dict[str, JSON], tenant: str, target: str = ""
-    ) -> RecordRef:
-        index = {TARGET_TERM: (target,)} if target else {}
-        entry = Entry(action=action, subject=subject, tenant=tenant, content=content, index=index, effect="allow")
-        return await self._write(Phase.ACCESS, entry, about=target)
-
-    async def _rows(self, event_id: str, tenant: str) -> list[Row]:
-        identifier = parse_event_id(event_id)
-
-        def read(reader: StoreReader) -> list[Row]:
-            hint = day_of(identifier)
-            for day in sorted(reader.days(), key=lambda day: (day == hint, day), reverse=True):
-                file = reader.day(day)
-                rows = file.event(identifier.bytes) if file else []
-                if rows:
-                    return rows
-            return []
-
-        rows = await self._store.read(read)
-        if not rows or rows[0].tenant != tenant:  # another tenant's record is as absent as none
-            raise RecordNotFound(f"no record {event_id}")
-        return rows
-
     async def _explain(self, ticket: Ticket) -> None:
         """Raise ``TicketUnknown`` or ``TicketExpired`` where that is the truth about a ticket that is not open."""
         try:
@@ -331,15 +269,18 @@ class AuditLog:
         if len(rows) == 1 and self._is_destroyed(rows[0]):
             raise TicketExpired(f"ticket {ticket.event_id} is past retention")
 
-    def _is_destroyed(self, row: Row) -> bool:
-        return (
-            row.content is None
-            or row.class_ == ZERO_CLASS
-            or self._ring.is_destroyed(date.fromisoformat(row.day), row.class_)
-        )
-
     def _disk_state(self) -> DiskState:
         return disk_state(self._store.free_fraction(), self._settings.disk_refuse_fraction)
 
     async def _record_purge(self, entry: Entry, about: str) -> RecordRef:
         return await self._write(Phase.PURGE, entry, about=about)
+
+
+def _watch(settings: AuditSettings, clock: Clock, store: Store) -> CheckpointWatch | None:
+    if not settings.witnesses or store.is_snapshot:
+        return None
+    folder = settings.directory / "witnesses"
+    board = WitnessBoard(folder, open_witnesses(settings.witnesses), store.verifier_key, clock=clock)
+    watch = CheckpointWatch(store, board, settings.checkpoint_interval_seconds)
+    watch.start()
+    return watch

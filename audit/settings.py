@@ -8,8 +8,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from audit.keys.services.settings import AnyKeyServiceSettings, FileServiceSettings, KeyServiceSettings
 from audit.record import NAME_PATTERN
 from audit.retention.rules import RetentionRules
+from audit.witness.settings import WitnessSettings
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -23,7 +25,14 @@ class AuditSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     directory: Path = Field(description="Day files, tree and wrapped keys. One process at a time.")
-    kek_path: Path = Field(description="File of 32 random bytes that wraps every day key. Mode 0600. Outside backups.")
+    kek_path: Path | None = Field(
+        default=None,
+        description="File of 32 random bytes that wraps every day key. Mode 0600. Outside backups. Short for a "
+        "`key_service` of the kind `file`.",
+    )
+    key_service: KeyServiceSettings | None = Field(
+        default=None, description="What wraps the day keys: a file, OpenBao or Vault, AWS KMS, or a PKCS#11 token."
+    )
     signing_key_path: Path | None = Field(
         default=None,
         description="Ed25519 private key (PKCS #8 PEM, mode 0600) of the checkpoints; a snapshot needs none.",
@@ -66,6 +75,15 @@ class AuditSettings(BaseModel):
     witness_path: Path | None = Field(
         default=None, description="Append-only file that gets each checkpoint; must lie outside `directory`."
     )
+    witnesses: tuple[WitnessSettings, ...] = Field(
+        default=(), description="More witnesses: C2SP witnesses over HTTP, time stamping authorities (RFC 3161)."
+    )
+    opening_mfa_seconds: int = Field(
+        default=300, ge=30, le=3600, description="Approvals and openings need a second factor not older than this."
+    )
+    accept_no_mfa_evidence: bool = Field(
+        default=False, description="Let officers act without one, which goes on record: for the command line."
+    )
     checkpoint_interval_seconds: float = Field(
         default=1.0, ge=0.01, le=3600, description="A moved tree is signed this often: the window of exposure."
     )
@@ -80,6 +98,22 @@ class AuditSettings(BaseModel):
     def retention_rules(self) -> RetentionRules:
         """How long each class is kept."""
         return RetentionRules(self.retention_days, self.retention_days_by_class)
+
+    def key_service_settings(self) -> AnyKeyServiceSettings:
+        """What wraps the day keys."""
+        if self.key_service is not None:
+            return self.key_service
+        assert self.kek_path is not None  # noqa: S101  # held by _one_key_service, for the type checker
+        return FileServiceSettings(kind="file", path=self.kek_path)
+
+    @model_validator(mode="after")
+    def _one_key_service(self) -> AuditSettings:
+        if (self.kek_path is None) == (self.key_service is None):
+            raise ValueError("give either kek_path or key_service, and not both")
+        names = [witness.name for witness in self.witnesses]
+        if len(names) != len(set(names)):
+            raise ValueError("each of the witnesses needs a name of its own")
+        return self
 
     @field_validator("database_url")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, print_json
+from audit.governance.officer import Officer
 from audit.log import AuditLog
 from audit.query import DEFAULT_LIMIT, Query
 from audit.record import Subject
@@ -24,6 +25,9 @@ SigningKey = Annotated[
 ]
 Witness = Annotated[Path | None, typer.Option(help="Witness file to append checkpoints to.", show_default=False)]
 Reader = Annotated[str, typer.Option("--reader", help="Who is reading; goes on record.", show_default=False)]
+WithoutMfaEvidence = Annotated[
+    bool, typer.Option("--without-mfa-evidence", help="Act although no second factor can be seen; goes on record.")
+]
 Tenant = Annotated[str, typer.Option(help="Tenant to look at.")]
 
 
@@ -83,24 +87,30 @@ def open_content(
     event: Annotated[str, typer.Argument(help="Event id.", show_default=False)],
     kek: Kek,
     reader: Reader,
-    purpose: Annotated[str, typer.Option(help="Why; goes on record.", show_default=False)],
+    case: Annotated[str, typer.Option(help="Id of an approved case that covers the event.", show_default=False)],
+    without_mfa_evidence: WithoutMfaEvidence = False,
     signing_key: SigningKey = None,
     witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
 ) -> None:
-    """Open the content of a record. Who and why is on record before anything is decrypted.
+    """Open the content of a record, inside an approved case. Who, and under which case, is on record before anything is
+    decrypted.
 
-    Example: python -m audit open /srv/copy EVENT --kek audit.kek --reader dana --purpose "case 17: reported misuse"
+    A command line cannot see a second factor, so it asks for --without-mfa-evidence, and that goes on record too.
+
+    Example: python -m audit open /srv/copy EVENT --kek audit.kek --reader dana --case CASE --without-mfa-evidence
     """
     with errors_as_exit_codes():
+        officer = Officer(Subject(actor=reader), is_without_evidence=without_mfa_evidence)
         opened = _with_log(
             store,
             kek,
             signing_key,
             witness,
             now,
-            lambda log: log.read_content(event, read_by=Subject(actor=reader), purpose=purpose, tenant=tenant),
+            lambda log: log.read_content(event, opened_by=officer, case_id=case, tenant=tenant),
+            accept_no_mfa_evidence=without_mfa_evidence,
         )
     print_json(opened)
 
@@ -112,6 +122,8 @@ def _with_log(
     witness: Path | None,
     now: str | None,
     work: Callable[[AuditLog], Awaitable[T]],
+    *,
+    accept_no_mfa_evidence: bool = False,
 ) -> T:
     identity = Identity.read(Layout(store).identity)
     is_snapshot = identity.snapshot_taken_at is not None
@@ -122,6 +134,7 @@ def _with_log(
         origin=identity.origin,
         witness_path=witness,
         node="command",
+        accept_no_mfa_evidence=accept_no_mfa_evidence,
     )
 
     async def run() -> T:

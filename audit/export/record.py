@@ -42,10 +42,11 @@ def sealed_subject(_: Row) -> Subject | None:
 
 
 def ring_opener(ring: KeyRing) -> SubjectOpener:
-    """The opener that a log's keys allow: nobody once a day's keys are destroyed, nor in a zero-retention record."""
+    """The opener that a log's keys allow: nobody once a day's keys are destroyed or the event
+    was erased, nor in a zero-retention record."""
 
     def opened(row: Row) -> Subject | None:
-        if row.subject is None:
+        if row.subject is None or row.event_id in ring.erased:
             return None
         try:
             return open_subject(row, ring.get(date.fromisoformat(row.day), row.tenant, row.class_))

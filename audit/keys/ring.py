@@ -17,7 +17,7 @@ import hmac
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
@@ -52,7 +52,7 @@ class Wrapper(Protocol):
 class DayKeys:
     """Unwrapped keys of one tenant, class and day. ``wipe`` overwrites them as well as Python allows."""
 
-    __slots__ = ("class_", "day", "dek", "index_key", "is_wiped", "key_id", "row_key", "tenant")
+    __slots__ = ("class_", "day", "dek", "index_key", "is_wiped", "key_id", "row_key", "tenant", "tokens")
 
     def __init__(self, tenant: str, class_: str, day: date, key_id: str, secret: bytes) -> None:
         self.tenant = tenant
@@ -62,10 +62,12 @@ class DayKeys:
         self.dek = bytearray(secret[:KEY_BYTES])
         self.index_key = bytearray(secret[KEY_BYTES:])
         self.row_key = bytearray(hmac.digest(self.dek, b"imprimatur/audit/row-key/v1", "sha256"))
+        self.tokens: dict[tuple[str, str], bytes] = {}  # made with the index key, remembered; see seal.blind_terms
         self.is_wiped = False
 
     def wipe(self) -> None:
         self.is_wiped = True  # first: see require_live
+        self.tokens.clear()  # they tell who and what in plain words
         for key in (self.dek, self.index_key, self.row_key):
             key[:] = bytes(len(key))
 
@@ -82,12 +84,15 @@ class KeyRing:
     def __init__(self, folder: Path, service: Wrapper, disk: Disk) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.folder = KeyFolder(folder)
-        self._service = service
+        self.service = service
         self.disk = disk
         self._lock = threading.Lock()  # guards the cache and the list
         self._fetching = threading.Lock()  # one thread asks the key service, which may be far away
         self._cache: dict[_KeyScope, DayKeys] = {}
         self.destroyed = DestroyedDays(self.folder.destroyed_list, disk)
+        self.erased: Container[bytes] = (
+            frozenset()
+        )  # events that nobody may open any more; set by whoever keeps the list
 
     def get(self, day: date, tenant: str, class_: str) -> DayKeys:
         """Keys that exist. Raises ``ContentDestroyed`` for a destroyed scope, ``KeyRefused`` for a missing file, and
@@ -206,15 +211,15 @@ class KeyRing:
             raise KeyRefused(f"day key {path} is malformed") from None
         if not known:
             raise KeyRefused(f"day key {path} has an unknown format")
-        if not self._service.can_unwrap(kek_id):
-            raise KeyRefused(f"day key {path} is wrapped by {kek_id}, got key-encryption key {self._service.key_id}")
-        secret = self._service.unwrap(wrapped, _context(day, tenant, class_, key_id))
+        if not self.service.can_unwrap(kek_id):
+            raise KeyRefused(f"day key {path} is wrapped by {kek_id}, got key-encryption key {self.service.key_id}")
+        secret = self.service.unwrap(wrapped, _context(day, tenant, class_, key_id))
         return DayKeys(tenant, class_, day, key_id, secret)
 
     def _create(self, path: Path, scope: _KeyScope) -> None:
         key_id = os.urandom(_KEY_ID_BYTES).hex()
-        kek_id = self._service.key_id  # before wrapping: a rotation in between makes the key refused, not lost
-        wrapped = self._service.wrap(os.urandom(2 * KEY_BYTES), _context(*scope, key_id))
+        kek_id = self.service.key_id  # before wrapping: a rotation in between makes the key refused, not lost
+        wrapped = self.service.wrap(os.urandom(2 * KEY_BYTES), _context(*scope, key_id))
         stored = {
             "format": _FORMAT,
             "key_id": key_id,

@@ -12,8 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from audit.errors import AuditError, ContentDestroyed, StoreDamaged, StoreError, StoreRolledBack
+from audit.governance.officer import Officer
+from audit.governance.scope import Scope
 from audit.keys.destroyed import LIST_NAME
 from audit.log import AuditLog
+from audit.query import OpenedRecord
 from audit.record import Effect, Entry, Subject
 from audit.settings import AuditSettings
 from audit.snapshot import take_snapshot
@@ -137,7 +140,7 @@ class RestoreDrill:
         shutil.copytree(self._store.keys_folder, restored / "keys", dirs_exist_ok=True)
         report = verify_store(restored, None, self._witness)
         async with self._log(restored, read_snapshot=True) as log:
-            opened = await log.read_content(young, read_by=_WHO, purpose="restore drill")
+            opened = await _open(log, young)
             unreadable = await _is_unreadable(log, old)
         readable = opened.contents[0].get("prompt") == "a lighthouse"
         passed = report.ok and readable and unreadable
@@ -181,9 +184,19 @@ class _Opened:
             await self._log.aclose()
 
 
+async def _open(log: AuditLog, event_id: str) -> OpenedRecord:
+    """Open content as two people would."""
+    now = log.now()
+    first, second = Officer(_WHO, now), Officer(Subject(actor="restore-drill-second"), now)
+    cases = log.governance.cases
+    case = await cases.request("restore drill", Scope(event_ids=(event_id,)), now + timedelta(hours=1), first)
+    await cases.approve(case.id, second)
+    return await log.read_content(event_id, opened_by=first, case_id=case.id)
+
+
 async def _is_unreadable(log: AuditLog, event_id: str) -> bool:
     try:
-        await log.read_content(event_id, read_by=_WHO, purpose="restore drill")
+        await _open(log, event_id)
     except ContentDestroyed:
         return True
     return False

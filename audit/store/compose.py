@@ -13,19 +13,16 @@ import asyncio
 import hashlib
 import os
 import uuid
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-from audit.canonical import JSON, dump_json, load_json_object
+from audit.canonical import dump_json, load_json_object
 from audit.errors import ContentDestroyed, EntryInvalid
 from audit.keys.ring import DayKeys, KeyRing
 from audit.record import ZERO_CLASS, Entry, Phase, RecordRef, Subject, Ticket, latency_bucket_ms, to_micros
 from audit.row import SALT_BYTES, SCHEMA, Row, authenticator_of, index_commitment, leaf_of
 from audit.seal import Part, SealContext, blind_terms, seal, unseal
 
-_REMEMBERED_KEYS = 4  # two classes, around midnight
 _REMEMBERED_TOKENS = 100_000  # about 20 MiB
 
 
@@ -91,7 +88,6 @@ class Composer:
         self._node = node
         self.boot = os.urandom(8).hex()
         self._counter = 0
-        self._tokens: OrderedDict[str, dict[tuple[str, str], bytes]] = OrderedDict()  # key id -> tokens made with it
 
     def prepare(self, job: Job) -> Prepared:
         """Seal and blind. Raises ``ContentDestroyed`` if the day's keys are gone, ``KeyRefused``, ``AuditUnavailable``
@@ -105,7 +101,7 @@ class Composer:
             keys=keys,
             subject=seal(sealing, context, Part.SUBJECT, job.subject),
             content=seal(sealing, context, Part.CONTENT, job.content),
-            terms=b"".join(blind_terms(keys, entry.subject.actor, entry.index, self._known_tokens(keys))),
+            terms=b"".join(blind_terms(keys, entry.subject.actor, entry.index, _known_tokens(keys))),
         )
 
     def finish(self, prepared: Prepared, seq: int) -> Row:
@@ -154,19 +150,16 @@ class Composer:
         keys.require_live()
         return row._replace(leaf=leaf, authenticator=authenticator)
 
-    def _known_tokens(self, keys: DayKeys) -> dict[tuple[str, str], bytes]:
-        """Tokens made before with these keys: people and groups come again and again. Remembered for the newest few
-        keys only, for what was said of a day must not outlive its keys in memory."""
-        known = self._tokens.setdefault(keys.key_id, {})
-        while len(self._tokens) > _REMEMBERED_KEYS:
-            self._tokens.popitem(last=False)
-        if len(known) > _REMEMBERED_TOKENS:
-            known.clear()
-        return known
-
     def compose(self, job: Job, seq: int) -> Row:
         """Both steps."""
         return self.finish(self.prepare(job), seq)
+
+
+def _known_tokens(keys: DayKeys) -> dict[tuple[str, str], bytes]:
+    """Tokens made before with these keys: people and groups come again and again. They go when the keys go."""
+    if len(keys.tokens) > _REMEMBERED_TOKENS:
+        keys.tokens.clear()
+    return keys.tokens
 
 
 def _for_this_record_only(keys: DayKeys) -> DayKeys:
@@ -175,22 +168,17 @@ def _for_this_record_only(keys: DayKeys) -> DayKeys:
 
 def open_subject(row: Row, keys: DayKeys) -> Subject:
     """Who a row is about. Raises ``StoreDamaged`` if it does not open, ``ContentDestroyed`` if it never could."""
-    stored = _open(row, keys, Part.SUBJECT, row.subject)
+    if row.class_ == ZERO_CLASS:
+        raise ContentDestroyed(f"record {row.seq} was kept without its content (zero retention)")
+    return subject_from(unseal(keys, row.context, Part.SUBJECT, row.subject or b""))
+
+
+def subject_from(opened: bytes) -> Subject:
+    """A subject from its unsealed bytes."""
+    stored = load_json_object(opened)
     return Subject(
         actor=stored["actor"],
         display=stored["display"],
         department=stored["department"],
         groups=tuple(stored["groups"]),
     )
-
-
-def open_content(row: Row, keys: DayKeys) -> dict[str, JSON]:
-    """What a row holds. Raises ``StoreDamaged`` if it does not open, ``ContentDestroyed`` if it never could."""
-    return _open(row, keys, Part.CONTENT, row.content)
-
-
-def _open(row: Row, keys: DayKeys, part: Part, sealed: bytes | None) -> dict[str, Any]:
-    if row.class_ == ZERO_CLASS:
-        raise ContentDestroyed(f"record {row.seq} was kept without its content (zero retention)")
-    body: dict[str, Any] = load_json_object(unseal(keys, row.context, part, sealed or b""))
-    return body

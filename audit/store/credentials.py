@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from audit.checkpoint import Checkpoint
 from audit.errors import KeyRefused, StoreDamaged, StoreRolledBack
-from audit.keys.kek import FileKek
+from audit.keys.services.opening import open_key_service
+from audit.keys.services.port import KeyService
 from audit.keys.signing import create_signer, load_signer
 from audit.note import NoteRefused, NoteSigner, VerifierKey
 from audit.settings import AuditSettings
@@ -12,12 +13,12 @@ from audit.store.disk import Disk
 from audit.witness import newest_witnessed
 
 
-def open_kek(settings: AuditSettings, disk: Disk, *, is_new: bool) -> FileKek:
-    """Keys are made for a new store only: one that exists and lacks its keys has lost them, and new ones would hide
-    it. Raises ``KeyRefused``."""
-    if settings.create_keys and is_new and not settings.kek_path.exists():
-        return FileKek.create(settings.kek_path, disk)
-    return FileKek.load(settings.kek_path)
+def open_keys(settings: AuditSettings, disk: Disk, *, is_new: bool) -> KeyService:
+    """What wraps the day keys, tried once. A key file is made for a new store only: a store that exists and lacks its
+    key has lost it, and a new one would hide that. Raises ``KeyRefused`` or ``KeyServiceUnavailable``."""
+    service = open_key_service(settings.key_service_settings(), disk, create=settings.create_keys and is_new)
+    service.check()
+    return service
 
 
 def open_signer(settings: AuditSettings, disk: Disk, *, is_new: bool) -> NoteSigner:

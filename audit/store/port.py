@@ -232,6 +232,13 @@ class Store(Protocol):
         """The same for single records, whatever their class."""
         ...
 
+    def lease(self, name: str, seconds: float) -> bool:
+        """Take or renew a lease for this process: of all that share the log, at most one holds it. Blocks.
+
+        Raises ``AuditUnavailable``.
+        """
+        ...
+
     # -- figures
 
     @property

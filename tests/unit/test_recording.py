@@ -23,6 +23,7 @@ from gateway.settings import CreditSettings
 from gateway.storage.database import Database
 from gateway.storage.schema import metadata
 from gateway.vocabulary import Effect, Permission
+from tests.support.cases import open_content
 from tests.support.policy import ALICE, EDIT, MASK, PICTURE
 
 CANARY = b"canary-pixels"
@@ -72,7 +73,7 @@ def call(request=None, error=None) -> Call:
 
 
 async def contents(audit, request_id) -> list[dict]:
-    opened = await audit.read_content(request_id, read_by=Subject(actor="t", display="t"), purpose="a test")
+    opened = await open_content(audit, request_id, by="t", purpose="a test")
     return [dict(content) for content in opened.contents]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from audit.keys.services.address import require_safe_address
 
@@ -100,12 +100,11 @@ class AwsKmsServiceSettings(_Service):
     def _is_safe(cls, url: str | None) -> str | None:
         return None if url is None else require_safe_address(url)
 
-    @field_validator("previous_key_arns")
-    @classmethod
-    def _have_no_other_region(cls, arns: tuple[str, ...]) -> tuple[str, ...]:
-        if len({arn.split(":")[3] for arn in arns}) > 1:
-            raise ValueError("previous keys must be in one region")
-        return arns
+    @model_validator(mode="after")
+    def _is_of_one_region(self) -> Self:
+        if any(arn.split(":")[3] != self.region for arn in self.previous_key_arns):
+            raise ValueError("previous keys must be in the one region of key_arn")
+        return self
 
     @property
     def region(self) -> str:

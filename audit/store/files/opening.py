@@ -15,7 +15,7 @@ from audit.record import Phase
 from audit.row import Row
 from audit.settings import AuditSettings
 from audit.store.authenticity import RowAuthenticator
-from audit.store.credentials import check_new, open_kek, open_signer, rolled_back, witnessed
+from audit.store.credentials import check_new, open_keys, open_signer, rolled_back, witnessed
 from audit.store.disk import Disk
 from audit.store.files.day_file import DayReader
 from audit.store.files.layout import Identity, Layout
@@ -58,7 +58,7 @@ def open_store(
     if is_snapshot != read_snapshot:
         what = "is a snapshot: going on with it would fork the log" if is_snapshot else "is no snapshot"
         raise SnapshotRefused(f"{layout.directory} {what}")
-    kek = open_kek(settings, disk, is_new=is_new)
+    kek = open_keys(settings, disk, is_new=is_new)
     signer = None if is_snapshot else open_signer(settings, disk, is_new=is_new)
     if settings.witness_path is not None:
         settings.witness_path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from audit.errors import KeyRefused, StoreDamaged, StoreError
-from audit.keys.kek import FileKek
 from audit.keys.ring import KeyRing
+from audit.keys.services.port import KeyService
 from audit.note import NoteRefused, NoteSigner, VerifierKey
 from audit.settings import AuditSettings
-from audit.store.credentials import check_new, open_kek, open_signer
+from audit.store.credentials import check_new, open_keys, open_signer
 from audit.store.disk import Disk
 from audit.store.port import Identity
 from audit.store.postgres.connection import Connection, check_durability, database_url, execute, plain_url
@@ -54,7 +54,7 @@ def open_identity(settings: AuditSettings, connection: Connection, disk: Disk, c
         execute(connection, lock_statement(CREATION_LOCK))
         identity = read_identity(connection)
         is_new = identity is None
-        kek = open_kek(settings, disk, is_new=is_new)
+        kek = open_keys(settings, disk, is_new=is_new)
         signer = open_signer(settings, disk, is_new=is_new)
         if identity is None:
             identity = _create(settings, connection, signer, clock)
@@ -63,7 +63,7 @@ def open_identity(settings: AuditSettings, connection: Connection, disk: Disk, c
     return Opened(identity=identity, signer=signer, ring=_ring(folder, kek, disk))
 
 
-def _ring(folder: Path, kek: FileKek, disk: Disk) -> KeyRing:
+def _ring(folder: Path, kek: KeyService, disk: Disk) -> KeyRing:
     return KeyRing(folder, kek, disk)
 
 

@@ -83,7 +83,7 @@ def request_row(head: Row, outcome: Row | None, ring: KeyRing) -> RequestRow:
 def subject_of(row: Row, ring: KeyRing) -> Subject | None:
     """Who a row is about; ``None`` once its keys are destroyed or it was erased, and of a record of zero retention,
     whose key nobody kept."""
-    if row.subject is None or row.class_ == ZERO_CLASS:
+    if row.subject is None or row.class_ == ZERO_CLASS or row.event_id in ring.erased:
         return None
     try:
         return open_subject(row, ring.get(date.fromisoformat(row.day), row.tenant, row.class_))

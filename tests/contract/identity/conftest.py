@@ -54,8 +54,7 @@ class House:
 
     async def content_of(self, row: RequestRow) -> dict[str, Any]:
         """The sealed content of one event, opened."""
-        reader = Subject(actor="-", display="a test")
-        opened = await self.services.audit.read_content(row.event_id, read_by=reader, purpose="a test")
+        opened = await open_content(self.services.audit, row.event_id, by="-", purpose="a test")
         return dict(opened.contents[0])
 
 

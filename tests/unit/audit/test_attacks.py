@@ -20,10 +20,11 @@ import pytest
 from audit import AuditUnavailable, Query, StoreDamaged, StoreRolledBack
 from audit.keys.signing import create_signer
 from audit.row import COLUMNS, Row, leaf_of
-from audit.store.files.day_file import DayReader
 from audit.store.disk import Disk
+from audit.store.files.day_file import DayReader
 from audit.tiles import TileTree
 from audit.verify import Attack, Report, verify_store
+from tests.support.cases import open_content
 
 REQUESTS = 20  # two records each
 RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
@@ -509,7 +510,7 @@ async def test_ciphertexts_swapped_in_the_database_do_not_open(attacked: Any, ma
     swap_ciphertexts(attacked)
     async with attacked.open() as log:
         with pytest.raises(StoreDamaged):
-            await log.read_content(event_id, read_by=make.subject("dana"), purpose="case 1")
+            await open_content(log, event_id, by="dana", purpose="case 1")
 
 
 async def test_verification_works_beside_a_live_writer(attacked: Any, make: Any) -> None:

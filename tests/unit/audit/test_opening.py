@@ -17,6 +17,7 @@ from audit.keys.signing import create_signer
 from audit.snapshot import take_snapshot
 from audit.store.disk import Disk
 from audit.verify import verify_store
+from tests.support.cases import open_content
 
 
 async def test_a_second_log_on_the_same_directory_is_refused(house: Any) -> None:
@@ -29,9 +30,7 @@ async def test_a_second_log_on_the_same_directory_is_refused(house: Any) -> None
 
 
 async def test_another_process_is_refused_too(house: Any) -> None:
-    program = (
-        "import sys; from pathlib import Path; from audit.store.files.layout import StoreLock; StoreLock(Path(sys.argv[1]))"
-    )
+    program = "import sys; from pathlib import Path; from audit.store.files.layout import StoreLock; StoreLock(Path(sys.argv[1]))"
     arguments = [sys.executable, "-c", program, str(house.store / "LOCK")]
     async with house.open():
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
@@ -209,7 +208,7 @@ async def test_a_snapshot_is_read_and_never_written_on(house: Any, make: Any, tm
     async with house.open(read_snapshot=True) as copy:
         page = await copy.search(Query(actor="alice"), searched_by=make.subject("dana"))
         assert [row.event_id for row in page.rows] == [ticket.event_id]
-        opened = await copy.read_content(late.event_id, read_by=make.subject("dana"), purpose="case 1")
+        opened = await open_content(copy, late.event_id, by="dana", purpose="case 1")
         assert opened.contents == ({"prompt": "a fox"},)
         with pytest.raises(AuditUnavailable):
             await copy.intend(make.intent())

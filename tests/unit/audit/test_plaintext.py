@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from audit import AuditUnavailable, Entry, Query, Subject
+from tests.support.cases import open_content
 
 CANARY = "kanarienvogel"
 
@@ -55,7 +56,7 @@ async def test_no_file_holds_plain_text_while_writing_or_after(
         assert list(house.day_file().parent.glob("*-wal")), "the WAL is what this looks at"
         assert assert_nowhere(house) > 8
         await log.search(Query(actor=f"{CANARY}-id"), searched_by=who)
-        await log.read_content(ticket.event_id, read_by=who, purpose=f"{CANARY} case")
+        await open_content(log, ticket.event_id, by=who.actor, purpose=f"{CANARY} case")
         house.disk.before_commit = [OSError(28, "No space left on device")]
         with pytest.raises(AuditUnavailable) as caught:
             await log.intend(entry)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit import AuditLog, AuditSettings, AuditUnavailable, Entry, Query, Subject, new_event_id
+from tests.support.cases import open_content
 
 START = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 ACTORS = ("alice", "bob", "carol")
@@ -201,7 +202,7 @@ async def test_content_that_cannot_be_put_on_record_is_not_opened(house: Any, ma
         ticket = await make.request(log)
         house.disk.before_commit = [OSError(28, "No space left on device")]
         with pytest.raises(AuditUnavailable):
-            await log.read_content(ticket.event_id, read_by=make.subject("dana"), purpose="case 1")
+            await open_content(log, ticket.event_id, by="dana", purpose="case 1")
 
 
 async def test_a_search_that_takes_too_long_is_stopped(house: Any, make: Any) -> None:

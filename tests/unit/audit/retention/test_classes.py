@@ -16,6 +16,7 @@ from audit.retention import RetentionRules
 from audit.retention.receipts import read_receipts
 from audit.store.disk import Disk
 from audit.verify import verify_store
+from tests.support.cases import open_content
 
 DAY = date(2026, 11, 22)
 RULES = RetentionRules(30, {"abuse": 90, "brief": 7})
@@ -58,7 +59,7 @@ def sealed(house: Any) -> list[int]:
 
 async def is_readable(log: Any, make: Any, ticket: Any) -> bool:
     try:
-        opened = await log.read_content(ticket.event_id, read_by=make.subject("dana"), purpose="case 1")
+        opened = await open_content(log, ticket.event_id, by="dana", purpose="case 1")
     except ContentDestroyed:
         return False
     return bool(opened.contents[0])

@@ -12,6 +12,7 @@ import pytest
 
 from audit import AuditUnavailable, ContentDestroyed
 from audit.verify import verify_store
+from tests.support.cases import open_content
 
 NO_SPACE = OSError(28, "No space left on device")
 
@@ -49,7 +50,7 @@ async def test_space_that_could_not_be_freed_is_freed_by_the_next_purge(due: Any
         assert receipt.keys_destroyed == 1
         assert not receipt.space_freed
         with pytest.raises(ContentDestroyed):
-            await log.read_content(due.ticket.event_id, read_by=make.subject("dana"), purpose="case 1")
+            await open_content(log, due.ticket.event_id, by="dana", purpose="case 1")
         reader.close()
         (receipt,) = await log.purge()
         assert (receipt.keys_destroyed, receipt.space_freed, receipt.record) == (0, True, None)
@@ -88,7 +89,7 @@ async def test_keys_go_even_when_the_disk_is_full(due: Any, make: Any) -> None:
             await log.purge()
         assert not list((due.store / "keys").glob("2026-11-22*"))
         with pytest.raises(ContentDestroyed):
-            await log.read_content(due.ticket.event_id, read_by=make.subject("dana"), purpose="case 1")
+            await open_content(log, due.ticket.event_id, by="dana", purpose="case 1")
 
 
 async def test_nothing_of_content_person_or_index_is_left_in_the_day_file(due: Any, make: Any) -> None:
@@ -118,7 +119,7 @@ async def test_a_restored_backup_with_its_keys_stays_unreadable(due: Any, make: 
     shutil.copy(tmp_path / "backup" / "days" / "2026-11-22.sqlite", due.day_file())
     async with due.open() as log:
         with pytest.raises(ContentDestroyed):
-            await log.read_content(due.ticket.event_id, read_by=make.subject("dana"), purpose="case 1")
+            await open_content(log, due.ticket.event_id, by="dana", purpose="case 1")
         assert (await log.get(due.ticket.event_id, looked_by=make.subject("dana"))).subject is None
         assert log.health().days_past_retention == 1  # it shows, and the next purge takes the key away again
         (receipt,) = await log.purge()

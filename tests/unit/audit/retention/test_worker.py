@@ -12,6 +12,7 @@ import pytest
 from audit.retention.clock import ClockConfirmation
 from audit.retention.worker import RetentionWorker, newest_record
 from audit.store.disk import Disk
+from tests.support.cases import open_content
 
 DAY = date(2026, 11, 22)
 
@@ -125,7 +126,7 @@ async def test_a_clock_that_leaps_destroys_nothing_and_health_says_so(
         health = log.health()
         assert not health.retention_clock_trusted
         assert health.days_past_retention == 1
-        assert (await log.read_content(ticket.event_id, read_by=make.subject("d"), purpose="case 1")).contents
+        assert (await open_content(log, ticket.event_id, by="d", purpose="case 1")).contents
         house.clock.forward(days=-31)
         await worker.tick(61)
         assert log.health().retention_clock_trusted
