@@ -38,14 +38,15 @@ class ErasedEvents:
     def all(self) -> list[bytes]:
         """Every erased event."""
         self._catch_up()
-        return sorted(self._events)
+        with self._lock:
+            return sorted(self._events)
 
     def add(self, event_ids: Iterable[bytes], at: datetime) -> None:
         """Append durably what is not on the list yet."""
         self._catch_up()
-        fresh = [event_id for event_id in dict.fromkeys(event_ids) if event_id not in self._events]
         # In memory even if the append fails (the caller sees the OSError): once given up, never opened again here.
         with self._lock:
+            fresh = [event_id for event_id in dict.fromkeys(event_ids) if event_id not in self._events]
             self._events.update(fresh)
         self._file.append({"event": str(uuid.UUID(bytes=event_id)), "at": at.isoformat()} for event_id in fresh)
 

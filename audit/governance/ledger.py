@@ -69,9 +69,11 @@ class Register:
         self._catch_up()
         return self._versions.get((table, row_id), 0)
 
-    def ids(self, table: str) -> set[str]:
+    def versions(self, table: str) -> dict[str, int]:
+        """The newest version of each row of a table."""
         self._catch_up()
-        return {row_id for name, row_id in self._versions if name == table}
+        with self._lock:
+            return {row_id: version for (name, row_id), version in self._versions.items() if name == table}
 
     def note(self, table: str, row_id: str, version: int) -> None:
         """Durable when it returns."""
@@ -157,33 +159,33 @@ class Ledger:
             if registered:
                 raise self._missing(table, row_id)
             return None
-        return self._checked(table, dict(found))
+        return self._checked(table, dict(found), registered)
 
     def all(self, table: Table) -> list[StoredRow]:
         """All rows, checked, oldest first. Raises ``StoreDamaged`` if any was changed, put back or taken out."""
-        registered = self._register.ids(table.name)  # first: a row written meanwhile is no missing one
+        registered = self._register.versions(table.name)
         found = []
         if self.database.exists():
             with self.database.transaction() as connection:
                 found = list(connection.execute(select(table).order_by(table.c.created_at, table.c.id)).mappings())
-        missing = registered - {row["id"] for row in found}
+        missing = registered.keys() - {row["id"] for row in found}
         if missing:
             raise self._missing(table, min(missing))
-        return [self._checked(table, dict(row)) for row in found]
+        return [self._checked(table, dict(row), registered.get(row["id"], 0)) for row in found]
 
     def close(self) -> None:
         self.database.close()
         self._keys.wipe()
 
-    def _checked(self, table: Table, found: Mapping[str, Any]) -> StoredRow:
+    def _checked(self, table: Table, found: Mapping[str, Any], registered: int) -> StoredRow:
+        """``registered`` was looked up before the row was read: a change in between only makes the row newer."""
         self._authenticate(table, found)
         row_id, version = found["id"], found["version"]
-        registered = self._register.version(table.name, row_id)
         if version < registered:
             raise StoreDamaged(
                 f"{table.name} {row_id} is version {version}, but version {registered} was written: it was put back"
             )
-        if version > registered:
+        if version > registered and version > self._register.version(table.name, row_id):
             try:
                 self._register.note(table.name, row_id, version)  # a crash came between row and list
             except OSError as error:

@@ -279,16 +279,20 @@ async def test_an_erasure_that_the_disk_refuses_leaves_the_request_open(
     async with governed.open() as governance:
         ticket = await governed.request("alice")
         request_id = await _approved(governed)
-        day_file = governed.directory / "days" / f"{DAY}.sqlite"
-        reader = sqlite3.connect(day_file, isolation_level=None)
-        reader.execute("begin immediate")  # somebody holds the file
-        monkeypatch.setattr("audit.store.files.sqlite.BUSY_TIMEOUT_SECONDS", 0.1)
-        try:
-            with pytest.raises(AuditUnavailable):
+        other = sqlite3.connect(
+            governed.directory / "days" / f"{DAY}.sqlite", isolation_level=None, check_same_thread=False
+        )
+        put = governance.lists.put
+
+        def lock_the_file(event_id: str, canonical: bytes) -> None:
+            put(event_id, canonical)
+            other.execute("begin immediate")
+
+        with closing(other), monkeypatch.context() as patch:
+            patch.setattr("audit.store.files.sqlite.BUSY_TIMEOUT_SECONDS", 0.1)
+            patch.setattr(governance.lists, "put", lock_the_file)
+            with pytest.raises(AuditUnavailable, match="erase again"):
                 await governance.erasures.execute(request_id, SYSTEM)
-        finally:
-            reader.execute("rollback")
-            reader.close()
         assert (await governance.erasures.requests.get(request_id)).state is SubjectRequestState.APPROVED
         await governance.erasures.execute(request_id, SYSTEM)
         assert (await governed.rows(ticket.event_id))[0].subject is None
