@@ -41,7 +41,7 @@ async def test_a_list_that_does_not_know_a_purge_on_record_refuses_the_log(purge
         path.write_bytes(b"")
     if kind == "list of another day":
         path.write_bytes(newest.replace(b"2026-11-22", b"2026-11-21"))
-    with pytest.raises(StoreDamaged, match="record 2 tells of the purge of 2026-11-22, .* Put back the newest copy"):
+    with pytest.raises(StoreDamaged, match=r"record 2 tells of the purge of 2026-11-22, .* Put back the newest copy"):
         async with purged.open():
             pass
     path.write_bytes(newest)
@@ -165,3 +165,14 @@ def test_the_drill_is_a_command_that_needs_a_folder_of_its_own(tmp_path: Path) -
     again = CliRunner().invoke(app, ["drill", str(tmp_path / "drill")])
     assert again.exit_code == 2
     assert "is not empty" in again.output
+
+
+def test_the_page_about_the_drill_tells_what_the_drill_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "how-to" / "restore-drill.md").read_text()
+    told = page.split("```text\n")[1].split("```")[0]
+    said = CliRunner().invoke(app, ["drill", str(tmp_path / "drill")]).output
+    for line, real in zip(told.splitlines(), said.splitlines(), strict=True):
+        place = 0
+        for piece in line.split("…"):
+            place = real.find(piece.strip(), place)
+            assert place >= 0, (line, real)
