@@ -7,6 +7,8 @@ import uuid
 
 from audit.record import Phase
 from audit.row import Row, index_commitment, leaf_of
+from audit.tiles import split_hashes
+from audit.tree import HASH_BYTES
 from audit.verify.report import Attack, Report
 
 
@@ -23,16 +25,19 @@ def is_stripped(row: Row) -> bool:
 class LeafIndex:
     """Where each leaf of the tree is; built when the first record does not fit, to tell a moved one from a changed."""
 
-    def __init__(self, leaves: list[bytes]) -> None:
+    def __init__(self, leaves: bytes, first: int = 0) -> None:
+        """``leaves``: hashes of records ``first`` and on, joined."""
         self._leaves = leaves
+        self._first = first
         self._places: dict[bytes, int] | None = None
 
     def leaf(self, seq: int) -> bytes | None:
-        return self._leaves[seq] if seq < len(self._leaves) else None
+        at = (seq - self._first) * HASH_BYTES
+        return self._leaves[at : at + HASH_BYTES] or None if at >= 0 else None
 
     def place(self, leaf: bytes) -> int | None:
         if self._places is None:
-            self._places = {leaf: seq for seq, leaf in enumerate(self._leaves)}
+            self._places = {leaf: seq for seq, leaf in enumerate(split_hashes(self._leaves), self._first)}
         return self._places.get(leaf)
 
 

@@ -25,6 +25,8 @@ class Attack(StrEnum):
     ROLLED_BACK = "rolled back before witnessed checkpoint"
     CHECKPOINT_FORGED = "checkpoint not signed by the key"
     UNREADABLE = "file cannot be read"
+    PRUNED_UNSEEN = "records removed without a prune record"
+    WITNESS_MISSING = "too few witnesses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,9 @@ class Report:
     witnessed: int = 0
     covered_size: int = 0  # size of the newest checkpoint that holds
     uncovered: int = 0  # records that no checkpoint covers yet
+    first_record: int = 0  # the log was pruned up to here; before it only hashes are left
+    erased: int = 0  # records whose content was erased on request
+    cosigned: dict[str, str] = field(default_factory=dict)  # witnesses that cosigned what was checked, and when
     purged_days: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     suppressed: int = 0  # findings beyond MAX_FINDINGS
@@ -96,6 +101,9 @@ class Report:
             "witnessed": self.witnessed,
             "covered_size": self.covered_size,
             "uncovered": self.uncovered,
+            "first_record": self.first_record,
+            "erased": self.erased,
+            "cosigned": self.cosigned,
             "purged_days": self.purged_days,
             "first_bad_seq": first.seq if first else None,
             "first_bad_event_id": first.event_id if first else None,
