@@ -16,12 +16,10 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import threading
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,71 +27,17 @@ from sqlalchemy import delete, insert, select
 
 from audit.canonical import encode
 from audit.errors import StoreDamaged
+from audit.governance.hold_keys import KEY_BYTES, HoldKeys
 from audit.governance.ledger import Ledger, RowChanged
 from audit.governance.tables import ESCROW, ESCROW_DAY
-from audit.governance.wrapped import KeyWrapper, create_secret, load_secret, rewrap_secret
 from audit.keys.ring import DayKeys
 from audit.record import to_micros
 from audit.row import Row
 from audit.seal import Part, record_key, unseal_with
-from audit.store.disk import Disk
 
-KEY_BYTES = 32
 NONCE_BYTES = 12
 _SEQ = struct.Struct(">Q")
 _KEPT, _RELEASED = "kept", "released"
-
-
-class HoldKeys:
-    """One key for each hold, in the key folder. Unwrapped when first needed, forgotten when destroyed."""
-
-    def __init__(self, folder: Path, wrapper: KeyWrapper, disk: Disk) -> None:
-        self._folder = folder / "holds"
-        self._wrapper = wrapper
-        self._disk = disk
-        self._lock = threading.Lock()
-        self._known: dict[str, bytearray] = {}
-
-    def create(self, hold_id: str) -> None:
-        """Durable when it returns. A key that is there already (a crash came between) stays."""
-        path = self._path(hold_id)
-        if not path.exists():
-            create_secret(path, _purpose(hold_id), KEY_BYTES, self._wrapper, self._disk)
-
-    def get(self, hold_id: str) -> bytes:
-        """Raises ``KeyRefused`` if the key is missing or does not open."""
-        with self._lock:
-            if hold_id not in self._known:
-                _, secret = load_secret(self._path(hold_id), _purpose(hold_id), self._wrapper)
-                self._known[hold_id] = bytearray(secret)
-            return bytes(self._known[hold_id])
-
-    def destroy(self, hold_id: str) -> bool:
-        """Overwrite and remove a hold's key; ``False`` if there was none."""
-        self._forget(hold_id)
-        path = self._path(hold_id)
-        if not path.exists():
-            return False
-        self._disk.erase(path)
-        return True
-
-    def rewrap(self) -> int:
-        """Wrap every key anew after a rotation of the key service; returns how many."""
-        paths = sorted(self._folder.glob("*.json"))
-        return sum(rewrap_secret(path, _purpose(path.stem), self._wrapper, self._disk) for path in paths)
-
-    def wipe(self) -> None:
-        for hold_id in list(self._known):
-            self._forget(hold_id)
-
-    def _forget(self, hold_id: str) -> None:
-        with self._lock:
-            key = self._known.pop(hold_id, None)
-            if key is not None:
-                key[:] = bytes(len(key))
-
-    def _path(self, hold_id: str) -> Path:
-        return self._folder / f"{uuid.UUID(hold_id)}.json"  # nothing but an id becomes a file name
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +162,3 @@ def _pack(seqs: Iterable[int]) -> bytes:
 
 def _unpack(packed: bytes) -> frozenset[int]:
     return frozenset(seq for (seq,) in _SEQ.iter_unpack(packed))
-
-
-def _purpose(hold_id: str) -> str:
-    return f"hold/{hold_id}"

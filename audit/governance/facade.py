@@ -15,7 +15,7 @@ from audit.governance.database import GovernanceDatabase
 from audit.governance.database_lists import DatabaseErasureLists
 from audit.governance.erased import ErasedEvents
 from audit.governance.erasure import Erasures
-from audit.governance.escrow import HoldKeys
+from audit.governance.hold_keys import HoldKeys
 from audit.governance.holds import Holds
 from audit.governance.keys import GovernanceKeys
 from audit.governance.ledger import REGISTER_NAME, Ledger, Register
@@ -130,10 +130,6 @@ class Governance:
             return self.holds.escrow_day(day, class_, rows, lambda tenant: ring.get(day, tenant, class_))
         except ContentDestroyed:  # an earlier purge was cut short after the keys: what it kept is kept
             return self.holds.held_seqs(day, class_)
-
-    def rewrap(self) -> int:
-        """Wrap the governance key and all hold keys anew after a rotation of the key service; returns how many."""
-        return int(self._keys.rewrap()) + self._hold_keys.rewrap()
 
     @staticmethod
     def facts(row: Row, subject: Subject | None) -> RecordFacts:

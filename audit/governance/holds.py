@@ -22,7 +22,8 @@ from audit.canonical import JSON
 from audit.errors import ContentDestroyed, EntryInvalid, HoldNotFound, HoldRefused, Refused
 from audit.governance.acts import Acts, check_second
 from audit.governance.erased import ErasedEvents
-from audit.governance.escrow import Escrow, HoldKeys
+from audit.governance.escrow import Escrow
+from audit.governance.hold_keys import HoldKeys
 from audit.governance.ledger import Ledger, RowChanged, StoredRow
 from audit.governance.officer import SYSTEM_PREFIX, Officer, Signature
 from audit.governance.scope import HoldScope, check_text
