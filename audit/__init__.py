@@ -34,16 +34,27 @@ from audit.governance.officer import Officer
 from audit.governance.scope import Scope
 from audit.health import DiskState, Health
 from audit.ids import new_event_id
+from audit.keys.services.settings import KeyServiceSettings
 from audit.log import AuditLog
 from audit.note import VerifierKey
 from audit.proof import Proof
+from audit.push.feed import Feed, FeedSettings, source_of
 from audit.query import OpenedRecord, Page, Query, RecordView, RequestRow
 from audit.record import Effect, Entry, Envelope, OpenTicket, Phase, RecordRef, Subject, Ticket
-from audit.retention import PurgeReceipt
+from audit.retention import PurgeReceipt, RetentionRules
 from audit.settings import AuditSettings
 from audit.tree import leaf_hash, verify_inclusion
+from audit.vocabulary import LogEvent
+from audit.witness.settings import WitnessSettings
 
 __all__ = [
+    "source_of",
+    "LogEvent",
+    "WitnessSettings",
+    "RetentionRules",
+    "KeyServiceSettings",
+    "FeedSettings",
+    "Feed",
     "JSON",
     "AuditError",
     "AuditLog",

@@ -9,13 +9,14 @@ from typing import Any
 
 from starlette.requests import Request
 
-from audit import AuditLog, Entry, Subject
+from audit import AuditLog, Entry, Feed, Subject
 from audit import AuditUnavailable as LogUnavailable
 from gateway.credits import Ledger
 from gateway.credits.usage import UsageCounts
 from gateway.errors import AuditUnavailable
 from gateway.exchange import Actor, Origin
 from gateway.identity import Identity
+from gateway.keeping import Keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
@@ -43,6 +44,8 @@ class Services:
     ledger: Ledger
     usage: UsageCounts
     audit: AuditLog
+    keeping: Keeping
+    feeds: tuple[Feed, ...]
     server: ImageServer
     shelf: Shelf
     room: Room

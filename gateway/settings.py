@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from audit import FeedSettings, KeyServiceSettings, WitnessSettings
 from gateway.vocabulary import Role
 
 CONFIG_VARIABLE = "IMPRIMATUR_CONFIG"
@@ -162,8 +163,21 @@ class UpstreamSettings(Section):
 
 
 class AuditSection(Section):
-    directory: Path = Field(Path("state/audit"), description="Where the log's day files live.")
-    kek_path: Path = Field(Path("state/secrets/audit-kek.key"), description="Key-encryption key (32 bytes, mode 0600).")
+    directory: Path = Field(
+        Path("state/audit"), description="Where the log's day files live; with a database, its keys and lists only."
+    )
+    database_url_path: Path | None = Field(
+        None,
+        description="File with postgresql://user:password@host/name: the records go there, and many gateways may write "
+        "them. `directory` is then a folder that they share, outside the database's backups. None = day files.",
+    )
+    kek_path: Path = Field(
+        Path("state/secrets/audit-kek.key"),
+        description="Key-encryption key (32 bytes, mode 0600); unused where `key_service` says something else.",
+    )
+    key_service: KeyServiceSettings | None = Field(
+        None, description="What wraps the day keys instead of a file: OpenBao or Vault, AWS KMS, a PKCS#11 token."
+    )
     signing_key_path: Path = Field(
         Path("state/secrets/audit-signing.key"), description="Ed25519 key of the checkpoints."
     )
@@ -173,7 +187,13 @@ class AuditSection(Section):
     origin: str = Field(
         "imprimatur.local/audit", description="The log's name in its checkpoints (C2SP tlog-checkpoint)."
     )
-    retention_days: PositiveInt = Field(30, description="Day after which nobody can read content.")
+    witnesses: tuple[WitnessSettings, ...] = Field(
+        (), description="Witnesses over the network: C2SP witnesses, time stamping authorities (RFC 3161)."
+    )
+    feeds: tuple[FeedSettings, ...] = Field((), description="Where records are sent on to: syslog over TLS, webhooks.")
+    opening_mfa_seconds: int = Field(
+        300, ge=30, le=3600, description="Approving a case and opening content need MFA not older than this (5 min)."
+    )
     disk_refuse_fraction: float = Field(
         0.05,
         ge=0,

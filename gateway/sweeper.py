@@ -33,7 +33,6 @@ class Sweeper:
             await asyncio.sleep(self._settings.sweep_seconds)
             try:
                 await self.sweep(timedelta(seconds=self._settings.orphan_seconds))
-                await self._audit.purge()
                 await self._shelf.sweep()
             except Exception:
                 # Fails open: the next round tries again, and `/metrics` shows what is overdue.

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from audit import AuditLog, AuditSettings, Entry, Subject
+from pydantic import SecretStr
+
+from audit import AuditLog, AuditSettings, Entry, Feed, LogEvent, Phase, RetentionRules, Subject, source_of
 from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
 from gateway.identity import Identity
-from gateway.keeping import Keeping
+from gateway.keeping import STANDARD, Keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
@@ -56,7 +61,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url)
         stack.push_async_callback(database.aclose)
-        audit = await AuditLog.open(audit_settings(settings), clock=clock)
+        keeping = Keeping(settings.policy.directory)
+        audit = await AuditLog.open(audit_settings(settings), clock=clock, rules=lambda: retention_rules(keeping))
         stack.push_async_callback(audit.aclose)
         identity = Identity(settings.identity, settings.server.public_url, database, clock)
         stack.push_async_callback(identity.aclose)
@@ -82,7 +88,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
 
         ledger = Ledger(database, settings.credits, clock)
         usage = UsageCounts(database, clock)
-        recorder = Recorder(audit, ledger, usage, metrics, clock, Keeping(settings.policy.directory))
+        recorder = Recorder(audit, ledger, usage, metrics, clock, keeping)
         pipeline = Pipeline(
             identity=identity,
             recorder=recorder,
@@ -95,10 +101,16 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         )
         shelf = Shelf(settings.pictures_path, database, clock)
         sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit)
-        # One process owns the log, so a ticket that is open at start belongs to nobody alive.
-        await sweeper.sweep(timedelta(0))
-        sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
-        stack.push_async_callback(_stop, sweeping)
+        # With day files one process owns the log, so a ticket that is open at start belongs to nobody alive. In a
+        # database it may be another gateway's, at work.
+        is_alone = settings.audit.database_url_path is None
+        await sweeper.sweep(timedelta(seconds=0 if is_alone else settings.audit.orphan_seconds))
+        for name, work in (("sweeper", sweeper.run()), ("retention", audit.retention_worker().run())):
+            stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
+        feeds = open_feeds(settings, audit, clock)
+        for feed in feeds:
+            feed.start()
+            stack.push_async_callback(feed.aclose)
         yield Services(
             settings=settings,
             clock=clock,
@@ -109,6 +121,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             ledger=ledger,
             usage=usage,
             audit=audit,
+            keeping=keeping,
+            feeds=feeds,
             server=server,
             shelf=shelf,
             room=Room(settings.server.upload_room_bytes),
@@ -162,16 +176,54 @@ def _on_reload(audit: AuditLog, metrics: Metrics) -> OnReload:
 def audit_settings(settings: Settings) -> AuditSettings:
     """The log's own settings, from ours."""
     section = settings.audit
+    url = None if section.database_url_path is None else section.database_url_path.read_text("utf-8").strip()
     return AuditSettings(
         directory=section.directory,
-        kek_path=section.kek_path,
+        database_url=None if url is None else SecretStr(url),
+        kek_path=section.kek_path if section.key_service is None else None,
+        key_service=section.key_service,
         signing_key_path=section.signing_key_path,
         witness_path=section.witness_path,
+        witnesses=section.witnesses,
         origin=section.origin,
-        retention_days=section.retention_days,
         create_keys=section.create_keys,
         disk_refuse_fraction=section.disk_refuse_fraction,
+        opening_mfa_seconds=section.opening_mfa_seconds,
+        node=_node_name(),
     )
+
+
+def retention_rules(keeping: Keeping) -> RetentionRules:
+    """How long the log keeps each class: what policy says now."""
+    classes = keeping.rules().classes
+    return RetentionRules(classes[STANDARD], classes)
+
+
+def open_feeds(settings: Settings, audit: AuditLog, clock: Callable[[], datetime]) -> tuple[Feed, ...]:
+    """What sends records on, not started. One process of those that share a log serves a consumer."""
+
+    async def took(cursor: object, consumer: str) -> None:
+        subject = Subject(actor=f"system:feed-{consumer}", display=f"feed {consumer}")
+        await audit.note(Entry(action=LogEvent.FOLLOW, subject=subject, effect=Effect.ALLOW), Phase.ACCESS)
+
+    positions = settings.audit.directory / "consumers"
+    return tuple(
+        Feed(
+            chosen,
+            source_of(audit.store, chosen),
+            positions,
+            clock=clock,
+            record_access=partial(took, consumer=chosen.consumer),
+            report=lambda line: log.warning("audit.feed", extra={"fields": {"said": line}}),
+        )
+        for chosen in settings.audit.feeds
+    )
+
+
+def _node_name() -> str:
+    """This machine's name as the records carry it: letters, digits and hyphens."""
+    name = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:40]
+    return f"gateway-{name}" if name else "gateway"
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from gateway.api.access import current
 from gateway.exchange import Actor
+from gateway.keeping import STANDARD
 from gateway.services import services_of
 from gateway.web.pages import page
 from gateway.web.visitors import visitor_of
@@ -50,5 +51,5 @@ def _welcome(request: Request, actor: Actor | None, notice: str = "") -> Respons
         {"label": label, "href": "/auth/sign-in?" + urlencode({"provider": name, **back})}
         for name, label in services.identity.providers.items()
     ]
-    context = {"doors": doors, "notice": notice, "retention_days": services.settings.audit.retention_days}
+    context = {"doors": doors, "notice": notice, "retention_days": services.keeping.rules().classes[STANDARD]}
     return page(request, actor, "welcome.html", context)

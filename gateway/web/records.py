@@ -16,6 +16,7 @@ from audit import AuditLog, Page, QueryInvalid, RecordNotFound, RecordView
 from audit import AuditUnavailable as LogUnavailable
 from gateway.api.access import require
 from gateway.errors import AuditUnavailable, NotFound
+from gateway.keeping import STANDARD
 from gateway.recording import subject_of
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
@@ -84,7 +85,7 @@ async def record(request: Request, event_id: str) -> Response:
         raise _no_record() from error
     halves = [prove(proof, log.verifier_key) for proof in proofs]
     services = services_of(request)
-    retention_days = services.settings.audit.retention_days
+    retention_days = services.keeping.rules().classes[STANDARD]
     if wants_json(request):
         return JSONResponse(record_json(view, halves, retention_days))
     first, last = view.envelopes[0], view.envelopes[-1]

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from gateway.api.access import require
+from gateway.keeping import STANDARD
 from gateway.services import services_of
 from gateway.vocabulary import Permission
 from gateway.web.pages import page
@@ -26,5 +27,5 @@ EXAMPLES: Final = (
 @router.get("/studio")
 async def studio(request: Request) -> Response:
     actor = await require(request, Permission.IMAGE_GENERATE)
-    retention_days = services_of(request).settings.audit.retention_days
+    retention_days = services_of(request).keeping.rules().classes[STANDARD]
     return page(request, actor, "studio.html", {"examples": EXAMPLES, "retention_days": retention_days})
