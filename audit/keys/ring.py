@@ -12,32 +12,29 @@ holds unwrapped. ``refresh``, called once a second, does the same for a process 
 
 from __future__ import annotations
 
-import base64
 import hmac
-import json
 import os
 import threading
 from collections.abc import Container, Iterable
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
-from audit.canonical import encode
 from audit.errors import ContentDestroyed, KeyRefused
+from audit.keys.day_key_file import StoredDayKey, context_of, load, store_new
 from audit.keys.destroyed import DestroyedDays, PurgeStep, Scope, ScopeState
-from audit.keys.files import OWNER_ONLY, read_private
 from audit.keys.folder import KeyFolder
 from audit.store.disk import Disk
 
 KEY_BYTES = 32  # AES-256, HMAC-SHA-256
-_FORMAT = 1
 _KEY_ID_BYTES = 8
 
 _KeyScope = tuple[date, str, str]  # day, tenant, class
 
 
 class Wrapper(Protocol):
-    """What the ring needs of a key service."""
+    """What the ring needs of a key service; ``services/port.py`` tells what it promises and raises."""
 
     @property
     def key_id(self) -> str: ...
@@ -90,9 +87,8 @@ class KeyRing:
         self._fetching = threading.Lock()  # one thread asks the key service, which may be far away
         self._cache: dict[_KeyScope, DayKeys] = {}
         self.destroyed = DestroyedDays(self.folder.destroyed_list, disk)
-        self.erased: Container[bytes] = (
-            frozenset()
-        )  # events that nobody may open any more; set by whoever keeps the list
+        self._unlisted: dict[Scope, int] = {}  # keys destroyed while the list could not be written
+        self.erased: Container[bytes] = frozenset()  # events nobody may open any more; set by whoever keeps the list
 
     def get(self, day: date, tenant: str, class_: str) -> DayKeys:
         """Keys that exist. Raises ``ContentDestroyed`` for a destroyed scope, ``KeyRefused`` for a missing file, and
@@ -138,10 +134,12 @@ class KeyRing:
             paths = {scope: self.folder.of(scope) for scope in scopes}
             failure: OSError | None = None
             for scope in scopes:
+                keys = len(paths[scope]) + self._unlisted.pop(scope, 0)
                 try:
-                    if paths[scope] or PurgeStep.DESTROYED not in self.destroyed.state(scope).steps:
-                        self.destroyed.add([scope], PurgeStep.DESTROYED, at, keys=len(paths[scope]))
+                    if keys or PurgeStep.DESTROYED not in self.destroyed.state(scope).steps:
+                        self.destroyed.add([scope], PurgeStep.DESTROYED, at, keys=keys)
                 except OSError as error:
+                    self._unlisted[scope] = keys
                     failure = error
             self.destroyed.give_up(scopes)
             self._wipe_destroyed()
@@ -202,35 +200,17 @@ class KeyRing:
 
     def _load(self, path: Path, scope: _KeyScope) -> DayKeys:
         day, tenant, class_ = scope
-        try:
-            stored = json.loads(read_private(path, "day key"))
-            key_id, kek_id = str(stored["key_id"]), str(stored["kek_id"])
-            wrapped = base64.b64decode(stored["wrapped"], validate=True)
-            known = stored["format"] == _FORMAT
-        except (ValueError, KeyError, TypeError):
-            raise KeyRefused(f"day key {path} is malformed") from None
-        if not known:
-            raise KeyRefused(f"day key {path} has an unknown format")
-        if not self.service.can_unwrap(kek_id):
-            raise KeyRefused(f"day key {path} is wrapped by {kek_id}, got key-encryption key {self.service.key_id}")
-        secret = self.service.unwrap(wrapped, _context(day, tenant, class_, key_id))
-        return DayKeys(tenant, class_, day, key_id, secret)
+        stored = load(path)
+        if not self.service.can_unwrap(stored.kek_id):
+            raise KeyRefused(
+                f"day key {path} is wrapped by {stored.kek_id}, got key-encryption key {self.service.key_id}"
+            )
+        secret = self.service.unwrap(stored.wrapped, context_of(day, tenant, class_, stored.key_id))
+        return DayKeys(tenant, class_, day, stored.key_id, secret)
 
     def _create(self, path: Path, scope: _KeyScope) -> None:
         key_id = os.urandom(_KEY_ID_BYTES).hex()
-        kek_id = self.service.key_id  # before wrapping: a rotation in between makes the key refused, not lost
-        wrapped = self.service.wrap(os.urandom(2 * KEY_BYTES), _context(*scope, key_id))
-        stored = {
-            "format": _FORMAT,
-            "key_id": key_id,
-            "kek_id": kek_id,
-            "wrapped": base64.b64encode(wrapped).decode(),
-        }
-        try:
-            self.disk.create(path, json.dumps(stored).encode(), OWNER_ONLY)
-        except FileExistsError:
-            return  # another process was faster: its key is the day's
-
-
-def _context(day: date, tenant: str, class_: str, key_id: str) -> bytes:
-    return encode("imprimatur/audit/day-key/v1", tenant, class_, day.isoformat(), key_id)
+        kek_id = self.service.key_id  # before wrapping; see KeyService.key_id
+        wrapped = self.service.wrap(os.urandom(2 * KEY_BYTES), context_of(*scope, key_id))
+        with suppress(FileExistsError):  # another process was faster: its key is the day's
+            store_new(path, StoredDayKey(key_id=key_id, kek_id=kek_id, wrapped=wrapped), self.disk)
