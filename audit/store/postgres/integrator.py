@@ -33,6 +33,7 @@ from audit.tiles import TileTree
 _log = logging.getLogger("audit.integrator")
 
 _POLL_SECONDS = 0.05  # while somebody waits for the holder of the lease
+_LONGEST_PARTING_SECONDS = 2.0
 _PATIENCE_SECONDS = 10.0  # beyond two intervals and a lease: then a wait for the holder is given up
 
 
@@ -150,19 +151,29 @@ class Integrator:
         with self._lock:
             return self._read_tile(level, index)
 
-    def close(self) -> None:
-        """Sign what is left, let the next leader in, stop. Blocks. The writer must have stopped before."""
+    def close(self, size: int) -> None:
+        """Sign what is left, or let the leader sign it (all of ``size`` records, unless that takes long); let the next
+        leader in, stop. Blocks. The writer must have stopped before."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
+        deadline = time.monotonic() + self._parting_seconds()
         with self._lock:
             try:
                 self._turn(is_forced=True)
+                while self._epoch is None and self.size < size and self.stopped is None and time.monotonic() < deadline:
+                    time.sleep(_POLL_SECONDS)
+                    self._turn(is_forced=True)
                 if self._epoch is not None:
                     self._lease.release(self._connected())
             except (psycopg.Error, AuditError, OSError) as error:  # the next leader takes in what is left
                 _log.error("audit.integrator.failed", extra={"cause": _cause(error)})
             self.disconnect()
+
+    def _parting_seconds(self) -> float:
+        """A leader that closes at the same moment may not have seen our last records: then they are ours to sign."""
+        interval = self._settings.checkpoint_interval_seconds
+        return 2 * interval + _POLL_SECONDS if interval <= _LONGEST_PARTING_SECONDS else 0.0
 
     def disconnect(self) -> None:
         with self._lock:

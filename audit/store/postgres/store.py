@@ -118,7 +118,7 @@ class PostgresStore:
 
     def close(self) -> None:
         self._writer.close()
-        self._integrator.close()
+        self._integrator.close(self._writer.lowest_next)
         self._reader.close()
         self.ring.wipe()
 
@@ -276,7 +276,8 @@ class PostgresStore:
             "integrator",
             lock_timeout=self._settings.database_lock_timeout_seconds,
             statement_timeout=self._settings.database_statement_timeout_seconds,
-            idle_in_transaction_session_timeout=self._settings.database_lease_seconds,
+            # One that stands still with the tree locked would hold up its successor.
+            idle_in_transaction_session_timeout=self._settings.database_statement_timeout_seconds,
         )
 
     def _connect_reader(self) -> Connection:

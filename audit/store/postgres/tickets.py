@@ -27,7 +27,10 @@ def ticket_from(seq: int, event_id: bytes, opened_at: int, tenant: str, class_: 
 
 
 def open_tickets(connection: Connection) -> list[Ticket]:
-    """Intents without an outcome at one moment, in the tree or not, oldest first."""
+    """Intents without an outcome at one moment, in the tree or not, oldest first.
+
+    Rows that the tree does not hold may be anybody's work; what cannot be a ticket is left for the integrator to find.
+    """
     with connection.transaction():
         execute(connection, "set transaction isolation level repeatable read, read only")
         size = read_head(connection).size
@@ -37,7 +40,7 @@ def open_tickets(connection: Connection) -> list[Ticket]:
             found: list[tuple[Any, ...]] = execute(
                 connection,
                 f"select phase, head_seq, {_COLUMNS} from {record_table(day)}"  # noqa: S608
-                " where seq >= %s and phase in ('intent', 'outcome')",
+                " where seq >= %s and phase in ('intent', 'outcome') and octet_length(event_id) = 16",
                 [size],
             ).fetchall()
             for phase, head_seq, *values in found:

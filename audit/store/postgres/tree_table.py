@@ -58,14 +58,18 @@ def move_tree(
     Raises ``Fenced`` unless the tree is still ``known``, was moved by no later epoch, and the lease is still of this
     one: a process that slept through the end of its lease changes nothing, whether its successor wrote already or not.
     """
+    # Locked, not just read: a transaction that began before the lease changed hands still sees the old epoch, but is
+    # refused the lock (SQLSTATE 40001); and nobody takes the lease between here and the commit.
+    ours = execute(
+        connection, "select 1 from audit.lease where name = %s and epoch = %s for share", [INTEGRATOR, epoch]
+    ).fetchone()
     moved = execute(
         connection,
         "update audit.tree set size = %s, root = %s, epoch = %s, stopped = null"
-        " where size = %s and root = %s and epoch <= %s"
-        " and exists (select from audit.lease where name = %s and epoch = %s)",
-        [checkpoint.size, checkpoint.root, epoch, known.size, known.root, epoch, INTEGRATOR, epoch],
+        " where size = %s and root = %s and epoch <= %s",
+        [checkpoint.size, checkpoint.root, epoch, known.size, known.root, epoch],
     )
-    if moved.rowcount != 1:
+    if ours is None or moved.rowcount != 1:
         raise Fenced("another process integrates now")
     with connection.cursor() as cursor:
         cursor.executemany(

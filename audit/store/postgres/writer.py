@@ -202,7 +202,7 @@ class Writer:
             rows = execute(
                 connection,
                 f"select seq, event_id, recorded_at, tenant, class_, action from {record_table(day)} i"  # noqa: S608
-                " where seq = any(%s::bigint[]) and phase = 'intent' and not exists"
+                " where seq = any(%s::bigint[]) and phase = 'intent' and octet_length(event_id) = 16 and not exists"
                 f" (select from {record_table(day)} o where o.head_seq = i.seq and o.phase = 'outcome')",
                 [[ticket.seq for ticket in tickets if ticket.day == day]],
             )

@@ -12,7 +12,7 @@ import pytest
 
 from audit import AuditLog, AuditSettings, Entry, Subject
 from audit.migrations.migrate import upgrade
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import fresh_database
 
 OpenLog = Callable[..., AbstractAsyncContextManager[AuditLog]]
 
@@ -33,22 +33,14 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def store_settings(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """What the settings of a log need to name a fresh store of each kind, besides ``directory``."""
     if request.param == "sqlite":
         yield {}
         return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    name = server.create_database(server.template("audit_template", upgrade))
-    yield {"database_url": server.url(name)}
-    server.drop_database(name)
+    with fresh_database(upgrade) as url:
+        yield {"database_url": url}
 
 
 @pytest.fixture
