@@ -59,7 +59,7 @@ def disk_state(free_fraction: float, refuse_fraction: float) -> DiskState:
 
 def measure(store: Store, settings: AuditSettings, now: datetime, retention: Retention) -> Health:
     """Look at every part of a running log. Blocks: reads disk or database."""
-    due = retention.due(now)
+    due = retention.due(now, is_thorough=False)
     listed = retention.listed(now)
     latest = store.latest
     free = store.free_fraction()

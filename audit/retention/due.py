@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -10,6 +11,8 @@ from audit.keys.destroyed import Scope, ScopeState
 from audit.keys.ring import KeyRing
 from audit.retention.rules import RetentionRules
 from audit.store.port import Store
+
+_GONE_HOLDS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,12 @@ class DueFinder:
         self._ring: KeyRing = store.ring
         self._rules = rules
         self._classes: dict[date, frozenset[str]] = {}  # of days that only some classes of may be due
+        self._gone: dict[Scope, float] = {}  # when the store last said that a scope is freed, in monotonic seconds
 
-    def find(self, now: datetime) -> list[Due]:
+    def find(self, now: datetime, *, is_thorough: bool = True) -> list[Due]:
         """Oldest day first."""
+        if is_thorough:
+            self._gone.clear()
         today = now.astimezone(UTC).date()
         rules = self._rules()
         keys = self._ring.folder.classes_by_day()
@@ -99,7 +105,12 @@ class DueFinder:
             return False
         if any(scope.class_ in (None, class_) for class_ in keys):
             return False  # a key file came back from somewhere
-        return self._store.is_freed(scope.day, None if scope.class_ is None else frozenset({scope.class_}))
+        if time.monotonic() - self._gone.get(scope, float("-inf")) < _GONE_HOLDS_SECONDS:
+            return True
+        is_freed = self._store.is_freed(scope.day, None if scope.class_ is None else frozenset({scope.class_}))
+        if is_freed:
+            self._gone[scope] = time.monotonic()
+        return is_freed
 
     def _of(self, day: date) -> frozenset[str]:
         """Classes that the store holds of a day which is at least two days old; read once."""

@@ -31,7 +31,8 @@ from audit.record import Effect, Entry, RecordRef, Subject
 from audit.retention.due import Due, DueFinder, ListedRetention
 from audit.retention.receipts import PurgeReceipt, Receipts
 from audit.retention.rules import RetentionRules
-from audit.store.port import ClassFigures, Store, StoreReader
+from audit.store.port import ClassFigures, Store
+from audit.store.purges import all_purges
 from audit.vocabulary import LogEvent, LogReason
 
 _log = logging.getLogger("audit.retention")
@@ -107,9 +108,10 @@ class Retention:
         self.failures = 0  # scopes that could not be purged, since the start
         self.is_clock_trusted = True  # set by the worker
 
-    def due(self, now: datetime) -> list[Due]:
-        """What is past retention, or back from a backup, oldest first. Blocks."""
-        return self._due.find(now)
+    def due(self, now: datetime, *, is_thorough: bool = True) -> list[Due]:
+        """What is past retention, or back from a backup, oldest first. Blocks; a look that is not thorough asks the
+        store at most once a minute about a day that was gone."""
+        return self._due.find(now, is_thorough=is_thorough)
 
     def listed(self, now: datetime) -> ListedRetention:
         """Figures that need no look at the records. Blocks."""
@@ -147,10 +149,10 @@ class Retention:
         work.figures = await asyncio.to_thread(store.class_figures, day)
         await asyncio.to_thread(self._put_in_escrow, work, failures)  # 1.
         if work.due.classes is not None and not work.due.classes:
+            await asyncio.to_thread(store.release_day, day, work.due.classes)
             return []
         await asyncio.to_thread(self._destroy, work, now)  # 2.
         await asyncio.to_thread(store.release_day, day, work.due.classes)
-        await asyncio.to_thread(store.take_in_day, day)  # a late outcome may have come in between
         await self._record_all(work, now)  # 3.
         keep = frozenset().union(*work.held.values())
         freed = await asyncio.to_thread(store.free, day, work.due.classes, keep, now)  # 4.
@@ -202,7 +204,9 @@ class Retention:
         if PurgeStep.RECORDED not in self._ring.states().get(scope, _NEW).steps:
             return False
         if scope not in self._known:
-            self._known |= await self._store.read(purges_on_record)
+            for about, _ in await self._store.read(all_purges):
+                with suppress(ValueError):
+                    self._known.add(Scope.parse(about))
         return scope in self._known
 
     def _conclude(
@@ -258,17 +262,3 @@ class Retention:
 
 
 _NEW = ScopeState()
-
-
-def purges_on_record(reader: StoreReader) -> set[Scope]:
-    """Scopes whose purge the log holds a record of."""
-    found = set()
-    for day in reader.days():
-        view = reader.day(day)
-        if view is None:
-            continue
-        statement = "select about from {record} where action = ? and phase <> 'outcome'"
-        for (about,) in view.select(statement, (LogEvent.PURGE.value,)):
-            with suppress(ValueError):
-                found.add(Scope.parse(about))
-    return found

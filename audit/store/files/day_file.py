@@ -22,7 +22,6 @@ from audit.row import COLUMNS, Row
 from audit.store.disk import Disk
 from audit.store.files.sqlite import connect_fresh, connect_reader, connect_writer
 from audit.store.port import ClassFigures, TokenSource
-from audit.vocabulary import LogEvent
 
 DAY_FORMAT = 1
 RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
@@ -219,13 +218,6 @@ class DayReader:
             f"{_SELECT_ROW} where r.head_seq = ? and r.phase = 'outcome'", (rows[0].seq,)
         ).fetchone()
         return rows + ([Row._make(outcome)] if outcome else [])
-
-    def purge_records(self) -> list[tuple[str, int]]:
-        """What each purge record in the file is about, and its sequence number."""
-        return self.connection.execute(
-            "select about, seq from record where action = ? and phase <> 'outcome' order by seq",
-            (LogEvent.PURGE.value,),
-        ).fetchall()
 
     def newest_seq(self) -> int:
         """Largest sequence number in the file; -1 if it is empty."""

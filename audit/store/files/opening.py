@@ -22,6 +22,7 @@ from audit.store.files.layout import Identity, Layout
 from audit.store.files.recovery import read_new_rows
 from audit.store.files.tree_file import TreeFile
 from audit.store.heads import check_newest, root_matches
+from audit.store.purges import purges_of_day
 from audit.store.queue import ticket_of
 from audit.tickets import OpenTickets
 from audit.tiles import TileTree
@@ -115,7 +116,7 @@ def _check(
     for day in days:
         reader = DayReader(layout.day_path(day), day)
         newest = max(newest, reader.newest_seq())
-        purged += reader.purge_records()
+        purged += purges_of_day(reader)
         reader.close()
     ring.destroyed.require(purged)
     if newest < size - 1:

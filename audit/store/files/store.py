@@ -159,6 +159,7 @@ class FilesStore:
         if gone:
             self._integrator.drop_tickets(gone)
         self._close_day(day)
+        self.take_in_day(day)  # a late outcome may have come in between
         return gone
 
     def is_freed(self, day: date, classes: frozenset[str] | None) -> bool:

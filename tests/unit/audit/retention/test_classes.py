@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from datetime import date
@@ -263,6 +264,42 @@ async def test_a_class_kept_longer_goes_on_taking_late_outcomes_of_a_half_purged
         assert await is_readable(log, make, late)
     async with mixed.open(rules=lambda: RULES) as log:
         assert await is_readable(log, make, late)
+    check(mixed)
+
+
+async def test_a_late_outcome_that_comes_while_its_days_file_is_replaced_is_refused_and_not_lost(
+    mixed: Any, make: Any
+) -> None:
+    """It would be written to the old file, acknowledged, and thrown away with it."""
+
+    class Slow(Disk):
+        """Lets a caller in between the new file's last byte and its taking the old one's place."""
+
+        between: Any = None
+
+        def replace(self, fresh: Path, path: Path) -> None:
+            if self.between is not None and fresh.name.endswith(".purged"):
+                asyncio.run_coroutine_threadsafe(self.between(), loop).result(30)
+            super().replace(fresh, path)
+
+    loop = asyncio.get_running_loop()
+    mixed.disk = Slow()
+    async with mixed.open(rules=lambda: RULES) as log:
+        late = await log.intend(make.intent("carol", class_="abuse"))
+        mixed.clock.forward(days=31)
+        said: list[str] = []
+
+        async def conclude() -> None:
+            try:
+                await log.conclude(late, make.outcome("carol", class_="abuse"))
+            except AuditUnavailable as error:
+                said.append(str(error))
+
+        mixed.disk.between = conclude
+        await log.purge()
+        assert said == ["2026-11-22 is being purged; try again in a minute"]
+        await log.conclude(late, make.outcome("carol", class_="abuse"))
+        assert (await log.get(late.event_id, looked_by=make.subject("dana"))).envelopes[1].effect == "allow"
     check(mixed)
 
 
