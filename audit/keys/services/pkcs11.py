@@ -130,8 +130,6 @@ class Pkcs11KeyService:
             except pkcs11.NoSuchKey:
                 if is_last:  # before that: what a token that was pulled out says as well
                     raise KeyRefused(f"{self._where} holds no AES key {label}: it was destroyed, or renamed") from None
-            except pkcs11.MultipleObjectsReturned:
-                raise KeyRefused(f"{self._where} holds more than one AES key {label}: labels must be unique") from None
             except pkcs11.MechanismInvalid:
                 raise KeyRefused(f"{self._where} cannot do AES-GCM (CKM_AES_GCM), which wrapping needs") from None
             except pkcs11.PKCS11Error as error:
@@ -158,8 +156,15 @@ class Pkcs11KeyService:
 
     def _key(self, label: str) -> Any:
         """Looked up each time, a few times a day: a key that was destroyed or disabled is found out at once."""
-        key = self._open_session().get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label)
+        wanted = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.KEY_TYPE: KeyType.AES, Attribute.LABEL: label}
+        # To the end, and not by get_key: it leaves the search open if there are two.
+        found = list(self._open_session().get_objects(wanted))
         where = f"key {label} of {self._where}"
+        if not found:
+            raise pkcs11.NoSuchKey
+        if len(found) > 1:
+            raise KeyRefused(f"{self._where} holds more than one AES key {label}: labels must be unique")
+        (key,) = found
         if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
             raise KeyRefused(f"{where} can leave the token: make one that is sensitive and not extractable")
         if key[Attribute.VALUE_LEN] != _KEY_BYTES:

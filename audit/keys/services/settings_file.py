@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
@@ -29,5 +29,11 @@ def read_service_settings(path: Path) -> AnyKeyServiceSettings:
         return KEY_SERVICE_SETTINGS.validate_python(values)
     except ValidationError as error:
         found = error.errors(include_input=False, include_context=False, include_url=False)
-        told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'kind'}: {one['msg']}" for one in found)
+        told = "; ".join(_tell(one) for one in found)
         raise ValueError(f"{path}: {told}") from None
+
+
+def _tell(found: Any) -> str:
+    if found["type"] == "union_tag_invalid":  # its text repeats what was given
+        return "kind: expected file, transit, aws-kms or pkcs11"
+    return f"{'.'.join(map(str, found['loc'])) or 'kind'}: {found['msg']}"

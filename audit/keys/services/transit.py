@@ -91,9 +91,11 @@ class TransitKeyService:
             raise KeyRefused("wrapped day key is not one of a transit engine: the file changed")
         secret = self._ask("decrypt", {"ciphertext": text, "context": _base64(context)}).get("plaintext")
         try:
-            return base64.b64decode(secret or "", validate=True)
-        except (ValueError, TypeError):
-            raise KeyServiceUnavailable(f"{self._where} answered to decrypt without a plaintext") from None
+            if secret and isinstance(secret, str):
+                return base64.b64decode(secret, validate=True)
+        except ValueError:
+            pass
+        raise KeyServiceUnavailable(f"{self._where} answered to decrypt without a plaintext")
 
     def can_unwrap(self, key_id: str) -> bool:
         return key_id.startswith(self._prefix) and key_id[len(self._prefix) :].isdecimal()
