@@ -33,6 +33,7 @@ from audit.store.postgres.reader import Reader
 from audit.store.postgres.tickets import open_tickets
 from audit.store.postgres.tree_table import thin_checkpoints
 from audit.store.postgres.writer import Writer
+from audit.store.purges import all_purges
 from audit.witness import FileWitness
 
 T = TypeVar("T")
@@ -103,6 +104,7 @@ class PostgresStore:
                 store = cls(settings, clock, disk, opened, next_number(connection))
             try:
                 store._integrator.open()
+                store.ring.destroyed.require(store._reader.run_here(all_purges))
             except BaseException:
                 store._integrator.disconnect()
                 raise
