@@ -7,7 +7,21 @@ from __future__ import annotations
 
 import typer
 
-from audit.cli import exporting, following, keys, reading, retaining, verifying, witness, working
+from audit.cli import (
+    cases,
+    exporting,
+    following,
+    holds,
+    keys,
+    migrating,
+    reading,
+    retaining,
+    subjects,
+    tiles,
+    verifying,
+    witness,
+    working,
+)
 
 app = typer.Typer(
     help="The audit log, without the gateway. Reading commands work beside a running gateway; "
@@ -21,6 +35,8 @@ app.command()(verifying.verify)
 app.command()(reading.status)
 app.command()(reading.show)
 app.command()(reading.proof)
+app.command()(tiles.consistency)
+app.command()(tiles.tiles)
 app.command()(exporting.export)
 app.command()(following.follow)
 app.command()(reading.snapshot)
@@ -31,5 +47,9 @@ app.command()(retaining.retention)
 app.command()(retaining.drill)
 app.add_typer(keys.app, name="keys")
 app.add_typer(witness.app, name="witness")
+app.add_typer(cases.app, name="case")
+app.add_typer(holds.app, name="hold")
+app.add_typer(subjects.app, name="subject")
+app.command()(migrating.migrate)
 
 __all__ = ["app"]

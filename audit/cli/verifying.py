@@ -11,10 +11,13 @@ from typing import Annotated
 import typer
 
 from audit.cli.common import AsJson, errors_as_exit_codes, verifier_key
-from audit.note import VerifierKey
-from audit.proof import HEADER, check_proof_text
+from audit.cosignature import WitnessKey, WitnessPolicy
+from audit.note import NoteRefused
 from audit.store.moment import database_url_of
 from audit.verify import Report, verify_evidence, verify_store
+from audit.verify.papers import Paper, check_paper, paper_check
+from audit.verify.tiles import is_static, verify_tiles
+from audit.verify.trust import Trust
 
 FOUND_SOMETHING = 1
 _PROGRESS_SECONDS = 2.0
@@ -24,7 +27,9 @@ def verify(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A store directory or database URL, an evidence file (export) or a .tlog-proof.", show_default=False
+            help="A store directory or database URL, a folder of static tiles, an evidence file or bundle (export), a "
+            ".tlog-proof, a consistency proof, or a checkpoint.",
+            show_default=False,
         ),
     ],
     vkey: Annotated[
@@ -35,37 +40,103 @@ def verify(
     ] = None,
     witness: Annotated[
         Path | None,
-        typer.Option(help="File of checkpoints that a witness kept outside the store.", show_default=False),
+        typer.Option(
+            help="File of checkpoints kept outside the log: a witness file, or a checkpoint you kept.",
+            show_default=False,
+        ),
+    ] = None,
+    witness_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Public key of a witness, as a line or a file; may be given several times.", show_default=False
+        ),
+    ] = None,
+    require: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of these witnesses must have cosigned.", min=0, show_default="all of the keys given"
+        ),
+    ] = None,
+    receipts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of what witnesses gave to the log.", show_default="witnesses/ in the store directory"
+        ),
+    ] = None,
+    timestamp_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file of a time stamping authority: also check the time stamp of a checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
+    timestamp: Annotated[
+        Path | None, typer.Option(help="The time stamp (RFC 3161).", show_default="the checkpoint's name with .tsr")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="How many processes check records.", min=1, show_default="one for each CPU")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a store, an evidence file or a proof, offline, with nothing but the public key.
+    """Check a log, or what was taken out of one, offline, with nothing but public keys.
 
     Works on a store that the gateway has open. Exits 0 if all is in order, 1 if something is not (the first bad
     record is named), 2 if the path cannot be checked at all.
 
     Example: python -m audit verify /var/lib/imprimatur/audit --vkey audit.vkey --witness /mnt/witness/checkpoints.txt
     """
-    key = verifier_key(vkey)
     with errors_as_exit_codes():
-        if database_url_of(path):
-            report = verify_store(path, key, witness, _Progress())
-        elif not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; give a store directory, an evidence file or a proof")
-        elif path.is_file() and _is_proof(path):
-            _verify_proof(path, key, as_json=as_json)
-            return
-        elif path.is_dir():
-            report = verify_store(path, key, witness, _Progress())
-        elif witness is not None:
-            raise ValueError("--witness goes with a store; an evidence file holds one checkpoint of its own")
-        else:
-            report = verify_evidence(path, key, _Progress())
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
-    else:
-        _print(report)
-    raise typer.Exit(0 if report.ok else FOUND_SOMETHING)
+        trust = Trust(
+            key=verifier_key(vkey),
+            witness=witness,
+            policy=_policy(witness_key or [], require),
+            receipts=receipts,
+            timestamp=timestamp,
+            timestamp_roots=timestamp_root,
+        )
+        result = _check(path, trust, processes)
+    if isinstance(result, Report):
+        typer.echo(json.dumps(result.to_json(), indent=2)) if as_json else _print(result)
+        raise typer.Exit(0 if result.ok else FOUND_SOMETHING)
+    _print_paper(result, as_json=as_json)
+
+
+def _check(path: Path, trust: Trust, processes: int | None) -> Report | Paper | NoteRefused:
+    if database_url_of(path) or (path.is_dir() and not is_static(path)):
+        return verify_store(
+            path,
+            trust.key,
+            trust.witness,
+            _Progress(),
+            policy=trust.policy,
+            receipts=trust.receipts,
+            processes=processes,
+        )
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; give a store directory, an evidence file or a proof")
+    if path.is_dir():
+        return verify_tiles(path, trust, _Progress())
+    check = paper_check(path)
+    if check is not None:
+        try:
+            return check_paper(path, check, trust)
+        except NoteRefused as error:
+            return error
+    if trust.witness is not None:
+        raise ValueError("--witness goes with a store; an evidence file holds one checkpoint of its own")
+    return verify_evidence(path, trust.key, _Progress(), trust.policy)
+
+
+def _policy(keys: list[str], required: int | None) -> WitnessPolicy:
+    parsed = []
+    for text in keys:
+        try:
+            parsed.append(WitnessKey.parse(Path(text).read_text(encoding="utf-8") if "+" not in text else text))
+        except (NoteRefused, OSError):
+            raise typer.BadParameter(
+                "expected a witness's public key like witness.example/w1+1a2b3c4d+Base64, or a file that holds one"
+            ) from None
+    return WitnessPolicy(keys=parsed, required=len(parsed) if required is None else required)
 
 
 class _Progress:
@@ -80,28 +151,20 @@ class _Progress:
             print(f"verified {done:,} of {total:,} records", file=sys.stderr, flush=True)
 
 
-def _is_proof(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(HEADER)) == HEADER.encode()
-
-
-def _verify_proof(path: Path, key: VerifierKey | None, *, as_json: bool) -> None:
-    if key is None:
-        raise ValueError("a proof is checked with the log's public key: give --vkey")
-    try:
-        checked = check_proof_text(path.read_text(encoding="utf-8"), key)
-    except ValueError as error:
-        message = {"ok": False, "detail": str(error)}
-        typer.echo(json.dumps(message, indent=2) if as_json else f"NOT IN ORDER: {error}")
-        raise typer.Exit(FOUND_SOMETHING) from None
+def _print_paper(result: Paper | NoteRefused, *, as_json: bool) -> None:
+    if isinstance(result, NoteRefused):
+        typer.echo(json.dumps({"ok": False, "detail": str(result)}, indent=2) if as_json else f"NOT IN ORDER: {result}")
+        raise typer.Exit(FOUND_SOMETHING)
+    cosigned = {name: at.isoformat() for name, at in result.cosigned.items()}
+    stamped = None if result.stamped_at is None else result.stamped_at.isoformat()
     if as_json:
-        message = {"ok": True, "seq": checked.seq, "tenant": checked.tenant, "day": checked.day}
-        typer.echo(json.dumps(message | {"checkpoint_size": checked.checkpoint.size}, indent=2))
+        typer.echo(json.dumps({"ok": True, **result.facts, "cosigned": cosigned, "stamped_at": stamped}, indent=2))
         return
-    typer.echo(
-        f"in order: record {checked.seq} of {checked.day} (tenant {checked.tenant}) is in the log {key.name}, "
-        f"which signed a tree of {checked.checkpoint.size} records"
-    )
+    for name, at in cosigned.items():
+        typer.echo(f"  cosigned by {name} at {at}")
+    if stamped is not None:
+        typer.echo(f"  stamped at {stamped}")
+    typer.echo(f"in order: {result.says}")
 
 
 def _print(report: Report) -> None:
@@ -109,6 +172,12 @@ def _print(report: Report) -> None:
     typer.echo(f"  records                {report.records:,}")
     typer.echo(f"  covered by checkpoint  {report.covered_size:,}")
     typer.echo(f"  checkpoints            {report.checkpoints:,} of the log, {report.witnessed:,} of the witness")
+    if report.first_record:
+        typer.echo(f"  begins at record       {report.first_record:,} (pruned before)")
+    for name, at in report.cosigned.items():
+        typer.echo(f"  cosigned               by {name} at {at}")
+    if report.erased:
+        typer.echo(f"  erased on request      {report.erased:,}")
     if report.uncovered:
         typer.echo(f"  not covered yet        {report.uncovered:,} (written since, or added by somebody)")
     if report.purged_days:

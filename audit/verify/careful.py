@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from audit.row import Row
 from audit.store.moment import MomentPort
@@ -12,8 +12,7 @@ from audit.verify.heads import HeadChecker
 from audit.verify.index import IndexChecker
 from audit.verify.records import EventChecker, LeafIndex, RecordChecker, event_id_of, is_stripped
 from audit.verify.report import Attack, Report
-
-Progress = Callable[[int, int], None]  # records done, records in all
+from audit.verify.trust import Progress
 
 
 def careful_pass(moment: MomentPort, report: Report, heads: HeadChecker, leaves: LeafIndex, progress: Progress) -> Gone:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -17,8 +17,7 @@ from audit.store.moment import DayMoment, MomentPort, open_moment
 from audit.tree import HASH_BYTES
 from audit.verify.gone import Gone
 from audit.verify.quick import CHUNK_RECORDS, Chunk, Facts, NotInOrder, check_chunk, check_day, check_order
-
-Progress = Callable[[int, int], None]  # records done, records in all
+from audit.verify.trust import Progress
 
 _MIN_RECORDS = 50_000  # below, starting processes takes longer than they save
 

@@ -52,6 +52,7 @@ class Report:
     checkpoints: int = 0
     witnessed: int = 0
     covered_size: int = 0  # size of the newest checkpoint that holds
+    root: bytes = b""  # its root, where there is only one
     uncovered: int = 0  # records that no checkpoint covers yet
     first_record: int = 0  # the log was pruned up to here; before it only hashes are left
     erased: int = 0  # records whose content was erased on request

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from audit.checkpoint import Checkpoint
+from audit.checkpoint import Checkpoint, parse_checkpoint
+from audit.cosignature import WitnessPolicy
 from audit.errors import StoreDamaged
 from audit.governance.coverage import ErasureLists, FileErasureLists
 from audit.note import NoteRefused, VerifierKey
 from audit.store.moment import MomentPort, database_url_of, describe_target, open_moment
-from audit.tiles import TILE_BYTES, TILE_WIDTH, first_kept_tile, fold, pruned_subtrees, split_hashes
+from audit.tiles import TILE_BYTES, TILE_WIDTH, ReadTile, first_kept_tile, fold, pruned_subtrees, split_hashes
 from audit.tree import HASH_BYTES
 from audit.verify.careful import careful_pass
 from audit.verify.gone import Gone
@@ -21,10 +21,11 @@ from audit.verify.heads import HeadChecker
 from audit.verify.pool import quick_pass
 from audit.verify.records import LeafIndex
 from audit.verify.report import Attack, Report
+from audit.verify.trust import NO_POLICY, Progress, silent
 from audit.witness import read_checkpoints
+from audit.witness.shelf import newest_cosigned
 
-Progress = Callable[[int, int], None]  # records done, records in all
-
+RECEIPTS = "witnesses"  # as in audit.log
 ERASURE_LISTS = "erasures"  # as in audit.governance.facade, which needs a database to import
 
 
@@ -32,12 +33,15 @@ def verify_store(
     target: Path | str,
     key: VerifierKey | None,
     witness: Path | None,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = silent,
     *,
+    policy: WitnessPolicy = NO_POLICY,
+    receipts: Path | None = None,
     processes: int | None = None,
 ) -> Report:
     """Check everything in a store, a directory or a database by its URL. Without a key the store's own is used: that
-    finds accidents and careless hands, not somebody who replaced the key as well. ``processes``: how many check records
+    finds accidents and careless hands, not somebody who replaced the key as well. ``policy`` is asked of the newest
+    checkpoint in ``receipts`` (what witnesses gave to this log) that fulfils it. ``processes``: how many check records
     at once; by default as many as help.
 
     Raises ``StoreDamaged`` if the target is no store at all.
@@ -51,7 +55,8 @@ def verify_store(
         for name, reason in moment.unreadable.items():
             report.add(Attack.UNREADABLE, f"{name}: {reason}")
         own = [checkpoint for checkpoint, _ in moment.tree.checkpoints(key.name)]
-        heads = HeadChecker(report, key, own, witnessed(witness, key, report))
+        kept = witnessed(witness, key, report) + _cosigned(target, key, policy, receipts, report)
+        heads = HeadChecker(report, key, own, kept)
         first, leaves = _check_tree(moment, report, heads)
         gone = _check_records(str(target), moment, report, heads, first, leaves, progress, processes)
         if gone is not None:
@@ -74,6 +79,29 @@ def witnessed(path: Path | None, key: VerifierKey, report: Report) -> list[Check
     except OSError as error:
         raise StoreDamaged(f"witness {path} cannot be read: {error.strerror}") from error
     return []
+
+
+def _cosigned(
+    target: Path | str, key: VerifierKey, policy: WitnessPolicy, receipts: Path | None, report: Report
+) -> list[Checkpoint]:
+    """The newest checkpoint that enough witnesses cosigned."""
+    if not policy.keys:
+        return []
+    if receipts is None:
+        if database_url_of(target) is not None:
+            raise ValueError("of a database, give the folder with what its witnesses gave: --receipts")
+        receipts = Path(target) / RECEIPTS
+    try:
+        note = newest_cosigned(receipts, key, policy)
+    except (NoteRefused, OSError) as error:
+        report.add(Attack.CHECKPOINT_FORGED, f"receipts {receipts}: {error}")
+        return []
+    if note is None:
+        what = f"no checkpoint in {receipts} is cosigned by {policy.required} of the {len(policy.keys)} witnesses"
+        report.add(Attack.WITNESS_MISSING, what)
+        return []
+    report.cosigned = {name: at.isoformat() for name, at in policy.cosigned_by(note).items()}
+    return [parse_checkpoint(note, key)]
 
 
 def _check_records(
@@ -154,13 +182,13 @@ def _check_tree(moment: MomentPort, report: Report, heads: HeadChecker) -> tuple
         else:
             for leaf in hashes:
                 heads.append(leaf)
-    _check_upper_tiles(moment, report, start, roots)
+    check_upper_tiles(tree.read_tile, tree.size, report, start, roots)
     return start * TILE_WIDTH, bytes(leaves)
 
 
-def _check_upper_tiles(moment: MomentPort, report: Report, start: int, roots: list[bytes]) -> None:
+def check_upper_tiles(read_tile: ReadTile, size: int, report: Report, start: int, roots: list[bytes]) -> None:
     """Each hash above level 0 is the root of the full tile below it; ``roots`` are those of level 0 from ``start``."""
-    level, count = 1, moment.tree.size // TILE_WIDTH
+    level, count = 1, size // TILE_WIDTH
     below = [*[b""] * start, *roots]  # what was pruned has nothing below to compare with
     while count:
         rising: list[bytes] = []
@@ -168,7 +196,7 @@ def _check_upper_tiles(moment: MomentPort, report: Report, start: int, roots: li
             width = min(TILE_WIDTH, count - position * TILE_WIDTH)
             expected = below[position * TILE_WIDTH : position * TILE_WIDTH + width]
             try:
-                tile = moment.tree.read_tile(level, position)
+                tile = read_tile(level, position)
             except StoreDamaged as error:
                 report.add(Attack.TREE_CHANGED, str(error))
                 return
