@@ -39,7 +39,8 @@ from audit.log import AuditLog
 from audit.note import VerifierKey
 from audit.proof import Proof
 from audit.push.feed import Feed, FeedSettings, source_of
-from audit.query import OpenedRecord, Page, Query, RecordView, RequestRow
+from audit.query import Condition, OpenedRecord, Page, Query, RecordView, RequestRow
+from audit.query import Field as QueryField
 from audit.record import Effect, Entry, Envelope, OpenTicket, Phase, RecordRef, Subject, Ticket
 from audit.retention import PurgeReceipt, RetentionRules
 from audit.settings import AuditSettings
@@ -48,6 +49,8 @@ from audit.vocabulary import LogEvent
 from audit.witness.settings import WitnessSettings
 
 __all__ = [
+    "QueryField",
+    "Condition",
     "source_of",
     "LogEvent",
     "WitnessSettings",

@@ -21,6 +21,7 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.schema import metadata
+from tests.support.cases import open_content
 from tests.support.idp import PUBLIC_URL, demo_idp
 from tests.support.patience import UNHURRIED
 
