@@ -47,10 +47,13 @@ class HoldKeys:
         self._disk.erase(path)
         return True
 
-    def rewrap(self) -> int:
-        """Wrap every key anew after a rotation of the key service; returns how many."""
-        paths = sorted(self._folder.glob("*.json"))
-        return sum(rewrap_secret(path, _purpose(path.stem), self._wrapper, self._disk) for path in paths)
+    def rewrap(self, *, everything: bool = False, former: KeyWrapper | None = None) -> int:
+        """Wrap every key anew after the key service was rotated or changed; returns how many."""
+        done = 0
+        for path in sorted(self._folder.glob("*.json")):
+            purpose = _purpose(path.stem)
+            done += rewrap_secret(path, purpose, self._wrapper, self._disk, everything=everything, former=former)
+        return done
 
     def wipe(self) -> None:
         for hold_id in list(self._known):

@@ -66,10 +66,12 @@ class GovernanceKeys:
         except (InvalidTag, ValueError):
             raise StoreDamaged(f"{table} {row_id}: {column} does not open: it was changed or moved") from None
 
-    def rewrap(self) -> bool:
-        """Wrap the key anew after the key service's key was rotated; ``False`` if there is nothing to do."""
+    def rewrap(self, *, everything: bool = False, former: KeyWrapper | None = None) -> bool:
+        """Wrap the key anew after the key service was rotated or changed; ``False`` if there is nothing to do."""
         with self._lock:
-            return self._path.exists() and rewrap_secret(self._path, GOVERNANCE_PURPOSE, self._wrapper, self._disk)
+            return self._path.exists() and rewrap_secret(
+                self._path, GOVERNANCE_PURPOSE, self._wrapper, self._disk, everything=everything, former=former
+            )
 
     def wipe(self) -> None:
         """Forget the key."""

@@ -10,10 +10,14 @@ from audit.governance.wrapped import KeyWrapper
 from audit.store.disk import Disk
 
 
-def rewrap_governance(folder: Path, wrapper: KeyWrapper, disk: Disk) -> int:
+def rewrap_governance(
+    folder: Path, wrapper: KeyWrapper, disk: Disk, *, everything: bool = False, former: KeyWrapper | None = None
+) -> int:
     """Wrap what is not under the service's present key yet; returns how many files. ``folder`` is the key folder.
 
-    File by file, each whole or not at all: safe to repeat, and to kill in the middle. The keys themselves stay. Must
+    File by file, each whole or not at all: safe to repeat, and to kill in the middle. ``everything`` and ``former`` as in
+    ``audit.keys.rewrap``. The keys themselves stay. Must
     be done before an old key of the service is taken away: approvals and held records hang on these.
     """
-    return int(GovernanceKeys(folder, wrapper, disk).rewrap()) + HoldKeys(folder, wrapper, disk).rewrap()
+    governance = GovernanceKeys(folder, wrapper, disk).rewrap(everything=everything, former=former)
+    return int(governance) + HoldKeys(folder, wrapper, disk).rewrap(everything=everything, former=former)

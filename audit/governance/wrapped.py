@@ -67,13 +67,36 @@ def create_secret(path: Path, purpose: str, size_bytes: int, wrapper: KeyWrapper
     return load_secret(path, purpose, wrapper)
 
 
-def rewrap_secret(path: Path, purpose: str, wrapper: KeyWrapper, disk: Disk) -> bool:
-    """Wrap a secret anew under the key service's present key; ``False`` if it was already. The secret stays."""
-    if json.loads(read_private(path, "key file")).get("kek_id") == wrapper.key_id:
-        return False
-    key_id, secret = load_secret(path, purpose, wrapper)
-    wrapped = wrapper.wrap(secret, _context(purpose, key_id))
-    disk.write_whole(path, _to_json(key_id, wrapper.key_id, wrapped), OWNER_ONLY)
+def rewrap_secret(
+    path: Path,
+    purpose: str,
+    wrapper: KeyWrapper,
+    disk: Disk,
+    *,
+    everything: bool = False,
+    former: KeyWrapper | None = None,
+) -> bool:
+    """Wrap a secret anew under the key service's present key; ``False`` if it was already. The secret stays.
+
+    ``everything`` is for services whose rotation has no name to go by; ``former`` unwraps what ``wrapper`` cannot, to
+    move from one key service to another. Raises ``KeyRefused`` if the secret does not open, or would not open again;
+    the file is left as it was.
+    """
+    stored = read_private(path, "key file")
+    kek_id = wrapper.key_id
+    try:
+        key_id, secret = load_secret(path, purpose, wrapper)
+        if json.loads(stored).get("kek_id") == kek_id and not everything:
+            return False
+    except KeyRefused:
+        if former is None:
+            raise
+        key_id, secret = load_secret(path, purpose, former)
+    context = _context(purpose, key_id)
+    wrapped = wrapper.wrap(secret, context)
+    if wrapper.unwrap(wrapped, context) != secret:
+        raise KeyRefused(f"key file {path} would not open again under the new key; it was left as it was")
+    disk.write_whole(path, _to_json(key_id, kek_id, wrapped), OWNER_ONLY)
     return True
 
 

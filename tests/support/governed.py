@@ -15,7 +15,7 @@ import psycopg
 from audit.governance.facade import Governance
 from audit.governance.officer import MfaRule, Officer
 from audit.governance.scope import RecordFacts, Scope
-from audit.keys.kek import FileKek
+from audit.keys.services.opening import open_key_service
 from audit.log import AuditLog
 from audit.record import Effect, Entry, Phase, RecordRef, Subject, Ticket
 from audit.settings import AuditSettings
@@ -62,7 +62,7 @@ class Governed:
             record=self._record,
             clock=lambda: self.now,
             directory=self.directory,
-            wrapper=FileKek.load(self.settings.kek_path),
+            wrapper=open_key_service(self.settings.key_service_settings(), Disk()),
             database_url=self.database_url,
             mfa=mfa,
         )
