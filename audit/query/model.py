@@ -76,13 +76,14 @@ class Query:
         reason: str | None = None,
         model: str | None = None,
         event_id: str | None = None,
+        word: str | None = None,
         created_from: datetime | None = None,
         created_to: datetime | None = None,
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
         with_facets: bool = False,
     ) -> None:
-        """``actor`` to ``event_id`` are short for a condition with that one value. ``action`` and ``reason`` are codes,
+        """``actor`` to ``word`` are short for a condition with that one value. ``action`` and ``reason`` are codes,
         or families that end in a separator (``image:``, ``dlp.``). ``with_facets`` asks for counts too.
 
         Raises ``QueryInvalid``.
@@ -98,6 +99,7 @@ class Query:
             (Field.EFFECT, effect),
             (Field.REASON, reason),
             (Field.MODEL, model),
+            (Field.TEXT, word),
         )
         given = [Condition(field, (value,)) for field, value in short if value is not None]
         since, until = _utc("created_from", created_from), _utc("created_to", created_to)

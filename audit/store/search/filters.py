@@ -128,10 +128,6 @@ def _created(_field: Field, value: str) -> Sql:
     return wrapped("(", all_of(created_between(since, until)), ")")
 
 
-def _day(_field: Field, _value: str) -> Sql:
-    return Sql("1 = 1")  # the day was chosen before: see ``holds_on``
-
-
 def _number(column: str) -> Callable[[Field, str], Sql]:
     def compare(_field: Field, value: str) -> Sql:
         low, high = read_numbers(value)
@@ -147,7 +143,6 @@ _PLAIN: Final[Mapping[Field, Callable[[Field, str], Sql]]] = {
     Field.ID: _id,
     Field.PHASE: _phase,
     Field.CREATED: _created,
-    Field.DAY: _day,
     Field.LATENCY: _number(_LATENCY_BOUND),
     Field.CREDITS: _number("coalesce(o.credits, h.credits)"),
     **dict.fromkeys(_HALVES, _either_half),

@@ -115,7 +115,12 @@ def plan_day(query: Query, view: DayView, tokens: Tokens, before_seq: int) -> Da
     if any(not lead.walks for lead in leads):
         return None  # no record of the day has a code of that family
     lead = _rarest(view, leads) if len(leads) > 1 else leads[0] if leads else _all_heads(before_seq)
-    filters = tuple(condition for condition in query.conditions if not (lead.is_exact and condition is lead.condition))
+    filters = tuple(
+        condition
+        for condition in query.conditions
+        if condition.field is not Field.DAY  # it was asked before: see ``holds_on``
+        and not (lead.is_exact and condition is lead.condition)
+    )
     return DayPlan(lead, filters, query, view, tokens, before_seq)
 
 
