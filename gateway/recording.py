@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from audit import AuditLog, Entry, Subject, Ticket
 from audit import AuditUnavailable as LogUnavailable
+from audit.keywords import keywords
 from gateway.credits.ledger import Ledger
 from gateway.credits.usage import UsageCounts
 from gateway.errors import (
@@ -195,6 +196,8 @@ class Recorder:
         }
         rules = self._keeping.rules()
         index = _index(actor, call.origin, ())
+        if rules.keyword_index and request is not None:
+            index["word"] = keywords(request.prompt)
         entry = Entry(
             action=call.action.value,
             subject=subject_of(actor),

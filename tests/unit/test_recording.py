@@ -142,3 +142,14 @@ async def test_abuse_is_kept_with_what_was_asked_even_under_zero_retention(recor
             raise ContentBlocked("no", stage="input", reasons=(reason,))
     view = await audit.get(record.request_id, looked_by=Subject(actor="t"))
     assert [half.class_ for half in view.envelopes] == ["zero", "abuse"]
+
+
+async def test_words_are_searchable_only_where_policy_says_so(recorder, audit, monkeypatch):
+    for number, allowed in enumerate((False, True)):
+        rules = KeepingRules(classes={"standard": 30, "abuse": 30, "zero": 30}, keyword_index=allowed)
+        monkeypatch.setattr(recorder._keeping, "rules", lambda rules=rules: rules)
+        with suppress(InvalidRequest):
+            async with recorder.open(ALICE, call(replace(EDIT, prompt="a Zeppelin over the harbour"))):
+                raise InvalidRequest("to end it")
+        found = await audit.search(Query(word="zeppelin harbour", action="image:"), searched_by=Subject(actor="t"))
+        assert len(found.rows) == number
