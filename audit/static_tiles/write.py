@@ -68,6 +68,7 @@ def write_static(
     first_bundle = -(-moment.tree.minimum_index // TILE_WIDTH)
     _write_bundles(moment, writer, first_bundle, checkpoint.size, progress)
     writer.finish()
+    (folder / "tile").mkdir(parents=True, exist_ok=True)  # an empty log has none
     writer.disk.write_whole(folder / CHECKPOINT, (note or checkpoint.note(key)).encode(), _MODE)
     return Published(
         checkpoint=checkpoint,

@@ -26,7 +26,7 @@ async def busy(house: Any, make: Any) -> Any:
     async with house.open() as log:
         for day in range(3):
             late = await log.intend(make.intent(f"late-{day}"))
-            for number in range(99):
+            for number in range(99):  # one after the other: heads and outcomes alternate
                 effect, reasons = ("deny", ("dlp.payment-card", "dlp.iban")) if number % 3 else ("allow", ())
                 await make.request(log, f"user-{number % 7}", effect, reasons=reasons)
             house.clock.forward(days=1)
@@ -151,7 +151,7 @@ def test_counters_that_do_not_rise_are_not(parts: list[Facts]) -> None:
 
 
 ATTACKS = {
-    "an event with two heads": "update record set event_id = (select event_id from record where seq = 0) where seq = 20",
+    "two heads": "update record set event_id = (select event_id from record where seq = 0) where seq = 20",
     "an entry too many": "insert into term values (zeroblob(16), 5)",
     "a reason too many": "insert into reason values ('dlp.payment-card', 2)",
     "an entry moved": "update term set head_seq = 1 where head_seq = 0",
