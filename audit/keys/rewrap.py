@@ -52,9 +52,10 @@ class RewrapReport:
 def rewrap(folder: Path, service: KeyService, disk: Disk | None = None, *, everything: bool = False) -> RewrapReport:
     """Rewrap what another key, or an older version, wraps; with ``everything``, what the current one wraps too.
 
-    ``everything`` is for services whose rotation has no name to go by (KMS's automatic one). Raises ``StoreInUse`` if
-    another rewrap of the folder runs, and ``KeyServiceUnavailable`` as soon as the service does not answer: what is
-    done stays done. A file that does not open is a problem in the report, and the others go on.
+    ``everything`` is for services whose rotation has no name to go by (KMS's automatic one). To move from one key
+    service to another, give a ``Succession`` of both. Raises ``StoreInUse`` if another rewrap of the folder runs, and
+    ``KeyServiceUnavailable`` as soon as the service does not answer: what is done stays done. A file that does not open
+    is a problem in the report, and the others go on.
     """
     disk = disk or Disk()
     keys = KeyFolder(folder)

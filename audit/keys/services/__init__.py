@@ -7,6 +7,7 @@
     settings_file.py  the same from a YAML file
     opening.py        settings -> service; imports the one that was chosen, and nothing of the others
     file.py           AES-256-GCM under a local file
+    succession.py     two services in one, to move from one to the other
     rotation.py       a fresh key into that file, the old one beside it
     transit.py        Vault or OpenBao, transit engine
     aws_kms.py        AWS Key Management Service
