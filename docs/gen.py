@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from audit.cli import app as audit_command
+from audit.vocabulary import LogEvent, LogReason
 from gateway import errors, vocabulary
 from gateway.cli import app as imprimatur_command
 from gateway.settings import CONFIG_VARIABLE, Settings
@@ -217,8 +218,10 @@ def vocabulary_page() -> str:
         ("Effects", vocabulary.Effect),
         ("Conclusions", vocabulary.Conclusion),
         ("Events", vocabulary.Event),
+        ("Events of the log's own work", LogEvent),
         ("Severities", vocabulary.Severity),
         ("Reason codes of the gateway", vocabulary.Code),
+        ("Reason codes of the log's own work", LogReason),
     ):
         about = " ".join((words.__doc__ or "").split())
         lines += [f"## {title}", "", about, "", *(f"- `{word.value}`" for word in words), ""]

@@ -40,6 +40,11 @@ class Permission(StrEnum):
     KEY_MANAGE = "key:manage"
     AUDIT_SEARCH = "audit:search"
     AUDIT_PROVE = "audit:prove"
+    CASE_REQUEST = "case:request"
+    CASE_APPROVE = "case:approve"
+    CONTENT_OPEN = "content:open"
+    HOLD_MANAGE = "hold:manage"
+    SUBJECT_MANAGE = "subject:manage"
 
 
 TASKS: Final = {
@@ -81,6 +86,10 @@ class Event(StrEnum):
     KEY_REVOKE = "auth:key:revoke"
     POLICY_RELOAD = "policy:bundle:activate"
     POLICY_RELOAD_REFUSED = "policy:bundle:refuse"
+    DETECTOR_RELOAD = "policy:detector:activate"
+    DETECTOR_RELOAD_REFUSED = "policy:detector:refuse"
+    GATEWAY_START = "system:gateway:start"
+    GATEWAY_STOP = "system:gateway:stop"
 
 
 class Severity(StrEnum):

@@ -16,7 +16,8 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from audit import AuditLog, AuditSettings, Entry, Feed, LogEvent, Phase, RetentionRules, Subject, source_of
+from audit import AuditError, AuditLog, AuditSettings, Entry, Feed, LogEvent, Phase, RetentionRules, Subject, source_of
+from gateway import __version__
 from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
@@ -78,7 +79,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
             upload_timeout_seconds=settings.screening.upload_timeout_seconds,
             reload_seconds=settings.screening.reload_seconds,
-            on_reload=lambda ok, *_: metrics.rule_reloads.labels("loaded" if ok else "refused").inc(),
+            on_reload=_on_detector_reload(audit, metrics, asyncio.get_running_loop()),
         )
         stack.push_async_callback(screening.aclose)
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
@@ -107,6 +108,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         await sweeper.sweep(timedelta(seconds=0 if is_alone else settings.audit.orphan_seconds))
         for name, work in (("sweeper", sweeper.run()), ("retention", audit.retention_worker().run())):
             stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
+        await _note_life(audit, Event.GATEWAY_START, policy.revision)
+        stack.push_async_callback(_note_stop, audit, policy)
         feeds = open_feeds(settings, audit, clock)
         for feed in feeds:
             feed.start()
@@ -171,6 +174,43 @@ def _on_reload(audit: AuditLog, metrics: Metrics) -> OnReload:
         await audit.note(entry)
 
     return tell
+
+
+def _on_detector_reload(
+    audit: AuditLog, metrics: Metrics, loop: asyncio.AbstractEventLoop
+) -> Callable[[bool, str, str], None]:
+    """Changed detectors are an event of the log too. It follows the change, which happens in a screening thread; one
+    that can't be recorded is logged, and the log that refuses it refuses pictures as well."""
+
+    async def note(entry: Entry) -> None:
+        try:
+            await audit.note(entry)
+        except AuditError as error:
+            log.error("detectors.unrecorded", extra={"cause": type(error).__name__})
+
+    def tell(ok: bool, revision: str, trouble: str) -> None:
+        metrics.rule_reloads.labels("loaded" if ok else "refused").inc()
+        entry = Entry(
+            action=(Event.DETECTOR_RELOAD if ok else Event.DETECTOR_RELOAD_REFUSED).value,
+            subject=Subject(actor="system:screening", display="detector reload"),
+            effect=(Effect.ALLOW if ok else Effect.DENY).value,
+            content={"revision": revision, "problem": trouble},
+        )
+        asyncio.run_coroutine_threadsafe(note(entry), loop)
+
+    return tell
+
+
+async def _note_life(audit: AuditLog, event: Event, policy_revision: str) -> None:
+    """The gateway itself begins or ends: between the two, what is not recorded did not happen through it."""
+    subject = Subject(actor="system:gateway", display="gateway")
+    content = {"version": __version__, "policy_revision": policy_revision}
+    await audit.note(Entry(action=event.value, subject=subject, effect=Effect.ALLOW.value, content=content))
+
+
+async def _note_stop(audit: AuditLog, policy: Policy) -> None:
+    with suppress(AuditError):  # a log that can't be written any more must not keep the rest from closing
+        await _note_life(audit, Event.GATEWAY_STOP, policy.revision)
 
 
 def audit_settings(settings: Settings) -> AuditSettings:

@@ -47,6 +47,11 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     services = services_of(request)
     health = await asyncio.to_thread(services.audit.health)
-    services.metrics.audit_backlog.set(health.backlog)
-    services.metrics.audit_past_retention.set(health.records_past_retention)
+    services.metrics.show_audit(health)
+    for name, witness in services.audit.witness_figures().items():
+        services.metrics.show_witness(name, witness.waiting_seconds)
+    for feed in services.feeds:
+        figures = await feed.figures()
+        lag = figures.lag_records if figures else 0
+        services.metrics.show_feed(feed.consumer, lag_records=lag, is_parked=bool(feed.parked_reason))
     return Response(services.metrics.render(), media_type=services.metrics.content_type)

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from audit import Health
+
+_AUDIT_GAUGES = {
+    "audit_backlog": "Records waiting for the disk.",
+    "audit_behind": "Durable records that are not in the signed tree yet.",
+    "audit_open_tickets": "Intents without an outcome.",
+    "audit_checkpoint_age_seconds": "Since the newest checkpoint was signed; grows while nothing is written.",
+    "audit_disk_free_ratio": "Free share of the log's disk: alarms at 0.2 and 0.1, intents are refused below 0.05.",
+    "audit_writable": "1 while an intent would be taken. 0: no picture is made.",
+    "records_past_retention": "Records whose content should be gone and isn't. Must be 0.",
+    "records_held": "Records past retention that a hold keeps readable.",
+    "audit_purge_failures": "Classes of days that could not be purged, since the start.",
+    "audit_retention_clock_trusted": "0: the clock leapt ahead, and nothing is destroyed until somebody looked.",
+    "audit_destroyed_list_intact": "0: the list of destroyed days was replaced by an older one.",
+    "audit_write_failures": "Failed writes since the start.",
+    "audit_tree_failures": "Failed turns of the tree since the start.",
+    "audit_witness_failures": "Failed tries at a witness since the start.",
+}
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -53,12 +71,52 @@ class Metrics:
         self.rule_reloads = Counter(
             "imprimatur_detector_reloads", "Attempts to load changed detectors.", ["outcome"], registry=self.registry
         )
-        self.audit_backlog = Gauge("imprimatur_audit_backlog", "Records waiting for the disk.", registry=self.registry)
-        self.audit_past_retention = Gauge(
-            "imprimatur_records_past_retention",
-            "Records whose content should be gone and isn't. Must be 0.",
+        self._audit = {
+            name: Gauge(f"imprimatur_{name}", text, registry=self.registry) for name, text in _AUDIT_GAUGES.items()
+        }
+        self._witness_waiting = Gauge(
+            "imprimatur_audit_witness_waiting_seconds",
+            "Age of the oldest checkpoint that a witness lacks. The window of exposure.",
+            ["witness"],
             registry=self.registry,
         )
+        self._feed_lag = Gauge(
+            "imprimatur_audit_feed_lag_records", "Records not sent on yet.", ["consumer"], registry=self.registry
+        )
+        self._feed_parked = Gauge(
+            "imprimatur_audit_feed_parked",
+            "1 while a feed waits for a person to look.",
+            ["consumer"],
+            registry=self.registry,
+        )
+
+    def show_audit(self, health: Health) -> None:
+        """The state of the log, as alarms read it."""
+        values = {
+            "audit_backlog": health.backlog,
+            "audit_behind": health.behind,
+            "audit_open_tickets": health.open_tickets,
+            "audit_checkpoint_age_seconds": health.checkpoint_age_seconds or 0.0,
+            "audit_disk_free_ratio": health.disk_free_fraction,
+            "audit_writable": float(health.writable),
+            "records_past_retention": health.records_past_retention,
+            "records_held": health.held_records,
+            "audit_purge_failures": health.purge_failures,
+            "audit_retention_clock_trusted": float(health.retention_clock_trusted),
+            "audit_destroyed_list_intact": float(health.destroyed_list_intact),
+            "audit_write_failures": health.write_failures,
+            "audit_tree_failures": health.tree_failures,
+            "audit_witness_failures": health.witness_failures,
+        }
+        for name, gauge in self._audit.items():
+            gauge.set(values[name])
+
+    def show_witness(self, name: str, waiting_seconds: float) -> None:
+        self._witness_waiting.labels(name).set(waiting_seconds)
+
+    def show_feed(self, consumer: str, *, lag_records: int, is_parked: bool) -> None:
+        self._feed_lag.labels(consumer).set(lag_records)
+        self._feed_parked.labels(consumer).set(float(is_parked))
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

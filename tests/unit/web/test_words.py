@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit import Effect as LogEffect
+from audit.vocabulary import LogEvent, LogReason
 from gateway.vocabulary import Code, Effect, Event, is_reason_code
 from gateway.web import words
 
@@ -16,12 +17,12 @@ def test_every_effect_has_a_word(effect):
     assert effect in words.EFFECTS
 
 
-@pytest.mark.parametrize("event", Event)
+@pytest.mark.parametrize("event", [*Event, *LogEvent])
 def test_every_event_has_words(event):
     assert event in words.ACTIONS
 
 
-@pytest.mark.parametrize("code", Code)
+@pytest.mark.parametrize("code", [*Code, *LogReason])
 def test_every_reason_of_our_own_has_words(code):
     assert code in words.REASONS
 
