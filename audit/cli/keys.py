@@ -19,8 +19,9 @@ from audit.cli import rewrapping
 from audit.cli.common import AsJson, Now, Store, errors_as_exit_codes, moment, print_json
 from audit.cli.key_options import Kek, Service, exit_for, key_folder, open_service
 from audit.errors import KeyRefused
-from audit.governance import hold_keys
-from audit.governance import keys as governance
+from audit.governance.hold_keys import HoldKeys
+from audit.governance.keys import GovernanceKeys
+from audit.governance.names import HOLDS_FOLDER, KEY_NAME
 from audit.keys.day_key_file import load
 from audit.keys.destroyed import DestroyedDays
 from audit.keys.folder import KeyFile, KeyFolder
@@ -156,12 +157,12 @@ def _open_day_key(file: KeyFile, service: KeyService) -> None:
 
 
 def _governance_keys(folder: KeyFolder, service: KeyService) -> Iterator[_OpenKey]:
-    if (folder.path / governance.FILE_NAME).exists():
-        keys = governance.GovernanceKeys(folder.path, service, Disk())
-        yield governance.FILE_NAME, partial(keys.ensure, may_create=False)
-    holds = hold_keys.HoldKeys(folder.path, service, Disk())
-    for path in sorted((folder.path / hold_keys.FOLDER_NAME).glob("*.json")):
-        yield f"{hold_keys.FOLDER_NAME}/{path.name}", partial(holds.get, path.stem)
+    if (folder.path / KEY_NAME).exists():
+        keys = GovernanceKeys(folder.path, service, Disk())
+        yield KEY_NAME, partial(keys.ensure, may_create=False)
+    holds = HoldKeys(folder.path, service, Disk())
+    for path in sorted((folder.path / HOLDS_FOLDER).glob("*.json")):
+        yield f"{HOLDS_FOLDER}/{path.name}", partial(holds.get, path.stem)
 
 
 app.command()(rewrapping.rewrap)

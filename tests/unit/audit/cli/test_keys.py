@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -162,3 +163,21 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path, store: Path, kek: Path) -> 
 @pytest.mark.parametrize("command", ["init", "public", "list", "check", "rewrap", "rotate"])
 def test_each_command_has_an_example(command: str) -> None:
     assert f"Example: python -m audit keys {command}" in " ".join(invoke(command, "--help").split())
+
+
+def test_a_key_service_that_is_down_is_told_from_a_key_that_is_gone(store: Path, tmp_path: Path) -> None:
+    with socket.socket() as closed:  # bound and not listening: connections are refused
+        closed.bind(("127.0.0.1", 0))
+        (tmp_path / "token").touch(0o600)
+        (tmp_path / "token").write_text("s.token")
+        settings = {
+            "kind": "transit",
+            "url": f"http://127.0.0.1:{closed.getsockname()[1]}",
+            "key": "kek",
+            "token_path": str(tmp_path / "token"),
+            "timeout_seconds": 1,
+        }
+        (tmp_path / "service.yaml").write_text(json.dumps(settings))
+        told = invoke("check", store, "--service", tmp_path / "service.yaml", code=2)
+    assert "cannot be reached" in told
+    assert "s.token" not in told

@@ -65,11 +65,7 @@ def test_this_machine_may_be_reached_without_tls(url: str) -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    models = [
-        model
-        for model in vars(module).values()
-        if isinstance(model, type) and issubclass(model, BaseModel) and "kind" in model.model_fields
-    ]
+    models = _models()
     assert len(models) == 4
     for model in models:
         for name, field in model.model_fields.items():
@@ -127,3 +123,19 @@ def test_a_service_loads_nothing_of_the_others() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_setting_is_on_its_page_with_its_default() -> None:
+    page = (Path(__file__).parents[5] / "docs" / "reference" / "key-services.md").read_text("utf-8")
+    for kind, model in zip(("file", "transit", "aws-kms", "pkcs11"), _models(), strict=True):
+        section = page.split(f"### `{kind}`", 1)[1].split("\n### ")[0].split("\n## ")[0]
+        for name in model.model_fields.keys() - {"kind"}:
+            assert f"| `{name}` |" in section, f"{kind}: {name}"
+
+
+def _models() -> list[type[BaseModel]]:
+    return [
+        model
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel) and "kind" in model.model_fields
+    ]
