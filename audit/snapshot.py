@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from audit.errors import StoreError
+from audit.governance.copying import copy_governance
 from audit.store.disk import Disk
 from audit.store.files.layout import Layout
 from audit.store.files.moment import Moment
@@ -39,6 +40,7 @@ def take_snapshot(
             backup_database(reader.connection, copy.day_path(reader.day))
         if with_keys:
             _copy_keys(moment.layout.keys_folder, copy.keys_folder)
+        copy_governance(directory, target, with_keys=with_keys)
         if moment.layout.checkpoint.exists():
             shutil.copyfile(moment.layout.checkpoint, copy.checkpoint)
         count = moment.count()

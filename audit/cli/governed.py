@@ -9,11 +9,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, print_json
+from audit.cli.common import AsJson, Now, Store, errors_as_exit_codes, print_json
 from audit.cli.opened import Keys, OpenedLog, with_opened_log
 from audit.governance.facade import Governance
-from audit.governance.officer import MfaRule, Officer, Signature
-from audit.keys.services.file import FileKeyService
+from audit.governance.officer import Officer, Signature
 from audit.record import Subject
 
 T = TypeVar("T")
@@ -56,22 +55,10 @@ def with_governance(
     """Run ``work`` on a log and its governance. Raises what ``AuditLog.open`` raises."""
 
     async def run(opened: OpenedLog) -> T:
-        governance = Governance.open(
-            opened.store,
-            record=opened.log.note,
-            clock=clock(now),
-            directory=store,
-            wrapper=FileKeyService(kek),
-            mfa=MfaRule(accepts_no_evidence=True),
-        )
-        opened.log.retention.escrow = governance.escrow
-        try:
-            return await work(governance)
-        finally:
-            governance.close()
+        return await work(opened.log.governance)
 
     keys = Keys(kek=kek, signing_key=signing_key, reader=name, witness=witness)
-    return with_opened_log(store, keys, now, run)
+    return with_opened_log(store, keys, now, run, accept_no_mfa_evidence=True)
 
 
 def add_decision(

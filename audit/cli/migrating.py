@@ -8,7 +8,8 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from audit.cli.common import CANNOT, errors_as_exit_codes
-from audit.migrations.migrate import current, upgrade
+from audit.migrations.migrate import upgrade
+from audit.migrations.revision import current
 
 
 def migrate(

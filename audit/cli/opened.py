@@ -74,7 +74,14 @@ class OpenedLog:
         return await self.log.note(entry, Phase.ACCESS)
 
 
-def with_opened_log(store: Path, keys: Keys, now: str | None, work: Callable[[OpenedLog], Awaitable[T]]) -> T:
+def with_opened_log(
+    store: Path,
+    keys: Keys,
+    now: str | None,
+    work: Callable[[OpenedLog], Awaitable[T]],
+    *,
+    accept_no_mfa_evidence: bool = False,
+) -> T:
     """Run ``work`` on a log; a snapshot is opened as one. Raises what ``AuditLog.open`` raises."""
     identity = Identity.read(Layout(store).identity)
     is_snapshot = identity.snapshot_taken_at is not None
@@ -85,6 +92,7 @@ def with_opened_log(store: Path, keys: Keys, now: str | None, work: Callable[[Op
         origin=identity.origin,
         witness_path=None if is_snapshot else keys.witness,
         node="command",
+        accept_no_mfa_evidence=accept_no_mfa_evidence,
     )
 
     async def run() -> T:

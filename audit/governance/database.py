@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -11,11 +12,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from audit.errors import AuditUnavailable
+from audit.governance.names import DATABASE_NAME
 from audit.migrations.engine import make_engine, sync_url
-from audit.migrations.migrate import is_current, upgrade
+from audit.migrations.revision import is_current
 
 _POSTGRESQL_OPTIONS = "-c lock_timeout=10000 -c statement_timeout=10000"  # milliseconds
-FILE_NAME = "governance.sqlite"
 
 
 class GovernanceDatabase:
@@ -36,7 +37,7 @@ class GovernanceDatabase:
     @classmethod
     def beside(cls, directory: Path) -> GovernanceDatabase:
         """The database of a SQLite store."""
-        return cls(URL.create("sqlite", database=str(directory / FILE_NAME)))
+        return cls(URL.create("sqlite", database=str(directory / DATABASE_NAME)))
 
     def exists(self) -> bool:
         """Could there be rows? PostgreSQL's tables are made by the migration, so there could."""
@@ -49,7 +50,8 @@ class GovernanceDatabase:
         try:
             if self._path is not None:
                 self._path.touch(mode=0o600)
-                upgrade(self._url)
+                if not is_current(self._url):
+                    import_module("audit.migrations.migrate").upgrade(self._url)  # Alembic: seldom needed
             elif not is_current(self._url):
                 raise AuditUnavailable("the audit database has an older schema: run `python -m audit migrate URL`")
         except (SQLAlchemyError, OSError) as error:

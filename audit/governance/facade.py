@@ -18,7 +18,8 @@ from audit.governance.erasure import Erasures
 from audit.governance.hold_keys import HoldKeys
 from audit.governance.holds import Holds
 from audit.governance.keys import GovernanceKeys
-from audit.governance.ledger import REGISTER_NAME, Ledger, Register
+from audit.governance.ledger import Ledger, Register
+from audit.governance.names import ERASED_NAME, LISTS_FOLDER, REGISTER_NAME
 from audit.governance.officer import MfaRule
 from audit.governance.records import RowOpener, StoreRecords
 from audit.governance.scope import RecordFacts
@@ -29,9 +30,6 @@ from audit.record import Subject
 from audit.row import Row
 from audit.store.disk import Disk
 from audit.store.port import Store
-
-ERASED_NAME = "erased"
-LISTS_FOLDER = "erasures"
 
 
 class Governance:

@@ -7,18 +7,18 @@ import threading
 import uuid
 from pathlib import Path
 
+from audit.governance.names import HOLDS_FOLDER
 from audit.governance.wrapped import KeyWrapper, create_secret, load_secret, rewrap_secret
 from audit.store.disk import Disk
 
 KEY_BYTES = 32  # AES-256
-FOLDER_NAME = "holds"
 
 
 class HoldKeys:
     """One key for each hold, in the key folder. Unwrapped when first needed, forgotten when destroyed."""
 
     def __init__(self, folder: Path, wrapper: KeyWrapper, disk: Disk) -> None:
-        self._folder = folder / FOLDER_NAME
+        self._folder = folder / HOLDS_FOLDER
         self._wrapper = wrapper
         self._disk = disk
         self._lock = threading.Lock()
@@ -47,12 +47,12 @@ class HoldKeys:
         self._disk.erase(path)
         return True
 
-    def rewrap(self, *, everything: bool = False, former: KeyWrapper | None = None) -> int:
+    def rewrap(self, *, everything: bool = False) -> int:
         """Wrap every key anew after the key service was rotated or changed; returns how many."""
         done = 0
         for path in sorted(self._folder.glob("*.json")):
             purpose = _purpose(path.stem)
-            done += rewrap_secret(path, purpose, self._wrapper, self._disk, everything=everything, former=former)
+            done += rewrap_secret(path, purpose, self._wrapper, self._disk, everything=everything)
         return done
 
     def wipe(self) -> None:

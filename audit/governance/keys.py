@@ -16,20 +16,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.canonical import Field, encode
 from audit.errors import KeyRefused, StoreDamaged
+from audit.governance.names import KEY_NAME
 from audit.governance.wrapped import KeyWrapper, create_secret, load_secret, rewrap_secret
 from audit.store.disk import Disk
 
 KEY_BYTES = 32  # HMAC-SHA-256 and AES-256
 NONCE_BYTES = 12
 GOVERNANCE_PURPOSE = "governance"
-FILE_NAME = "governance.json"
 
 
 class GovernanceKeys:
     """Unwrapped on first use. ``may_create`` says whether a missing key may be made: only for a log without rows."""
 
     def __init__(self, folder: Path, wrapper: KeyWrapper, disk: Disk) -> None:
-        self._path = folder / FILE_NAME
+        self._path = folder / KEY_NAME
         self._wrapper = wrapper
         self._disk = disk
         self._lock = threading.Lock()
@@ -66,11 +66,11 @@ class GovernanceKeys:
         except (InvalidTag, ValueError):
             raise StoreDamaged(f"{table} {row_id}: {column} does not open: it was changed or moved") from None
 
-    def rewrap(self, *, everything: bool = False, former: KeyWrapper | None = None) -> bool:
+    def rewrap(self, *, everything: bool = False) -> bool:
         """Wrap the key anew after the key service was rotated or changed; ``False`` if there is nothing to do."""
         with self._lock:
             return self._path.exists() and rewrap_secret(
-                self._path, GOVERNANCE_PURPOSE, self._wrapper, self._disk, everything=everything, former=former
+                self._path, GOVERNANCE_PURPOSE, self._wrapper, self._disk, everything=everything
             )
 
     def wipe(self) -> None:

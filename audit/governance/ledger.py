@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select, update
 
@@ -29,8 +29,6 @@ from audit.governance.keys import GovernanceKeys
 from audit.governance.lines import LineFile
 from audit.governance.tables import is_sealed
 from audit.store.disk import Disk
-
-REGISTER_NAME: Final = "governance-rows"
 
 
 class RowChanged(Exception):

@@ -67,31 +67,16 @@ def create_secret(path: Path, purpose: str, size_bytes: int, wrapper: KeyWrapper
     return load_secret(path, purpose, wrapper)
 
 
-def rewrap_secret(
-    path: Path,
-    purpose: str,
-    wrapper: KeyWrapper,
-    disk: Disk,
-    *,
-    everything: bool = False,
-    former: KeyWrapper | None = None,
-) -> bool:
+def rewrap_secret(path: Path, purpose: str, wrapper: KeyWrapper, disk: Disk, *, everything: bool = False) -> bool:
     """Wrap a secret anew under the key service's present key; ``False`` if it was already. The secret stays.
 
-    ``everything`` is for services whose rotation has no name to go by; ``former`` unwraps what ``wrapper`` cannot, to
-    move from one key service to another. Raises ``KeyRefused`` if the secret does not open, or would not open again;
-    the file is left as it was.
+    ``everything`` is for services whose rotation has no name to go by. Raises ``KeyRefused`` if the secret does not
+    open, or would not open again; the file is left as it was.
     """
-    stored = read_private(path, "key file")
     kek_id = wrapper.key_id
-    try:
-        key_id, secret = load_secret(path, purpose, wrapper)
-        if json.loads(stored).get("kek_id") == kek_id and not everything:
-            return False
-    except KeyRefused:
-        if former is None:
-            raise
-        key_id, secret = load_secret(path, purpose, former)
+    key_id, secret = load_secret(path, purpose, wrapper)
+    if json.loads(read_private(path, "key file")).get("kek_id") == kek_id and not everything:
+        return False
     context = _context(purpose, key_id)
     wrapped = wrapper.wrap(secret, context)
     if wrapper.unwrap(wrapped, context) != secret:

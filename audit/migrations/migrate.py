@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 
 from audit.migrations.engine import SCHEMA, make_engine
+from audit.migrations.revision import FOLDER, VERSION_TABLE, current, is_current
 
-FOLDER = Path(__file__).parent
-VERSION_TABLE = "schema_version"
 # Any number that nothing else on the server uses as an advisory lock: the first 8 bytes of SHA-256 of our name.
 _LOCK_NUMBER = 0x4D5A_17C0_8B3E_2F61
 _one_at_a_time = threading.Lock()  # Alembic keeps what it works on in module globals
-
-
-def head() -> str:
-    """The newest revision there is."""
-    return max(path.name[:4] for path in (FOLDER / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
-
-
-def current(url: str | URL) -> str:
-    """The revision a database is at; ``""`` if it has none."""
-    engine = make_engine(url)
-    try:
-        with engine.connect() as connection:
-            schema = None if connection.dialect.name == "sqlite" else SCHEMA
-            if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
-                return ""
-            table = VERSION_TABLE if schema is None else f"{schema}.{VERSION_TABLE}"
-            return str(connection.execute(text(f"select version_num from {table}")).scalar() or "")  # noqa: S608
-    finally:
-        engine.dispose()
-
-
-def is_current(url: str | URL) -> bool:
-    """Is everything there that this version needs? A newer database does: revisions only add (``env.py``)."""
-    return current(url) >= head()
 
 
 def upgrade(url: str | URL, revision: str = "head") -> str:

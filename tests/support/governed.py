@@ -54,8 +54,10 @@ class Governed:
         self.governance: Governance
 
     @asynccontextmanager
-    async def open(self, mfa: MfaRule | None = None) -> AsyncIterator[Governance]:
-        self.store = await asyncio.to_thread(open_store, self.settings, lambda: self.now, Disk())
+    async def open(self, mfa: MfaRule | None = None, *, read_snapshot: bool = False) -> AsyncIterator[Governance]:
+        self.store = await asyncio.to_thread(
+            open_store, self.settings, lambda: self.now, Disk(), read_snapshot=read_snapshot
+        )
         self.log = AuditLog(self.settings, lambda: self.now, self.store)
         self.governance = Governance.open(
             self.store,

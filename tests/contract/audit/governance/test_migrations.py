@@ -20,7 +20,8 @@ from audit.errors import AuditUnavailable
 from audit.governance.database import GovernanceDatabase
 from audit.governance.tables import metadata
 from audit.migrations.engine import SCHEMA, sync_url
-from audit.migrations.migrate import FOLDER, current, downgrade, head, is_current, upgrade
+from audit.migrations.migrate import downgrade, upgrade
+from audit.migrations.revision import FOLDER, current, head, is_current
 from tests.support.postgres import PostgresServer
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from audit.cli import app
-from audit.migrations.migrate import head
+from audit.migrations.revision import head
 from tests.support.governed import START, Governed
 
 

@@ -16,6 +16,7 @@ from audit.governance.scope import HoldScope, Scope
 from audit.governance.wrapped import create_secret, load_secret
 from audit.keys.services.file import FileKeyService
 from audit.keys.services.rotation import rotate_file_key
+from audit.keys.services.succession import Succession
 from audit.store.disk import Disk
 from tests.support.governed import Governed
 
@@ -116,8 +117,8 @@ def test_secrets_move_from_one_key_service_to_another(tmp_path: Path, kek: FileK
     with pytest.raises(KeyRefused):
         rewrap_governance(path.parent, other, Disk())
     assert path.read_bytes() == before
-    assert rewrap_governance(path.parent, other, Disk(), former=kek) == 1
+    assert rewrap_governance(path.parent, Succession(other, kek), Disk()) == 1
     assert load_secret(path, "governance", other) == made
-    assert rewrap_governance(path.parent, other, Disk(), former=kek) == 0
+    assert rewrap_governance(path.parent, other, Disk()) == 0
     assert rewrap_governance(path.parent, other, Disk(), everything=True) == 1
     assert load_secret(path, "governance", other) == made
