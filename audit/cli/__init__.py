@@ -16,6 +16,7 @@ from audit.cli import (
     migrating,
     reading,
     retaining,
+    searching,
     subjects,
     tiles,
     verifying,
@@ -40,7 +41,7 @@ app.command()(tiles.tiles)
 app.command()(exporting.export)
 app.command()(following.follow)
 app.command()(reading.snapshot)
-app.command()(working.search)
+app.command()(searching.search)
 app.command("open")(working.open_content)
 app.command()(retaining.purge)
 app.command()(retaining.retention)

@@ -1,4 +1,4 @@
-"""Commands that write a record of what they do, so they need keys and the store for themselves: search, open."""
+"""``python -m audit open``: it writes a record of what it does, so it needs keys and the store for itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, print_json
+from audit.cli.common import Now, Store, clock, errors_as_exit_codes, print_json
 from audit.governance.officer import Officer
 from audit.log import AuditLog
-from audit.query import DEFAULT_LIMIT, Query
 from audit.record import Subject
 from audit.settings import AuditSettings
 from audit.store.files.layout import Identity, Layout
@@ -29,57 +28,6 @@ WithoutMfaEvidence = Annotated[
     bool, typer.Option("--without-mfa-evidence", help="Act although no second factor can be seen; goes on record.")
 ]
 Tenant = Annotated[str, typer.Option(help="Tenant to look at.")]
-
-
-def search(
-    store: Store,
-    kek: Kek,
-    reader: Reader,
-    signing_key: SigningKey = None,
-    witness: Witness = None,
-    actor: Annotated[str | None, typer.Option(help="Stable id of who acted, exactly.", show_default=False)] = None,
-    action: Annotated[str | None, typer.Option(help="Such as image:generate.", show_default=False)] = None,
-    effect: Annotated[str | None, typer.Option(help="allow, mask, review, deny, ...", show_default=False)] = None,
-    reason: Annotated[str | None, typer.Option(help="A code, or a prefix such as dlp.", show_default=False)] = None,
-    model: Annotated[str | None, typer.Option(help="Model name, exactly.", show_default=False)] = None,
-    created_from: Annotated[str | None, typer.Option("--from", help="From this moment on.", show_default=False)] = None,
-    created_to: Annotated[str | None, typer.Option("--to", help="Before this moment.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(help="Rows in a page.")] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, typer.Option(help="Continue a search.", show_default=False)] = None,
-    tenant: Tenant = "default",
-    now: Now = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find requests by who, what, outcome, reason or time. The search is on record before it runs.
-
-    Example: python -m audit search /srv/copy --kek audit.kek --reader dana --effect deny --reason dlp.
-    """
-    with errors_as_exit_codes():
-        query = Query(
-            tenant=tenant,
-            actor=actor,
-            action=action,
-            effect=effect,
-            reason=reason,
-            model=model,
-            created_from=moment(created_from) if created_from else None,
-            created_to=moment(created_to) if created_to else None,
-            limit=limit,
-            cursor=cursor,
-        )
-        page = _with_log(
-            store, kek, signing_key, witness, now, lambda log: log.search(query, searched_by=Subject(actor=reader))
-        )
-    if as_json:
-        print_json(page)
-        return
-    for row in page.rows:
-        who = row.subject.display or row.subject.actor if row.subject else "(destroyed)"
-        effect_text = row.effect or "(open)"
-        reasons = " ".join(row.reasons)
-        typer.echo(f"{row.opened_at:%Y-%m-%dT%H:%M:%SZ}  {row.event_id}  {row.action}  {effect_text}  {who}  {reasons}")
-    if page.next_cursor:
-        typer.echo(f"more: --cursor {page.next_cursor}")
 
 
 def open_content(

@@ -81,7 +81,7 @@ def _has(view: DayView, tokens: Sequence[bytes], before_seq: int, head: str) -> 
 
 def _is_whole(classes: Sequence[str]) -> Sql:
     """Of a record that was erased, or whose keys are gone, nobody can say that it was not somebody's."""
-    sealed = "exists (select 1 from {{sealed}} s where s.seq = {half}.seq and s.subject is not null)"
+    sealed = "exists (select 1 from {{sealed}} s where s.seq = {half}.seq)"
     head, outcome = (
         wrapped("(", one_of(f"{half}.class_", classes), " and " + sealed.format(half=half) + ")") for half in "ho"
     )

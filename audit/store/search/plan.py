@@ -71,12 +71,13 @@ class DayPlan:
 
     def newest(self, limit: int) -> Sql:
         """``head_seq`` of the newest events that match, without repeats, newest first."""
+        merged = self.merged(limit * len(self.lead.walks) * _COPIES)
+        return wrapped("select head_seq from (", merged, ") w group by head_seq order by head_seq desc limit ?", limit)
+
+    def merged(self, limit: int) -> Sql:
+        """The same with repeats: all walks in one order, without sorting them."""
         walks = [self._matching(walk) for walk in self.lead.walks]
-        bound = limit * len(walks) * _COPIES
-        merged = wrapped(
-            "select head_seq from (", join(" union all ", walks), " order by head_seq desc limit ?) w", bound
-        )
-        return wrapped("", merged, " group by head_seq order by head_seq desc limit ?", limit)
+        return wrapped("", join(" union all ", walks), " order by head_seq desc limit ?", limit)
 
     def walked(self, limit: int) -> Sql:
         """``head_seq`` of the newest events that the lead walks over, whether they match or not, perhaps repeated."""

@@ -78,7 +78,8 @@ async def test_verify_names_the_first_bad_record_and_exits_1(place: Any) -> None
         (["purge", "{store}", "--kek", "{folder}/missing", "--signing-key", "{folder}/x"], "does not exist"),
         (["open", "{store}", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "--kek", "x", "--reader", "dana"], "--purpose"),
         (["search", "{store}", "--kek", "x"], "--reader"),
-        (["search", "{store}", "--kek", "x", "--reader", "d", "--effect", "maybe"], "effect must be"),
+        (["search", "{store}", "--kek", "x", "--reader", "d", "--effect", "maybe"], "effect: expected one of allow"),
+        (["search", "{store}", "acter:x", "--kek", "x", "--reader", "d"], "character 1: there is no field"),
         (["export", "{store}", "--from", "soon"], "isoformat"),
         (["snapshot", "{store}", "{folder}"], "not empty"),
         (["nonsense"], "No such command"),
@@ -145,7 +146,8 @@ async def test_open_shows_content_and_leaves_a_record(place: Any) -> None:
 
 async def test_search_prints_a_line_a_request_and_a_cursor(place: Any) -> None:
     text = invoke("search", place.store, *place.keys, "--reader", "dana", "--limit", "1", *place.now)
-    (line, more) = text.splitlines()
+    (line, understood, more) = text.splitlines()
+    assert understood == "as understood: "
     assert line.startswith("2026-11-22T12:00:00Z  ")
     assert line.endswith("image:generate  allow  Bob  ")
     cursor = more.split()[-1]
