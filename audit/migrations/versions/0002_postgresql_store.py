@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# Rows that are updated in place for ever (seqcoord, day, tree, lease) get pages with room for their next versions.
+# Rows that are updated in place for ever (seqcoord, day, tree, wish, lease) get pages with room for their next version.
 _UP = """
 create table audit.identity (
     one boolean primary key default true check (one),
@@ -68,6 +68,9 @@ create table audit.tree (
     minimum_index bigint not null default 0
 ) with (fillfactor = 10);
 insert into audit.tree (size, root, epoch) values (0, sha256(''), 0);
+create table audit.wish (one boolean primary key default true check (one), size bigint not null)
+    with (fillfactor = 10);
+insert into audit.wish (size) values (0);
 create table audit.tile (
     level integer not null, position bigint not null, hashes bytea not null, primary key (level, position)
 );
@@ -95,7 +98,7 @@ begin
         execute format('drop table audit.%I', found.relname);
     end loop;
 end $$;
-drop table audit.record, audit.identity, audit.seqcoord, audit.day, audit.scope, audit.tree, audit.tile,
+drop table audit.record, audit.identity, audit.seqcoord, audit.day, audit.scope, audit.tree, audit.wish, audit.tile,
     audit.checkpoint, audit.open_ticket, audit.lease
 """
 

@@ -10,6 +10,7 @@ Tables of the schema ``audit`` (made by ``audit/migrations``), and who writes th
     reason_20261122              reasons of a day, for searching                 writers
     sealed_20261122_standard     ciphertexts and blind tokens of day and class   writers; the purge removes it
     tree, tile, checkpoint       the signed tree                                 the integrator that holds the lease
+    wish                         a size that somebody waits for                  whoever needs a proof or purges
     open_ticket                  intents in the tree without an outcome          the same
     lease                        who is the integrator, with a fencing epoch     integrators
 

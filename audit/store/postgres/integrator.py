@@ -27,14 +27,23 @@ from audit.store.postgres.heads import CheckedHeads, check_heads
 from audit.store.postgres.integration import STEP_RECORDS, integrate_step, next_number
 from audit.store.postgres.lease import INTEGRATOR, Lease
 from audit.store.postgres.tables import make_tables
-from audit.store.postgres.tree_table import Fenced, TreeHead, newest_checkpoint, read_head, read_tile, stop_all
+from audit.store.postgres.tree_table import (
+    Fenced,
+    TreeHead,
+    newest_checkpoint,
+    read_head,
+    read_tile,
+    stop_all,
+    wish_for,
+    wished_size,
+)
 from audit.tiles import TileTree
 
 _log = logging.getLogger("audit.integrator")
 
 _POLL_SECONDS = 0.05  # while somebody waits for the holder of the lease
 _LONGEST_PARTING_SECONDS = 2.0
-_PATIENCE_SECONDS = 10.0  # beyond two intervals and a lease: then a wait for the holder is given up
+_PATIENCE_SECONDS = 10.0  # beyond two leases: then a wait for the holder is given up
 
 
 class Integrator:
@@ -115,15 +124,19 @@ class Integrator:
 
     def cover(self, seq: int) -> Checkpoint:
         """Return the newest checkpoint once it covers a record. Blocks. Raises ``StoreError`` if none comes."""
-        patience = _PATIENCE_SECONDS + self._settings.database_lease_seconds
-        patience += 2 * min(self._settings.checkpoint_interval_seconds, 60.0)
+        patience = _PATIENCE_SECONDS + 2 * self._settings.database_lease_seconds
         deadline = time.monotonic() + patience
+        has_wished = False
         while True:
             latest = self._latest
             if latest is not None and seq < latest[0].size:
                 return latest[0]
             try:
                 self.advance()
+                if not (self.is_leading or has_wished):
+                    with self._lock:
+                        wish_for(self._connected(), seq + 1)
+                    has_wished = True
             except psycopg.Error as error:
                 raise StoreError(f"no checkpoint covers record {seq}: {describe(error)}") from error
             if self._latest is not None and seq < self._latest[0].size:
@@ -212,7 +225,7 @@ class Integrator:
             if epoch != self._epoch:
                 self._take_over(connection)
                 self._epoch = epoch
-            if is_forced or time.monotonic() >= self._due:
+            if is_forced or time.monotonic() >= self._due or wished_size(connection) > self.size:
                 self._due = time.monotonic() + self._settings.checkpoint_interval_seconds
                 self._lead(connection, epoch)
         except Fenced:

@@ -84,6 +84,15 @@ def move_tree(
     )
 
 
+def wish_for(connection: Connection, size: int) -> None:
+    """Ask whoever leads not to wait for its next turn. Not in ``tree``: that would be taken for a second leader."""
+    execute(connection, "update audit.wish set size = %s where size < %s", [size, size])
+
+
+def wished_size(connection: Connection) -> int:
+    return int(scalar(connection, "select size from audit.wish"))
+
+
 def stop_all(connection: Connection, epoch: int, why: str | None) -> None:
     """Tell every process that nothing more will be signed, and why; ``None``: it is over."""
     execute(
