@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
+from audit.record import Phase
 from audit.row import Row
 from audit.store.moment import MomentPort
 from audit.verify.gone import Gone
@@ -49,17 +50,22 @@ def careful_pass(moment: MomentPort, report: Report, heads: HeadChecker, leaves:
             )
             continue
         expected = row.seq + 1
-        leaf = records.check(row, following, is_purged=is_stripped(row))
-        if row.day != file_day:
-            report.add(Attack.ENVELOPE_CHANGED, f"a record of {row.day} is in the file of {file_day}", seq=row.seq)
-        events[file_day].check(row)
-        indexes[file_day].check(row)
+        report.records += 1
+        try:
+            leaf = records.check(row, following, is_purged=is_stripped(row))
+            if row.day != file_day:
+                report.add(Attack.ENVELOPE_CHANGED, f"a record of {row.day} is in the file of {file_day}", seq=row.seq)
+            if row.phase != Phase.OUTCOME or row.head_seq >= moment.tree.minimum_index:
+                events[file_day].check(row)
+                indexes[file_day].check(row)  # else its intent was pruned, and their entries in the search tables
+        except (TypeError, AttributeError, OverflowError, ValueError):
+            report.add(Attack.ENVELOPE_CHANGED, "it holds a value of a type that no record has", seq=row.seq)
+            continue
         if row.seq >= heads.size:
             heads.append(leaf)
         # What excuses something missing must itself be in the tree, as it stands.
         if leaf == leaves.leaf(row.seq) or is_stripped(row):
             gone.note(row)
-        report.records += 1
         if report.records % 1000 == 0:
             progress(report.records, total)
     if expected < moment.tree.size:

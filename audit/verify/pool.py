@@ -75,6 +75,8 @@ def _quick_pass(
     # are all there iff there are as many.
     if result.records != size - moment.tree.minimum_index + len(beyond):
         raise NotInOrder
+    if moment.tree.minimum_index > result.gone.pruned_to:
+        raise NotInOrder
     result.beyond = [leaf for _, leaf in beyond]
     return result
 
@@ -129,18 +131,24 @@ def _work(target: str, chunk: Chunk) -> Facts:
 
 
 def _chunks(moment: MomentPort, leaves: bytes, first_leaf: int) -> Iterator[tuple[int, Chunk]]:
+    minimum = moment.tree.minimum_index
     for place, reader in enumerate(moment.days):
         newest = reader.newest_seq()
         if newest < 0:
             continue
         first = reader.oldest_seq()
-        if first < moment.tree.minimum_index:
+        if first < minimum:
             raise NotInOrder
         is_first = True
         while first <= newest:
             end = min(first + CHUNK_RECORDS, newest + 1)
             part = leaves[(first - first_leaf) * HASH_BYTES : (end - first_leaf) * HASH_BYTES]
-            yield place, Chunk(day=reader.day, first=first, end=end, leaves=part, is_first_of_day=is_first)
+            yield (
+                place,
+                Chunk(
+                    day=reader.day, first=first, end=end, leaves=part, is_first_of_day=is_first, minimum_index=minimum
+                ),
+            )
             first, is_first = end, False
 
 

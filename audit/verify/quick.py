@@ -39,6 +39,7 @@ class Chunk:
     end: int
     leaves: bytes  # of first, first + 1, ...; shorter than the range where the tree does not reach
     is_first_of_day: bool  # its worker also checks the file's own structure
+    minimum_index: int = 0  # where a pruned log begins: intents before it are gone, their outcomes may not be
 
 
 @dataclass(slots=True)
@@ -90,7 +91,9 @@ def check_chunk(reader: DayMoment, chunk: Chunk) -> Facts:
             facts.records += 1
             facts.gone.note(row)
             facts.runs.setdefault(row.boot, array("Q")).extend((seq, row.counter))
-            if row.phase == Phase.OUTCOME:
+            if row.phase == Phase.OUTCOME and row.head_seq < chunk.minimum_index:
+                facts.outcomes.append(row.head_seq)  # its intent and their entries in the search tables were pruned
+            elif row.phase == Phase.OUTCOME:
                 head = local.get(row.head_seq) or reader.row(row.head_seq)
                 if head is None or head.event_id != row.event_id or head.phase != Phase.INTENT or head.seq >= seq:
                     raise NotInOrder

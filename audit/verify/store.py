@@ -160,7 +160,7 @@ def _check_tree(moment: MomentPort, report: Report, heads: HeadChecker) -> tuple
     start = first_kept_tile(tree.minimum_index)
     try:
         heads.skip(pruned_subtrees(tree.read_tile, tree.minimum_index))
-    except (StoreDamaged, ValueError) as error:
+    except (StoreDamaged, ValueError, sqlite3.Error) as error:
         report.add(Attack.TREE_CHANGED, str(error), seq=0, through=max(0, tree.minimum_index - 1))
         return 0, b""
     roots: list[bytes] = []
@@ -169,7 +169,7 @@ def _check_tree(moment: MomentPort, report: Report, heads: HeadChecker) -> tuple
         width = min(TILE_WIDTH, tree.size - position * TILE_WIDTH)
         try:
             tile = tree.read_tile(0, position)[: width * HASH_BYTES]
-        except StoreDamaged:
+        except (StoreDamaged, sqlite3.Error):
             tile = b""
         if len(tile) < width * HASH_BYTES:
             report.add(Attack.TREE_CHANGED, f"tile 0/{position} is missing or cut short", seq=position * TILE_WIDTH)
@@ -197,7 +197,7 @@ def check_upper_tiles(read_tile: ReadTile, size: int, report: Report, start: int
             expected = below[position * TILE_WIDTH : position * TILE_WIDTH + width]
             try:
                 tile = read_tile(level, position)
-            except StoreDamaged as error:
+            except (StoreDamaged, sqlite3.Error) as error:
                 report.add(Attack.TREE_CHANGED, str(error))
                 return
             hashes = split_hashes(tile[: width * HASH_BYTES])

@@ -232,7 +232,9 @@ def read_tile(connection: sqlite3.Connection, level: int, position: int) -> byte
     found = connection.execute("select hashes from tile where level = ? and position = ?", (level, position)).fetchone()
     if found is None:
         raise StoreDamaged(f"tile {level}/{position} is missing from the tree")
-    return bytes(found[0])
+    if type(found[0]) is not bytes:  # a number here would ask ``bytes`` for that much memory
+        raise StoreDamaged(f"tile {level}/{position} holds something else than hashes")
+    return found[0]
 
 
 def check_tree_meta(connection: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.tiles import TileTree
+from audit.tiles import TileTree, first_kept_tile, fold, pruned_subtrees
 from audit.tree import EMPTY_ROOT, RollingRoot, leaf_hash, verify_consistency, verify_inclusion
 
 
@@ -94,6 +94,51 @@ def test_inclusion_path_equals_the_oracles_and_verifies(data: st.DataObject, siz
     theirs = [bytes.fromhex(item) for item in ORACLE.prove_inclusion(index + 1, size).serialize()["path"]]
     assert sorted([*path, LEAVES[index]]) == sorted(theirs)  # the oracle counts from one and lists the leaf too
     assert verify_inclusion(index, size, LEAVES[index], path, ORACLE.get_root(size))
+
+
+@given(st.one_of(sizes, edges), st.integers(0, 8))
+def test_a_root_from_subtrees_and_leaves_equals_the_oracles(size: int, bits: int) -> None:
+    width = 1 << bits
+    rolling = RollingRoot()
+    while rolling.size + width <= size:
+        rolling.append_subtree(fold(LEAVES[rolling.size : rolling.size + width]), width)
+    for leaf in LEAVES[rolling.size : size]:
+        rolling.append(leaf)
+    assert (rolling.size, rolling.root()) == (size, ORACLE.get_root(size))
+
+
+@pytest.mark.parametrize(("before", "width"), [(1, 2), (255, 256), (0, 3), (0, 0), (2, -2)])
+def test_a_subtree_stands_only_where_the_tree_has_one(before: int, width: int) -> None:
+    rolling = RollingRoot()
+    for leaf in LEAVES[:before]:
+        rolling.append(leaf)
+    with pytest.raises(ValueError, match="cannot stand"):
+        rolling.append_subtree(LEAVES[0], width)
+
+
+@given(st.integers(0, 1400), st.data())
+def test_a_pruned_tree_gives_what_the_specification_promises(minimum: int, data: st.DataObject) -> None:
+    """C2SP tlog-tiles, "Pruning": entries, roots and proofs at or above the minimum index."""
+    memory = Memory()
+    whole = TileTree(memory.read, 0)
+    whole.append(LEAVES)
+    memory.tiles.update(whole.take_dirty())
+    kept = {key: tile for key, tile in memory.tiles.items() if key[0] > 0 or key[1] >= first_kept_tile(minimum)}
+    tree = TileTree(lambda level, index: kept[level, index], 1400)
+    sizes_above = st.integers(max(minimum, 1), 1400)
+    old, new = sorted((data.draw(sizes_above), data.draw(sizes_above)))
+    assert tree.root(old) == ORACLE.get_root(old)
+    assert verify_consistency(old, new, tree.root(old), tree.root(new), tree.consistency_path(old, new))
+    if minimum < new:
+        index = data.draw(st.integers(minimum, new - 1))
+        path = tree.inclusion_path(index, new)
+        assert verify_inclusion(index, new, tree.leaf(index), path, ORACLE.get_root(new))
+    rolling = RollingRoot()
+    for root in pruned_subtrees(lambda level, index: kept[level, index], minimum):
+        rolling.append_subtree(root, 256)
+    for leaf in LEAVES[rolling.size :]:
+        rolling.append(leaf)
+    assert rolling.root() == ORACLE.get_root(1400)
 
 
 def mth(leaves: list[bytes]) -> bytes:
