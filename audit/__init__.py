@@ -15,11 +15,15 @@ from audit.canonical import JSON
 from audit.errors import (
     AuditError,
     AuditUnavailable,
+    CaseNotFound,
+    CaseRefused,
     ContentDestroyed,
     EntryInvalid,
+    FreshMfaRequired,
     KeyRefused,
     QueryInvalid,
     RecordNotFound,
+    Refused,
     SnapshotRefused,
     StoreDamaged,
     StoreError,
@@ -30,6 +34,7 @@ from audit.errors import (
     TicketExpired,
     TicketUnknown,
 )
+from audit.governance.cases import Case, CaseState
 from audit.governance.officer import Officer
 from audit.governance.scope import Scope
 from audit.health import DiskState, Health
@@ -49,6 +54,12 @@ from audit.vocabulary import LogEvent
 from audit.witness.settings import WitnessSettings
 
 __all__ = [
+    "Refused",
+    "FreshMfaRequired",
+    "CaseRefused",
+    "CaseNotFound",
+    "CaseState",
+    "Case",
     "QueryField",
     "Condition",
     "source_of",

@@ -11,6 +11,7 @@ from datetime import date
 
 from audit.canonical import JSON, load_json_object
 from audit.errors import RecordNotFound
+from audit.governance.cases import Cases
 from audit.governance.facade import Governance
 from audit.governance.officer import Officer
 from audit.ids import day_of, parse_event_id
@@ -38,6 +39,11 @@ class LogReader:
         self._write = write
         self.governance = governance
         self.verifier_key: VerifierKey = store.verifier_key
+
+    @property
+    def cases(self) -> Cases:
+        """Cases: who may open what, and why."""
+        return self.governance.cases
 
     async def search(self, query: Query, *, searched_by: Subject) -> Page:
         """Requests and events that match, newest first. The search itself is durable in the log before it runs."""

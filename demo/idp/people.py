@@ -53,6 +53,8 @@ STAFF: Final = (
     Employee("erin", "Erin Castillo", "Platform", ("platform",)),
     # Administers and audits: a pair that separation of duties does not let stand, so he gets neither.
     Employee("frank", "Frank Weiss", "Platform", ("platform", "compliance")),
+    # The second auditor: content opens when two agree.
+    Employee("gail", "Gail Ferrari", "Compliance", ("compliance",)),
     Employee("pat", "Pat Nakamura", "Security", ("policy-team",)),
 )
 

@@ -21,7 +21,8 @@ def credentials_of(request: Request) -> Credentials:
         authorization=request.headers.get("authorization"),
         # HTTP/2 lets a client split its cookies over several headers (RFC 9113, 8.2.3): judge all of them.
         cookie="; ".join(request.headers.getlist("cookie")) or None,
-        csrf_token=request.headers.get("x-csrf-token"),
+        # A page's form can't set headers: the route that reads it first puts the form's token here.
+        csrf_token=request.headers.get("x-csrf-token") or getattr(request.state, "csrf_token", None),
         method=request.method,
         site_origin=request.headers.get("origin"),
         fetch_site=request.headers.get("sec-fetch-site"),

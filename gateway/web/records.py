@@ -1,7 +1,7 @@
 """The auditor's pages: search, one record with its proof, and the files an outside auditor takes away.
 
 Every search and every look is itself recorded, durably, before anything is shown (the log sees to it). Nothing here
-opens content: there is no route for that until cases exist.
+opens content: that is `cases.py`.
 """
 
 from __future__ import annotations
@@ -20,39 +20,56 @@ from gateway.keeping import STANDARD
 from gateway.recording import subject_of
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
+from gateway.web.cases import LIFETIMES_HOURS
 from gateway.web.pages import page, wants_json
-from gateway.web.record_query import PICTURES, SearchForm
-from gateway.web.record_views import by_day, prove, record_json, row_json, unreadable_from
+from gateway.web.record_facets import asked, facets
+from gateway.web.record_query import EXAMPLES, PICTURES, SearchForm
+from gateway.web.record_views import by_day, page_json, prove, record_json, unreadable_from
 from gateway.web.words import ACTIONS, EFFECTS
 
 router = APIRouter(include_in_schema=False)
 
 EFFECTS_OFFERED: Final = tuple(code for code in EFFECTS if code)
+FACETS_WANTED: Final = "facets"
 ACTIONS_OFFERED: Final = tuple(dict.fromkeys([PICTURES, *(e.value for e in Event), *ACTIONS]))
 
 
 @router.get("/audit")
 async def search(request: Request) -> Response:
-    """The search form and a page of what it finds. A search that can't be read is a 400 that keeps what was typed."""
+    """The search form and a page of what it finds. A search that can't be read is a 400 that keeps what was typed.
+
+    Counts come with the page, and with its JSON twin when `facets` is asked for.
+    """
     actor = await require(request, Permission.AUDIT_SEARCH)
-    form = SearchForm.read(request.query_params)
+    now = services_of(request).clock()
+    form = SearchForm.read({name: value for name, value in request.query_params.items() if name != FACETS_WANTED})
+    as_json = wants_json(request)
     found: Page | None = None
-    trouble = ""
+    trouble = next_page = ""
     try:
-        found = await _log(request).search(form.query(), searched_by=subject_of(actor))
+        query = form.query(now, with_facets=not as_json or FACETS_WANTED in request.query_params)
+        found = await _log(request).search(query, searched_by=subject_of(actor))
+        if found.next_cursor:
+            # The question as it was understood now: "the last 7 days" are others by the next page.
+            next_page = SearchForm(q=query.text, cursor=found.next_cursor).address(cursor=found.next_cursor)
     except QueryInvalid as error:
         trouble = f"{error}."
     except LogUnavailable as error:
         raise _no_record() from error
     status = 400 if trouble else 200
-    next_page = form.address(cursor=found.next_cursor) if found and found.next_cursor else ""
-    if wants_json(request):
+    if as_json:
         if found is None:
             return JSONResponse({"error": {"message": trouble, "code": "invalid_value"}}, status)
-        body = {"rows": [row_json(row) for row in found.rows], "next": next_page, "access_id": found.access.event_id}
-        return JSONResponse(body)
+        return JSONResponse(page_json(found, next_page))
+    terms = form.terms(now) if found else ()
     context = {
         "form": form,
+        "text": form.text(now),
+        "filters": form.filters(now, ACTIONS_OFFERED),
+        "asked": asked(terms),
+        "facets": facets(found.facets, terms) if found else (),
+        "count": found.count if found else None,
+        "narrowed": lambda field, value, *without: form.narrowed(now, field, value, without),
         "trouble": trouble,
         "days": by_day(found.rows) if found else (),
         "shown": len(found.rows) if found else 0,
@@ -60,7 +77,8 @@ async def search(request: Request) -> Response:
         "access_id": found.access.event_id if found else "",
         "effects": EFFECTS_OFFERED,
         "actions": ACTIONS_OFFERED,
-        "mfa_age_seconds": actor.mfa.age_seconds(services_of(request).clock()),
+        "examples": EXAMPLES,
+        "mfa_age_seconds": actor.mfa.age_seconds(now),
     }
     return page(request, actor, "records.html", context, status)
 
@@ -101,6 +119,7 @@ async def record(request: Request, event_id: str) -> Response:
         "same_day": SearchForm(since=first.day.isoformat(), until=first.day.isoformat()).address(),
         "same_person": SearchForm(who=view.subject.actor).address() if view.subject else "",
         "log_key": str(log.verifier_key),
+        "lifetimes": LIFETIMES_HOURS,
         "unreadable": unreadable,
         "days_left": (unreadable - services.clock().astimezone(UTC).date()).days,
         "checked_at": services.clock(),
