@@ -143,9 +143,8 @@ class StoreRecords:
         return await self._store.read(look)
 
     async def erase(self, by_day: dict[date, list[int]]) -> None:
-        """Remove the sealed parts, tokens and salts of records. Each day is in the tree before its records change."""
-        for day, seqs in sorted(by_day.items()):
-            await asyncio.to_thread(self._store.take_in_day, day)
+        """Remove the sealed parts, tokens and salts of records, a day at a time."""
+        for _, seqs in sorted(by_day.items()):
             await asyncio.to_thread(self._store.erase, seqs)
 
     def _tokens(self, day: date, tenant: str, actor: str) -> list[bytes]:

@@ -229,7 +229,8 @@ class Store(Protocol):
         ...
 
     def erase(self, seqs: Sequence[int]) -> None:
-        """The same for single records, whatever their class."""
+        """The same for single records, whatever their class; their days stay open for writing. Returns only when the
+        records are in the stored tree and their parts are gone. Raises ``AuditUnavailable``: erase again."""
         ...
 
     def lease(self, name: str, seconds: float) -> bool:

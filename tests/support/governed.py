@@ -22,6 +22,8 @@ from audit.settings import AuditSettings
 from audit.store.disk import Disk
 from audit.store.opening import open_store
 from audit.store.port import Store
+from audit.verify.report import Report
+from audit.verify.store import verify_store
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -31,7 +33,7 @@ class Crash(Exception):
 
 
 class Governed:
-    """Opens the same log each time; ``database_url`` puts the governance tables elsewhere than beside it."""
+    """Opens the same log each time: in files, or in the PostgreSQL database at ``database_url``."""
 
     def __init__(self, folder: Path, database_url: str | None = None) -> None:
         self.folder = folder
@@ -46,6 +48,7 @@ class Governed:
             kek_path=folder / "kek",
             signing_key_path=folder / "signing.pem",
             origin="example.com/audit",
+            database_url=database_url,
             create_keys=True,
             checkpoint_interval_seconds=3600,
         )
@@ -149,6 +152,10 @@ class Governed:
     async def rows(self, event_id: str) -> list[Any]:
         """The records of an event as they are stored now."""
         return await self.log._rows(event_id, "default")
+
+    def verify(self) -> Report:
+        """Verify the whole log, as anybody with the public key may."""
+        return verify_store(self.database_url or str(self.directory), self.log.verifier_key, None)
 
     # -- what whoever may write to the database can do
 

@@ -199,6 +199,9 @@ class FilesStore:
         return True
 
     def erase(self, seqs: Sequence[int]) -> None:
+        if not seqs:
+            return
+        self._integrator.take_in(max(seqs))  # a record without its parts could not be checked any more
         for day in self._layout.days():
             try:
                 nothing: list[int] = []

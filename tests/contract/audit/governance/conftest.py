@@ -1,4 +1,4 @@
-"""The same tests over both databases that the governance tables live in."""
+"""The same tests over both stores, each with its governance: SQLite, and a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ import pytest
 
 from audit.migrations.migrate import upgrade
 from tests.support.governed import Governed
-from tests.support.postgres import PostgresServer
-
-
-@pytest.fixture(scope="session")
-def governance_server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
+from tests.support.postgres import fresh_database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -23,13 +17,11 @@ def governed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Governe
     if request.param == "sqlite":
         yield Governed(tmp_path)
         return
-    server: PostgresServer = request.getfixturevalue("governance_server")
-    name = server.create_database(server.template("governance_template", _upgrade))
-    try:
-        yield Governed(tmp_path, server.url(name))
-    finally:
-        server.drop_database(name)
+    with fresh_database(upgrade) as url:
+        yield Governed(tmp_path, url)
 
 
-def _upgrade(url: str) -> None:
-    upgrade(url)
+@pytest.fixture
+def governed_files(tmp_path: Path) -> Governed:
+    """For what only files can show."""
+    return Governed(tmp_path)

@@ -27,6 +27,7 @@ from audit.governance.holds import HoldKind
 from audit.governance.scope import HoldScope, Scope
 from audit.governance.subject_requests import SubjectRequestState
 from audit.record import Effect, Phase, Subject
+from audit.verify.report import Attack
 from audit.vocabulary import LogEvent, LogReason
 from tests.support.governed import START, Crash, Governed
 
@@ -61,6 +62,8 @@ async def test_an_erased_person_is_gone_and_every_proof_still_verifies(governed:
             with pytest.raises(ContentDestroyed, match="erased"):
                 governance.opener.open(row)
         assert [row.leaf for row in rows] == leaves
+        report = governed.verify()
+        assert (report.findings, report.erased) == ([], 6)
         for ticket in mine:
             for proof in await governed.log.proof(ticket.event_id):
                 proof.verify(governed.log.verifier_key)
@@ -158,8 +161,9 @@ async def test_erasing_takes_two_people_neither_of_them_the_person(governed: Gov
 
 
 async def test_a_restored_database_opens_no_erased_record_and_is_erased_again(
-    governed: Governed, tmp_path: Path
+    governed_files: Governed, tmp_path: Path
 ) -> None:
+    governed = governed_files
     async with governed.open() as governance:
         ticket = await governed.request("alice", "wish")
     day_file = governed.directory / "days" / f"{DAY}.sqlite"
@@ -250,6 +254,7 @@ async def test_a_list_that_was_changed_or_taken_away_excuses_nothing(governed: G
             governed.execute("delete from governance_erasure_list")
         with pytest.raises(StoreDamaged, match="missing"):
             covered_seqs(event_id, about, governance.lists)
+        assert Attack.CONTENT_REMOVED in [finding.attack for finding in governed.verify().findings]
 
 
 async def test_a_hold_placed_while_erasing_stops_it(governed: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,8 +279,9 @@ async def test_a_hold_placed_while_erasing_stops_it(governed: Governed, monkeypa
 
 
 async def test_an_erasure_that_the_disk_refuses_leaves_the_request_open(
-    governed: Governed, monkeypatch: pytest.MonkeyPatch
+    governed_files: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    governed = governed_files
     async with governed.open() as governance:
         ticket = await governed.request("alice")
         request_id = await _approved(governed)

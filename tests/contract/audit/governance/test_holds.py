@@ -20,7 +20,6 @@ from audit.errors import (
 from audit.governance.holds import HoldKind, HoldState
 from audit.governance.scope import HoldScope
 from audit.record import Effect, Phase, Subject
-from audit.verify.store import verify_store
 from audit.vocabulary import LogEvent, LogReason
 from tests.support.governed import START, Crash, Governed
 
@@ -38,11 +37,6 @@ async def _release(governed: Governed, hold_id: str) -> None:
     await governed.governance.holds.release(hold_id, governed.officer("erin"))
 
 
-def _verify(governed: Governed) -> list[str]:
-    report = verify_store(governed.directory, governed.log.verifier_key, None)
-    return [finding.message for finding in report.findings]
-
-
 @pytest.mark.parametrize("by_actor", [True, False])
 async def test_a_held_record_opens_after_its_day_is_purged_and_others_do_not(
     governed: Governed, by_actor: bool
@@ -55,7 +49,7 @@ async def test_a_held_record_opens_after_its_day_is_purged_and_others_do_not(
         governed.forward(days=31)
         (receipt,) = await governed.log.purge()
         assert receipt.held == 2
-        assert _verify(governed) == []
+        assert governed.verify().findings == []
         for row in await governed.rows(held.event_id):
             opened = governance.opener.open(row)
             assert opened.is_held
@@ -86,7 +80,7 @@ async def test_the_next_purge_takes_what_a_hold_released(governed: Governed) -> 
         for row in await governed.rows(held.event_id):
             assert row.subject is None
             assert row.content is None
-        assert _verify(governed) == []
+        assert governed.verify().findings == []
         assert wrapped
 
 

@@ -22,7 +22,7 @@ from audit.governance.tables import metadata
 from audit.migrations.engine import SCHEMA, sync_url
 from audit.migrations.migrate import downgrade, upgrade
 from audit.migrations.revision import FOLDER, current, head, is_current
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import fresh_database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -31,12 +31,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'governance.sqlite'}"
         return
-    server: PostgresServer = request.getfixturevalue("governance_server")
-    name = server.create_database()
-    try:
-        yield server.url(name)
-    finally:
-        server.drop_database(name)
+    with fresh_database(_leave_empty) as fresh:
+        yield fresh
+
+
+def _leave_empty(_url: str) -> None:
+    """No schema yet."""
 
 
 def _revisions() -> list[str]:
