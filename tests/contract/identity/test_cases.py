@@ -135,7 +135,7 @@ async def test_a_form_that_another_site_sent_changes_nothing(house: Any, people:
 async def test_a_form_that_makes_no_sense_is_refused_in_words(people: Any, fields: dict[str, str], param: str) -> None:
     bob, _, _ = people
     whole = {"event_id": "01a20320-a200-793b-b904-15780e4f403f", "purpose": WHY, "hours": "8", **fields}
-    answer = await bob.post("/cases", "/audit", **whole)
+    answer = await bob.post("/cases", "/cases", **whole)
     assert answer.status_code in (400, 413), (param, answer.text)
 
 
