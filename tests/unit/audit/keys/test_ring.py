@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from audit.errors import AuditUnavailable, ContentDestroyed
-from audit.keys.kek import FileKek
 from audit.keys.ring import KeyRing
 from audit.record import Phase
 from audit.seal import Part, SealContext, blind_token, seal
@@ -30,11 +29,11 @@ import sys, time
 from datetime import date
 from pathlib import Path
 from audit.errors import ContentDestroyed
-from audit.keys.kek import FileKek
+from audit.keys.services.file import FileKeyService
 from audit.keys.ring import KeyRing
 from audit.store.disk import Disk
 folder = Path(sys.argv[1])
-ring = KeyRing(folder / "keys", FileKek.load(folder / "kek"), Disk())
+ring = KeyRing(folder / "keys", FileKeyService(folder / "kek"), Disk())
 keys = ring.get(date(2026, 11, 22), "default", "standard")
 print(keys.key_id, flush=True)
 sys.stdin.readline()
@@ -49,11 +48,11 @@ MAKER = """
 import sys
 from datetime import date
 from pathlib import Path
-from audit.keys.kek import FileKek
+from audit.keys.services.file import FileKeyService
 from audit.keys.ring import KeyRing
 from audit.store.disk import Disk
 folder = Path(sys.argv[1])
-ring = KeyRing(folder / "keys", FileKek.load(folder / "kek"), Disk())
+ring = KeyRing(folder / "keys", FileKeyService(folder / "kek"), Disk())
 print("ready", flush=True)
 for line in sys.stdin:
     day = date.fromisoformat(line.strip())

@@ -193,15 +193,15 @@ async def test_what_goes_wrong_in_a_round_is_counted_and_tried_again(house: Any,
 
 
 async def test_it_takes_notice_of_keys_destroyed_by_another_process_every_second(house: Any, make: Any) -> None:
-    from audit.keys.kek import FileKek
     from audit.keys.ring import KeyRing
+    from audit.keys.services.file import FileKeyService
 
     async with house.open() as log:
         await make.request(log)
         worker = Worker(house, log)
         await worker.tick()
         keys = log._ring.get(DAY, "default", "standard")
-        other = KeyRing(house.store / "keys", FileKek.load(house.settings.kek_path), Disk())
+        other = KeyRing(house.store / "keys", FileKeyService(house.settings.kek_path), Disk())
         other.destroy(DAY, house.clock())
         await worker.tick()
         assert keys.is_wiped

@@ -298,3 +298,14 @@ def test_a_closed_service_is_unavailable(service: TransitKeyService) -> None:
     service.close()
     with pytest.raises(KeyServiceUnavailable):
         service.unwrap(WRAPPED, b"context")
+
+
+def test_a_second_spelling_of_the_same_bytes_is_refused_without_asking(
+    engine: Engine, service: TransitKeyService
+) -> None:
+    """92 bytes leave two spare bits at the end of Base64, and engines pass over them."""
+    assert WRAPPED.endswith(b"AA=")
+    for text in (WRAPPED[:-2] + b"B=", WRAPPED[:-1], WRAPPED.replace(b"v1", b"v01"), WRAPPED + b"\n", b"vault:v1:"):
+        with pytest.raises(KeyRefused):
+            service.unwrap(text, b"context")
+    assert engine.seen == []
