@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from audit.errors import ContentDestroyed, KeyRefused
 from audit.keys.destroyed import DestroyedDays, PurgeStep, Scope
-from audit.keys.kek import FileKek
 from audit.keys.ring import KeyRing
+from audit.keys.services.file import FileKeyService
 from audit.keys.signing import create_signer, load_signer
 from audit.store.disk import Disk
 
@@ -23,18 +23,18 @@ AT = datetime(2026, 12, 23, tzinfo=UTC)
 
 
 @pytest.fixture
-def kek(tmp_path: Path) -> FileKek:
-    return FileKek.create(tmp_path / "secrets" / "kek", Disk())
+def kek(tmp_path: Path) -> FileKeyService:
+    return FileKeyService.create(tmp_path / "secrets" / "kek", Disk())
 
 
 @pytest.fixture
-def ring(tmp_path: Path, kek: FileKek) -> KeyRing:
+def ring(tmp_path: Path, kek: FileKeyService) -> KeyRing:
     return KeyRing(tmp_path / "keys", kek, Disk())
 
 
 def again(tmp_path: Path) -> KeyRing:
     """As after a restart."""
-    return KeyRing(tmp_path / "keys", FileKek.load(tmp_path / "secrets" / "kek"), Disk())
+    return KeyRing(tmp_path / "keys", FileKeyService(tmp_path / "secrets" / "kek"), Disk())
 
 
 def test_key_files_are_for_their_owner_only(tmp_path: Path, ring: KeyRing) -> None:
@@ -47,12 +47,12 @@ def test_key_files_are_for_their_owner_only(tmp_path: Path, ring: KeyRing) -> No
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644])
-def test_a_key_file_that_others_may_touch_is_refused(tmp_path: Path, kek: FileKek, mode: int) -> None:
+def test_a_key_file_that_others_may_touch_is_refused(tmp_path: Path, kek: FileKeyService, mode: int) -> None:
     create_signer(tmp_path / "secrets" / "signing.pem", "example.com/audit", Disk())
     for path in (tmp_path / "secrets").iterdir():
         path.chmod(mode)
     with pytest.raises(KeyRefused, match=f"{mode:04o}"):
-        FileKek.load(tmp_path / "secrets" / "kek")
+        FileKeyService(tmp_path / "secrets" / "kek")
     with pytest.raises(KeyRefused, match=f"{mode:04o}"):
         load_signer(tmp_path / "secrets" / "signing.pem", "example.com/audit")
 
@@ -70,7 +70,7 @@ def test_a_key_encryption_key_of_another_length_is_refused(tmp_path: Path, lengt
     path.touch(mode=0o600)
     path.write_bytes(b"k" * length)
     with pytest.raises(KeyRefused):
-        FileKek.load(path)
+        FileKeyService(path)
 
 
 def test_a_missing_key_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
@@ -79,15 +79,15 @@ def test_a_missing_key_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
     try:
         for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe"):
             with pytest.raises(KeyRefused):
-                FileKek.load(path)
+                FileKeyService(path)
     finally:
         os.close(descriptor)
 
 
-def test_keys_are_never_overwritten(tmp_path: Path, kek: FileKek) -> None:
+def test_keys_are_never_overwritten(tmp_path: Path, kek: FileKeyService) -> None:
     before = (tmp_path / "secrets" / "kek").read_bytes()
     with pytest.raises(FileExistsError):
-        FileKek.create(tmp_path / "secrets" / "kek", Disk())
+        FileKeyService.create(tmp_path / "secrets" / "kek", Disk())
     assert (tmp_path / "secrets" / "kek").read_bytes() == before
 
 
@@ -134,7 +134,7 @@ def test_a_key_file_renamed_to_another_day_tenant_or_class_does_not_open(tmp_pat
 
 def test_another_key_encryption_key_is_named_as_the_cause(tmp_path: Path, ring: KeyRing) -> None:
     ring.get_or_create(DAY, "default", "standard")
-    other = KeyRing(tmp_path / "keys", FileKek.create(tmp_path / "other-kek", Disk()), Disk())
+    other = KeyRing(tmp_path / "keys", FileKeyService.create(tmp_path / "other-kek", Disk()), Disk())
     with pytest.raises(KeyRefused, match="is wrapped by"):
         other.get(DAY, "default", "standard")
 
@@ -201,7 +201,7 @@ def test_key_bytes_are_overwritten_before_the_file_goes(tmp_path: Path, ring: Ke
     assert json.loads(before)["wrapped"].encode() not in after
 
 
-def test_keys_go_even_when_the_list_cannot_be_written(tmp_path: Path, kek: FileKek) -> None:
+def test_keys_go_even_when_the_list_cannot_be_written(tmp_path: Path, kek: FileKeyService) -> None:
     class FullDisk(Disk):
         def append(self, path: Path, data: bytes, mode: int) -> None:
             raise OSError(28, "No space left on device")

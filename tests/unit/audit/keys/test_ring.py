@@ -61,12 +61,12 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def kek(tmp_path: Path) -> FileKek:
-    return FileKek.create(tmp_path / "kek", Disk())
+def kek(tmp_path: Path) -> FileKeyService:
+    return FileKeyService.create(tmp_path / "kek", Disk())
 
 
 @pytest.fixture
-def ring(tmp_path: Path, kek: FileKek) -> KeyRing:
+def ring(tmp_path: Path, kek: FileKeyService) -> KeyRing:
     return KeyRing(tmp_path / "keys", kek, Disk())
 
 
@@ -108,7 +108,7 @@ def test_keys_that_one_process_destroys_are_wiped_and_refused_in_another(tmp_pat
         end(other)
 
 
-def test_a_tick_wipes_what_was_destroyed_elsewhere_without_anybody_asking(tmp_path: Path, kek: FileKek) -> None:
+def test_a_tick_wipes_what_was_destroyed_elsewhere_without_anybody_asking(tmp_path: Path, kek: FileKeyService) -> None:
     mine, other = (KeyRing(tmp_path / "keys", kek, Disk()) for _ in range(2))
     held = mine.get_or_create(DAY, "default", "standard")
     kept = mine.get_or_create(DAY, "default", "abuse")
@@ -121,7 +121,9 @@ def test_a_tick_wipes_what_was_destroyed_elsewhere_without_anybody_asking(tmp_pa
     assert any(kept.dek)
 
 
-def test_processes_that_make_a_days_key_at_the_same_time_all_hold_the_same_one(tmp_path: Path, kek: FileKek) -> None:
+def test_processes_that_make_a_days_key_at_the_same_time_all_hold_the_same_one(
+    tmp_path: Path, kek: FileKeyService
+) -> None:
     (tmp_path / "keys").mkdir(mode=0o700)
     makers = [start(MAKER, tmp_path) for _ in range(4)]
     try:
@@ -140,7 +142,7 @@ def test_processes_that_make_a_days_key_at_the_same_time_all_hold_the_same_one(t
     assert len(list((tmp_path / "keys").iterdir())) == 15  # and no file is left of those that came late
 
 
-def test_a_key_is_never_made_over_another(tmp_path: Path, kek: FileKek) -> None:
+def test_a_key_is_never_made_over_another(tmp_path: Path, kek: FileKeyService) -> None:
     class Late(Disk):
         """Finds that another process was faster, in the last moment."""
 
@@ -153,7 +155,7 @@ def test_a_key_is_never_made_over_another(tmp_path: Path, kek: FileKek) -> None:
     assert bytes(mine.dek) == bytes(theirs.dek)
 
 
-def test_threads_that_want_the_same_key_ask_the_key_service_once(tmp_path: Path, kek: FileKek) -> None:
+def test_threads_that_want_the_same_key_ask_the_key_service_once(tmp_path: Path, kek: FileKeyService) -> None:
     KeyRing(tmp_path / "keys", kek, Disk()).get_or_create(DAY, "default", "standard")
     service = Service(kek, seconds=0.05)
     ring = KeyRing(tmp_path / "keys", service, Disk())
@@ -170,7 +172,7 @@ def test_threads_that_want_the_same_key_ask_the_key_service_once(tmp_path: Path,
 class Service:
     """A key service that takes its time, or fails."""
 
-    def __init__(self, kek: FileKek, seconds: float = 0.0) -> None:
+    def __init__(self, kek: FileKeyService, seconds: float = 0.0) -> None:
         self._kek = kek
         self._seconds = seconds
         self.key_id = kek.key_id
@@ -195,7 +197,9 @@ class Service:
         return self._kek.unwrap(wrapped, context)
 
 
-def test_a_key_service_that_does_not_answer_is_not_taken_for_a_destroyed_key(tmp_path: Path, kek: FileKek) -> None:
+def test_a_key_service_that_does_not_answer_is_not_taken_for_a_destroyed_key(
+    tmp_path: Path, kek: FileKeyService
+) -> None:
     KeyRing(tmp_path / "keys", kek, Disk()).get_or_create(DAY, "default", "standard")
     service = Service(kek)
     service.fails = True
@@ -213,7 +217,7 @@ def test_a_key_service_that_does_not_answer_is_not_taken_for_a_destroyed_key(tmp
     assert ring.get_or_create(NEXT, "default", "standard").key_id
 
 
-def test_keys_destroyed_while_the_key_service_works_are_not_handed_out(tmp_path: Path, kek: FileKek) -> None:
+def test_keys_destroyed_while_the_key_service_works_are_not_handed_out(tmp_path: Path, kek: FileKeyService) -> None:
     other = KeyRing(tmp_path / "keys", kek, Disk())
     other.get_or_create(DAY, "default", "standard")
     service = Service(kek)
@@ -234,7 +238,7 @@ def test_nothing_is_sealed_under_keys_wiped_in_the_same_moment(ring: KeyRing) ->
         blind_token(keys, "actor", "alice")
 
 
-def test_classes_of_a_day_are_destroyed_apart(tmp_path: Path, ring: KeyRing, kek: FileKek) -> None:
+def test_classes_of_a_day_are_destroyed_apart(tmp_path: Path, ring: KeyRing, kek: FileKeyService) -> None:
     gone = [ring.get_or_create(DAY, tenant, "standard") for tenant in ("default", "other")]
     kept = ring.get_or_create(DAY, "default", "abuse")
     assert ring.destroy(DAY, AT, {"standard"}) == 2
@@ -257,7 +261,7 @@ def test_a_class_whose_name_begins_like_another_stays(tmp_path: Path, ring: KeyR
     assert ring.get(DAY, "abuse", "standard")
 
 
-def test_a_list_that_could_not_be_written_is_written_by_the_next_try(tmp_path: Path, kek: FileKek) -> None:
+def test_a_list_that_could_not_be_written_is_written_by_the_next_try(tmp_path: Path, kek: FileKeyService) -> None:
     class Full(Disk):
         is_full = True
 
@@ -277,7 +281,7 @@ def test_a_list_that_could_not_be_written_is_written_by_the_next_try(tmp_path: P
     assert KeyRing(tmp_path / "keys", kek, Disk()).is_destroyed(DAY)
 
 
-def test_a_crash_leaves_no_half_key_that_counts(tmp_path: Path, ring: KeyRing, kek: FileKek) -> None:
+def test_a_crash_leaves_no_half_key_that_counts(tmp_path: Path, ring: KeyRing, kek: FileKeyService) -> None:
     (tmp_path / "keys" / f"{DAY}.default.standard.json.77-abcd.new").write_bytes(b"half")
     (tmp_path / "keys" / "2026-02-31.default.standard.json").write_bytes(b"no day at all")
     assert ring.get_or_create(DAY, "default", "standard").key_id
