@@ -44,9 +44,9 @@ def on_postgres(kills: int, seed: int, say: Callable[[str], None]) -> None:
     """Two gateways' writers at once; every fifth kill is the database's."""
     from tests.support.postgres import PostgresServer
 
-    with tempfile.TemporaryDirectory(prefix="storm-") as name, PostgresServer(Path(name) / "pg") as server:
+    with tempfile.TemporaryDirectory(prefix="storm-") as name, PostgresServer() as server:
         folder = Path(name)
-        url = server.create_database("storm")
+        url = server.url(server.create_database())
         values = settings(folder, database_url=url)
         told = storm(values, folder, kills=kills, writers=2, seed=seed, kill_database=server.crash, say=say)
         count = check(url, folder / "witness" / "checkpoints", told)

@@ -31,6 +31,9 @@ def check_heads(connection: Connection, settings: AuditSettings, key: VerifierKe
 
     Raises ``StoreRolledBack`` or ``StoreDamaged``; nothing is repaired.
     """
+    # The witness first: it hears of a checkpoint after it is stored, so what is read from the database later is at least
+    # as new, while somebody else may be signing at this very moment.
+    held = witnessed(settings, key)
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
         head = read_head(connection)
@@ -42,7 +45,6 @@ def check_heads(connection: Connection, settings: AuditSettings, key: VerifierKe
                 raise StoreDamaged(f"the tree says {head.size}, its newest checkpoint {latest[0].size}")
         elif head.size:
             raise StoreDamaged("the tree holds records but no checkpoint")
-        held = witnessed(settings, key)
         if held is not None and (held.size > head.size or not root_matches(held, tree)):
             raise rolled_back(held, head.size)
     return CheckedHeads(head, tree, latest, latest is not None and held == latest[0])

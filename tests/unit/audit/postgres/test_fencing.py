@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from audit.store.postgres import integration
+from audit.store.credentials import witnessed
+from audit.store.postgres import heads, integration
 from audit.store.postgres.lease import Lease
 from audit.store.postgres.tree_table import move_tree
 
@@ -91,6 +92,27 @@ async def test_the_fence_holds_even_before_the_successor_has_written(
         with place.dba() as dba:
             assert dba.execute("select size from audit.tree").fetchone() == (0,)
             dba.execute("update audit.lease set expires_at = '-infinity'")
+
+
+async def test_opening_beside_somebody_who_signs_is_no_rollback(
+    place: Any, make: Any, behind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the storm: the witness held a checkpoint that the opening process had not read yet."""
+    witness = place.folder / "witness" / "checkpoints"
+    async with place.open(witness_path=witness) as leader:
+        await _written(leader, make)
+        signed: list[int] = []
+
+        def just_then(*arguments: Any) -> Any:
+            if not signed:
+                signed.append(1)
+                behind(leader)._integrator.advance()
+            return witnessed(*arguments)
+
+        monkeypatch.setattr(heads, "witnessed", just_then)
+        async with place.open(witness_path=witness) as other:
+            assert signed
+            assert other.checkpoint_size() == 4
 
 
 async def test_a_lease_is_held_by_one(place: Any, behind: Any) -> None:
