@@ -12,6 +12,7 @@ What a user may rely on:
 from __future__ import annotations
 
 from audit.canonical import JSON
+from audit.endings import Ending, endings_after, endings_of, seq_before
 from audit.errors import (
     AuditError,
     AuditUnavailable,
@@ -78,6 +79,7 @@ __all__ = [
     "DiskState",
     "Effect",
     "Entry",
+    "Ending",
     "EntryInvalid",
     "Envelope",
     "Health",
@@ -108,7 +110,10 @@ __all__ = [
     "TicketExpired",
     "TicketUnknown",
     "VerifierKey",
+    "endings_after",
+    "endings_of",
     "leaf_hash",
     "new_event_id",
+    "seq_before",
     "verify_inclusion",
 ]

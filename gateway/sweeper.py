@@ -1,16 +1,23 @@
-"""Concludes what a crash left open: tickets without an outcome become `unknown`, and their credits go back."""
+"""Concludes what a crash left open: tickets without an outcome become `unknown`, and their credits go back.
+
+Then the `Reconciler` looks whether ledger and log tell the same of every request.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from audit import AuditLog, Entry, TicketError
 from audit import AuditUnavailable as LogUnavailable
 from gateway.credits.ledger import Ledger
 from gateway.exchange import RequestId
 from gateway.observe.metrics import Metrics
+from gateway.reconciler import Reconciler
 from gateway.settings import AuditSection
 from gateway.storage.shelf import Shelf
 from gateway.vocabulary import Code, Conclusion
@@ -27,20 +34,28 @@ class Sweeper:
         self._shelf = shelf
         self._metrics = metrics
         self._settings = settings
+        self._reconciler = Reconciler(audit, ledger, metrics)
 
     async def run(self) -> None:
         while True:
             await asyncio.sleep(self._settings.sweep_seconds)
-            try:
-                await self.sweep(timedelta(seconds=self._settings.orphan_seconds))
-                await self._shelf.sweep()
-            except Exception:
-                # Fails open: the next round tries again, and `/metrics` shows what is overdue.
-                log.exception("sweep.failed")
+            older_than = timedelta(seconds=self._settings.orphan_seconds)
+            # Each by itself, so that one that can't does not keep the others from it.
+            parts: tuple[tuple[str, Callable[[], Awaitable[Any]]], ...] = (
+                ("tickets", partial(self.sweep, older_than)),
+                ("ledger", partial(self._reconciler.compare, older_than)),
+                ("shelf", self._shelf.sweep),
+            )
+            for name, work in parts:
+                try:
+                    await work()
+                except Exception:
+                    # Fails open: the next round tries again, and `/metrics` shows what is overdue.
+                    log.exception("sweep.failed", extra={"fields": {"part": name}})
 
     async def sweep(self, older_than: timedelta) -> int:
-        """How many tickets were concluded. Also releases reservations that outlived their record by a crash between
-        the outcome and the settling: in doubt, a person is not charged."""
+        """How many tickets were concluded. Also gives back credits that a crash between outcome and settling left
+        aside: in doubt, a person is not charged."""
         swept = 0
         for opened in await self._audit.open_tickets(older_than):
             entry = Entry(
@@ -61,8 +76,10 @@ class Sweeper:
             await self._ledger.release(RequestId(opened.ticket.event_id))
             self._metrics.swept.inc()
             swept += 1
-        for request_id in await self._ledger.open_reservations(older_than):
-            await self._ledger.release(request_id)
+        try:
+            await self._reconciler.mend(older_than)
+        except LogUnavailable:
+            log.warning("sweep.log-unavailable")  # the credits wait: giving them back is recorded first
         if swept:
             log.info("sweep.concluded", extra={"fields": {"tickets": swept}})
         return swept

@@ -90,6 +90,8 @@ class Event(StrEnum):
     DETECTOR_RELOAD_REFUSED = "policy:detector:refuse"
     GATEWAY_START = "system:gateway:start"
     GATEWAY_STOP = "system:gateway:stop"
+    LEDGER_MEND = "system:ledger:mend"
+    LEDGER_REPORT = "system:ledger:report"
 
 
 class Severity(StrEnum):
@@ -116,6 +118,12 @@ class Code(StrEnum):
     POLICY_TOO_MANY_FINDINGS = "policy.too-many-findings"
     SCREENING_UNAVAILABLE = "screening.unavailable"
     CREDITS_EMPTY = "credits.empty"
+    CREDITS_UNSETTLED = "credits.unsettled"
+    CREDITS_UNRELEASED = "credits.unreleased"
+    CREDITS_WITHOUT_OUTCOME = "credits.without-outcome"
+    CREDITS_SPENT_FOR_NOTHING = "credits.spent-for-nothing"
+    CREDITS_NEVER_CHARGED = "credits.never-charged"
+    CREDITS_AMOUNT_DIFFERS = "credits.amount-differs"
     REQUEST_INVALID = "request.invalid"
     REQUEST_NO_ROOM = "request.no-room"
     MODEL_UNAVAILABLE = "model.unavailable"

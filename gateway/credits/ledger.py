@@ -6,17 +6,22 @@ What always holds, and `check` proves from the entries alone:
 * a request has one `reserve`, and after it at most one of {`settle` (+ `release` of an unused rest), `release`};
 * repeating any call with the same request id changes nothing (idempotent), so a retry or a sweeper can't charge twice.
 
+A `flag` moves nothing: it marks a request whose record and entries differ as told, so that it is told once.
+
 Free credits belong to their month (UTC): the first use in a new month expires what was left and grants the new month's.
 What is released after its month has ended expires at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +32,12 @@ from gateway.settings import CreditSettings
 from gateway.storage.database import Database
 from gateway.vocabulary import Code, Severity
 
+T = TypeVar("T")
+
+NOBODY: Final = ActorId("-")
+"""Whose a flag is when the ledger has nothing else of its request."""
+_IDS_AT_ONCE: Final = 500  # parameters of one statement: SQLite takes 32,766, PostgreSQL's driver 32,767
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
@@ -36,6 +47,22 @@ class Balance:
     reserved: int
     granted: int
     renews_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ledger holds of one request. `settled` is what was spent for good; None while nothing was."""
+
+    actor: ActorId
+    reserved: int
+    settled: int | None
+    is_released: bool
+    is_flagged: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Credits are set aside and nobody said yet what becomes of them."""
+        return self.reserved > 0 and self.settled is None and not self.is_released
 
 
 class Ledger:
@@ -74,15 +101,18 @@ class Ledger:
                     await self._give_back(tx, account, charge.request_id, charge.credits - used)
             return account.available
 
-    async def release(self, request_id: RequestId) -> None:
-        """Give back what was reserved for a request. Nothing happens when nothing was, or when it is closed already."""
+    async def release(self, request_id: RequestId) -> bool:
+        """Give back what was reserved for a request, and say whether anything was. Nothing happens when nothing was
+        reserved, or when it is closed already."""
         async with self._database.transaction() as tx:
             reserve = await _entry(tx, request_id, "reserve")
             if reserve is None:
-                return
+                return False
             account = await self._current(tx, ActorId(reserve.actor))
-            if not await _is_closed(tx, request_id):
-                await self._give_back(tx, account, request_id, reserve.reserved_delta, month=reserve.month)
+            if await _is_closed(tx, request_id):
+                return False
+            await self._give_back(tx, account, request_id, reserve.reserved_delta, month=reserve.month)
+            return True
 
     async def open_reservations(self, older_than: timedelta) -> list[RequestId]:
         """Requests whose credits are still set aside after `older_than`."""
@@ -95,6 +125,40 @@ class Ledger:
         )
         async with self._database.reading() as tx:
             return [RequestId(row.request_id) for row in await tx.execute(query)]
+
+    async def settled_between(self, since: datetime, until: datetime) -> list[RequestId]:
+        """Requests whose credits were spent in this stretch of time, its end not included; in the order of spending."""
+        query = (
+            select(entries.c.request_id)
+            .where(entries.c.kind == "settle", entries.c.at >= since, entries.c.at < until)
+            .order_by(entries.c.seq)
+        )
+        async with self._database.reading() as tx:
+            return [RequestId(row.request_id) for row in await tx.execute(query)]
+
+    async def standings(self, request_ids: Iterable[RequestId]) -> dict[RequestId, Standing]:
+        """How these requests stand; one that the ledger never heard of is left out."""
+        found: dict[RequestId, list[Row[Any]]] = {}
+        async with self._database.reading() as tx:
+            for some in batched(dict.fromkeys(request_ids), _IDS_AT_ONCE):
+                for row in await tx.execute(select(entries).where(entries.c.request_id.in_(some))):
+                    found.setdefault(RequestId(row.request_id), []).append(row)
+        return {request_id: _standing(rows) for request_id, rows in found.items()}
+
+    async def flag(self, request_id: RequestId, actor: ActorId = NOBODY) -> None:
+        """Mark a request as told about. Durable when it returns; a second flag changes nothing."""
+        insert_ = (sqlite if self._database.is_sqlite else postgresql).insert
+        marked = insert_(entries).values(
+            actor=actor,
+            request_id=request_id,
+            kind="flag",
+            available_delta=0,
+            reserved_delta=0,
+            month=_month(self._clock()),
+            at=self._clock(),
+        )
+        async with self._database.transaction() as tx:
+            await tx.execute(marked.on_conflict_do_nothing(index_elements=["request_id", "kind"]))
 
     async def balance(self, actor: ActorId) -> Balance:
         """What `actor` has now; grants the month's credits if this is the first look."""
@@ -117,7 +181,8 @@ class Ledger:
             entries.c.actor,
             func.sum(entries.c.available_delta).label("available"),
             func.sum(entries.c.reserved_delta).label("reserved"),
-        ).group_by(entries.c.actor)
+        )
+        sums = sums.where(entries.c.kind != "flag").group_by(entries.c.actor)  # a flag may be of nobody's account
         async with self._database.reading() as tx:
             expected = {row.actor: (int(row.available), int(row.reserved)) for row in await tx.execute(sums)}
             found = {row.actor: (row.available, row.reserved) for row in await tx.execute(select(accounts))}
@@ -226,6 +291,25 @@ async def _entry(tx: AsyncConnection, request_id: RequestId, kind: str):  # type
 async def _is_closed(tx: AsyncConnection, request_id: RequestId) -> bool:
     closing = select(entries.c.seq).where(entries.c.request_id == request_id, entries.c.kind.in_(("settle", "release")))
     return (await tx.execute(closing.limit(1))).first() is not None
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`items` in lists of at most `size` (itertools.batched comes with Python 3.12)."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _standing(rows: Sequence[Row[Any]]) -> Standing:
+    by_kind = {row.kind: row for row in rows}
+    settle = by_kind.get("settle")
+    return Standing(
+        actor=ActorId((by_kind.get("reserve") or rows[0]).actor),
+        reserved=by_kind["reserve"].reserved_delta if "reserve" in by_kind else 0,
+        settled=-settle.reserved_delta if settle is not None else None,
+        is_released="release" in by_kind,
+        is_flagged="flag" in by_kind,
+    )
 
 
 def _month(now: datetime) -> str:

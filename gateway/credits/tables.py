@@ -24,7 +24,7 @@ entries = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("actor", String(255), nullable=False, index=True),
     Column("request_id", String(36), nullable=True),
-    Column("kind", String(8), nullable=False, doc="grant, expire, reserve, settle, release"),
+    Column("kind", String(8), nullable=False, doc="grant, expire, reserve, settle, release, flag"),
     Column("available_delta", Integer, nullable=False),
     Column("reserved_delta", Integer, nullable=False),
     Column("month", String(7), nullable=False),

@@ -62,6 +62,12 @@ class Metrics:
         self.swept = Counter(
             "imprimatur_swept_tickets", "Tickets of crashed requests concluded as unknown.", registry=self.registry
         )
+        self.reconciled = Counter(
+            "imprimatur_reconciled_requests",
+            "Requests whose credits and record differed, by what was done about it and why.",
+            ["done", "reason"],
+            registry=self.registry,
+        )
         self.policy_reloads = Counter(
             "imprimatur_policy_reloads",
             "Attempts to load changed rules, by outcome.",
