@@ -15,9 +15,9 @@ import pytest
 
 from audit.errors import AuditUnavailable, ContentDestroyed
 from audit.keys.ring import KeyRing
+from audit.keys.services.file import FileKeyService
 from audit.record import Phase
 from audit.seal import Part, SealContext, blind_token, seal
-from audit.keys.services.file import FileKeyService
 from audit.store.disk import Disk
 
 DAY, NEXT = date(2026, 11, 22), date(2026, 11, 23)
