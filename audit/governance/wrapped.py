@@ -55,8 +55,9 @@ def create_secret(path: Path, purpose: str, size_bytes: int, wrapper: KeyWrapper
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key_id = os.urandom(_KEY_ID_BYTES).hex()
     fresh = path.with_name(f"{path.name}.{key_id}")
+    kek_id = wrapper.key_id  # before: a rotation in between must leave an older label, which a rewrap looks at
     wrapped = wrapper.wrap(os.urandom(size_bytes), _context(purpose, key_id))
-    disk.write_whole(fresh, _to_json(key_id, wrapper.key_id, wrapped), OWNER_ONLY)
+    disk.write_whole(fresh, _to_json(key_id, kek_id, wrapped), OWNER_ONLY)
     try:
         os.link(fresh, path)  # unlike a rename, refuses where there is one already
     except FileExistsError:

@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Container, Iterable
 from contextlib import suppress
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
@@ -145,7 +146,8 @@ class KeyRing:
             self._wipe_destroyed()
             gone = [path for scope in scopes for path in paths[scope]]
             for path in gone:
-                self.disk.erase(path)
+                with suppress(FileNotFoundError):  # a rewrap that ran beside us took it away
+                    self.disk.erase(path)
             if failure is not None:
                 raise failure
             return len(gone)

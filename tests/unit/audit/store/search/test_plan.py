@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from audit import new_event_id
 from audit.query import Condition, Field, read_query
 from audit.store.files.day_file import DayReader
 from audit.store.port import DayView, StoreReader
@@ -16,7 +15,7 @@ from audit.store.search.plan import DayPlan, plan_day
 from audit.store.search.tokens import DayClasses
 
 T = TypeVar("T")
-EVENT = new_event_id()
+EVENT = "01a20320-a200-793b-b904-15780e4f403f"
 
 
 @pytest.fixture
