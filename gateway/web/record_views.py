@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from audit import Envelope, Proof, RecordView, RequestRow, Subject, VerifierKey, leaf_hash, verify_inclusion
+from audit import Envelope, Page, Proof, RecordView, RequestRow, Subject, VerifierKey, leaf_hash, verify_inclusion
 from gateway.web.proof_drawing import Drawing, draw
 from gateway.web.words import iso
 
@@ -95,6 +95,22 @@ def row_json(row: RequestRow) -> dict[str, Any]:
         "bundle_revision": row.bundle_revision,
         "seqs": list(row.seqs),
     }
+
+
+def page_json(found: Page, next_page: str) -> dict[str, Any]:
+    """A page of search results; with counts if they were asked for."""
+    body: dict[str, Any] = {
+        "rows": [row_json(row) for row in found.rows],
+        "next": next_page,
+        "access_id": found.access.event_id,
+    }
+    if found.count is not None:
+        body["count"] = {"number": found.count.number, "is_exact": found.count.is_exact}
+        body["facets"] = {
+            name: [{"value": value.value, "number": value.number} for value in values]
+            for name, values in found.facets.items()
+        }
+    return body
 
 
 def record_json(view: RecordView, halves: Sequence[ProvenHalf], retention_days: int) -> dict[str, Any]:

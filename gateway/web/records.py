@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 
 from audit import AuditLog, Page, QueryInvalid, RecordNotFound, RecordView
 from audit import AuditUnavailable as LogUnavailable
+from audit.query import Field
 from gateway.api.access import require
 from gateway.errors import AuditUnavailable, NotFound
 from gateway.keeping import STANDARD
@@ -30,6 +31,7 @@ from gateway.web.words import ACTIONS, EFFECTS
 router = APIRouter(include_in_schema=False)
 
 EFFECTS_OFFERED: Final = tuple(code for code in EFFECTS if code)
+FIELDS: Final = tuple(field.value for field in Field)
 FACETS_WANTED: Final = "facets"
 ACTIONS_OFFERED: Final = tuple(dict.fromkeys([PICTURES, *(e.value for e in Event), *ACTIONS]))
 
@@ -51,9 +53,9 @@ async def search(request: Request) -> Response:
         found = await _log(request).search(query, searched_by=subject_of(actor))
         if found.next_cursor:
             # The question as it was understood now: "the last 7 days" are others by the next page.
-            next_page = SearchForm(q=query.text, cursor=found.next_cursor).address(cursor=found.next_cursor)
+            next_page = SearchForm(q=query.text).address(cursor=found.next_cursor)
     except QueryInvalid as error:
-        trouble = f"{error}."
+        trouble = f"{str(error)[:1].upper()}{str(error)[1:]}."
     except LogUnavailable as error:
         raise _no_record() from error
     status = 400 if trouble else 200
@@ -78,6 +80,7 @@ async def search(request: Request) -> Response:
         "effects": EFFECTS_OFFERED,
         "actions": ACTIONS_OFFERED,
         "examples": EXAMPLES,
+        "fields": FIELDS,
         "mfa_age_seconds": actor.mfa.age_seconds(now),
     }
     return page(request, actor, "records.html", context, status)

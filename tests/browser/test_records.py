@@ -22,7 +22,8 @@ async def test_a_search_is_a_form_whose_address_can_be_sent(visit):
     await expect(page.get_by_label("Did")).to_have_value("image:")
     await page.get_by_label("Effect").select_option("denied")
     await page.get_by_label("Why").fill("dlp")
-    await page.get_by_role("button", name="Search").click()
+    await page.get_by_role("button", name="Filter").click()
+    await expect(page.get_by_label("Ask the log")).to_have_value("action:image:* effect:deny reason:dlp.*")
     assert "effect=deny" in page.url
     assert "reason=dlp" in page.url
     effects = set(await page.locator("td .effect").all_inner_texts())
@@ -38,10 +39,60 @@ async def test_it_works_without_scripts(visit):
     one = await visit("bob", java_script_enabled=False)
     page = await one.go("/audit")
     await page.get_by_label("Effect").select_option("denied")
+    await page.get_by_role("button", name="Filter").click()
+    await page.get_by_label("Ask the log").fill("effect:deny -reason:mfa.*")
     await page.get_by_role("button", name="Search").click()
     await page.locator("td a").first.click()
     await expect(page.get_by_text("Verified now")).to_be_visible()
     one.complaints.clear()
+
+
+async def test_a_question_is_asked_in_one_text(visit):
+    one = await visit("bob")
+    page = await one.go("/audit")
+    await expect(page.get_by_label("Ask the log")).to_have_value("action:image:*")
+    await page.get_by_label("Ask the log").fill("effect:deny,mask -reason:mfa.* created:7d")
+    await page.get_by_label("Ask the log").press("Enter")
+    effects = set(await page.locator("td .effect").all_inner_texts())
+    assert effects == {"denied", "masked"}
+    await expect(page.get_by_label("Ask the log")).to_have_value("effect:deny,mask -reason:mfa.* created:7d")
+    await page.get_by_role("link", name="Ask without -reason:mfa.*").click()
+    await expect(page.get_by_label("Ask the log")).to_have_value("effect:deny,mask created:7d")
+
+
+async def test_counts_are_links_that_narrow_the_search_and_widen_it_again(visit):
+    one = await visit("bob")
+    page = await one.go("/audit")
+    narrow = page.get_by_role("navigation", name="Narrow the search")
+    denied = narrow.get_by_role("link", name="denied").first
+    number = int((await denied.locator(".numbers").inner_text()).replace(",", ""))
+    await denied.click()
+    await expect(page.locator(".counted")).to_contain_text(f"{number} records")
+    assert set(await page.locator("td .effect").all_inner_texts()) == {"denied"}
+    await expect(page.get_by_label("Ask the log")).to_have_value("action:image:* effect:deny")
+    await expect(page.get_by_label("Effect")).to_have_value("deny")
+    chosen = narrow.locator("[aria-current=true]", has_text="denied")
+    await chosen.click()
+    await expect(page.get_by_label("Ask the log")).to_have_value("action:image:*")
+    await narrow.get_by_role("link", name="Leave out denied").click()
+    assert "denied" not in await page.locator("td .effect").all_inner_texts()
+
+
+async def test_an_error_in_a_question_says_where_and_keeps_the_question(visit):
+    one = await visit("bob", allowed=(MISSING,))
+    page = await one.go("/audit?q=effect:deny+acter:alice")
+    await expect(page.get_by_role("alert")).to_contain_text("Character 13: there is no field with that name")
+    await expect(page.get_by_role("alert")).not_to_contain_text("alice")
+    await expect(page.get_by_label("Ask the log")).to_have_value("effect:deny acter:alice")
+
+
+async def test_the_page_teaches_the_language_by_questions_that_can_be_clicked(visit):
+    one = await visit("bob")
+    page = await one.go("/audit")
+    await page.get_by_text("How to ask").click()
+    await page.get_by_role("link", name="phase:access").click()
+    await expect(page.get_by_label("Ask the log")).to_have_value("phase:access")
+    assert "searched the records" in await page.locator("td:nth-child(3)").all_inner_texts()
 
 
 async def test_a_name_leads_to_everything_that_person_did(visit):
@@ -72,7 +123,7 @@ async def test_a_request_id_finds_its_record(visit, preview: Running):
     one = await visit("bob")
     page = await one.go("/audit")
     await page.get_by_label("Who").fill(preview.requests[3])
-    await page.get_by_role("button", name="Search").click()
+    await page.get_by_role("button", name="Filter").click()
     await expect(page.locator(".when a")).to_have_count(1)
 
 
@@ -153,12 +204,16 @@ async def test_a_program_gets_the_same_as_json(preview: Running):
         found = (await client.get("/audit", params={"event_id": preview.requests[3]})).json()
         record = (await client.get(f"/audit/records/{preview.requests[3]}")).json()
         broken = await client.get("/audit", params={"effect": "perhaps"})
+        counted = (await client.get("/audit", params={"q": "effect:deny", "facets": "true"})).json()
         nowhere = await client.get("/audit/records/01a2033e-6394-7688-ae58-061aca1eafce")
         odd = await client.get("/audit/records/..%2f..%2fetc")
     assert [row["event_id"] for row in found["rows"]] == [preview.requests[3]]
     assert record["proof"]["verified"] is True
     assert record["proof"]["seq"] < record["proof"]["tree_size"]
     assert [half["phase"] for half in record["proof"]["halves"]] == ["intent", "outcome"]
+    assert "facets" not in found
+    assert counted["count"] == {"number": len(counted["rows"]), "is_exact": True}
+    assert {value["value"] for value in counted["facets"]["effect"]} == {"deny"}
     assert (broken.status_code, broken.json()["error"]["code"]) == (400, "invalid_value")
     assert (nowhere.status_code, odd.status_code) == (404, 404)
 
@@ -194,11 +249,14 @@ async def test_hostile_names_are_text_in_the_list_and_in_the_record(visit, previ
 
 async def test_hostile_words_in_a_search_are_text(visit):
     one = await visit("bob", allowed=(MISSING, "does not conform to the required format"))
-    fields = ("who", "action", "effect", "reason", "model", "since", "until", "cursor", "event_id")
+    fields = ("q", "who", "action", "effect", "reason", "model", "since", "until", "cursor", "event_id")
     for text in XSS:
-        for asked in ({"who": text, "action": ""}, dict.fromkeys(fields, text)):
+        for asked in ({"who": text, "action": ""}, {"q": text}, dict.fromkeys(fields, text)):
             page = await one.go("/audit?" + str(httpx.QueryParams(asked)))
             assert await page.title() == "Records · Imprimatur"
             assert await page.locator("form.search").count() == 1
-            assert await page.locator("#who").input_value() == text.strip()
+            if "who" in asked:
+                assert await page.locator("#who").input_value() == text.strip()
+            if "q" in asked:
+                assert await page.locator("#q").input_value() == text.strip()
     assert await page.locator("#reason").input_value() == text.strip()
