@@ -14,18 +14,21 @@ import bisect
 import itertools
 import random
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from audit import AuditLog, Entry, Query, Subject
 from bench.support.audit_append import quantile
-from bench.support.audit_beds import Bed, intent, outcome, sqlite_bed
+from bench.support.audit_beds import Bed, intent, outcome, postgres_bed, postgres_server, sqlite_bed
 
 DAYS = 30
 PEOPLE, WORDS = 5_000, 20_000
 IN_FLIGHT = 256
+INTERIOR_INDEX_PAGE = 2
 READER = Subject(actor="idp|auditor")
 
 
@@ -143,41 +146,58 @@ async def measure(log: AuditLog, times: int) -> None:
         print(f"  {name:<26} p50 {middle:7.2f} ms   p99 {slow:7.2f} ms   {rows / times:5.1f} rows   {verdict}")
 
 
-def index_share(days: Path) -> float:
-    """Share of the token index in the day files (SQLite's own count of pages)."""
+def index_share(bed: Bed) -> float:
+    """Share of the token index in the store's bytes."""
+    if bed.database_url:
+        return _index_share_of_database(bed.database_url)
     index = whole = 0
-    for path in sorted(days.glob("*.sqlite")):
-        connection = sqlite3.connect(path)
-        whole += connection.execute("pragma page_count").fetchone()[0] * 4096
-        # Leaf cells of a table without rowid: record header, token, head_seq; measured, as dbstat is not built in.
-        index += _pages_of(connection, path, "term") * 4096
-        connection.close()
+    for path in sorted((bed.folder / "log" / "days").glob("*.sqlite")):
+        with closing(sqlite3.connect(path)) as connection:
+            size = int(connection.execute("pragma page_size").fetchone()[0])
+            root = int(connection.execute("select rootpage from sqlite_master where name = 'term'").fetchone()[0])
+        file = path.read_bytes()
+        whole += len(file) // size
+        index += _pages_below(file, size, root)
     return index / whole
 
 
-def _pages_of(connection: sqlite3.Connection, path: Path, table: str) -> int:
-    """Pages that a table takes: what a copy of it alone takes, less the page that every file has."""
-    copy = path.with_suffix(".copy")
-    connection.execute("attach ? as copy", (str(copy),))
-    connection.execute(f"create table copy.{table} (token blob not null, head_seq integer not null, primary key (token, head_seq)) without rowid")
-    connection.execute(f"insert into copy.{table} select * from main.{table}")
-    connection.commit()
-    pages = int(connection.execute("pragma copy.page_count").fetchone()[0]) - 1
-    connection.execute("detach copy")
-    copy.unlink()
-    return pages
+def _pages_below(file: bytes, size: int, number: int) -> int:
+    """Pages of the B-tree under a page (SQLite file format, section 1.6). Python's SQLite has no dbstat to ask."""
+    page = file[(number - 1) * size : number * size]
+    if page[0] != INTERIOR_INDEX_PAGE:
+        return 1
+    cells = int.from_bytes(page[3:5], "big")
+    pointers = (int.from_bytes(page[12 + 2 * cell : 14 + 2 * cell], "big") for cell in range(cells))
+    children = [int.from_bytes(page[at : at + 4], "big") for at in pointers]
+    children.append(int.from_bytes(page[8:12], "big"))
+    return 1 + sum(_pages_below(file, size, child) for child in children)
 
 
-async def _run(bed: Bed, records: int, times: int) -> None:
-    midnight = datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0)
-    clock = Clock(midnight - timedelta(days=DAYS - 1))
-    log = await AuditLog.open(bed.settings(max_pending=8192), clock=clock)
-    seconds = await fill(log, clock, records)
-    print(f"{bed.name}: {records:,} records over {DAYS} days in {seconds:.0f} s")
-    await log.aclose()
-    days = bed.folder / "log" / "days"
-    share = index_share(days)
-    print(f"  token index: {share:.1%} of the day files")
+def _index_share_of_database(url: str) -> float:
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "select coalesce(sum(pg_relation_size(i.indexrelid)) filter (where a.amname = 'gin'), 0)::bigint,"
+            " (select sum(pg_total_relation_size(c.oid))::bigint from pg_class c join pg_namespace n"
+            "  on n.oid = c.relnamespace where n.nspname = 'audit' and c.relkind = 'r')"
+            " from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam"
+            " join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'audit'"
+        ).fetchone()
+    assert found is not None
+    return float(found[0] / found[1])
+
+
+async def run(bed: Bed, records: int, times: int) -> None:
+    """Fill, unless the bed holds a log already, then search."""
+    clock = Clock(datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1))
+    if not (bed.folder / "log").exists():
+        log = await AuditLog.open(bed.settings(max_pending=8192), clock=clock)
+        seconds = await fill(log, clock, records)
+        await log.aclose()
+        print(f"{bed.name}: {records:,} records over {DAYS} days in {seconds:.0f} s")
+    print(f"  token index: {index_share(bed):.1%} of the store")
+    clock.now = datetime.now(UTC)
     log = await AuditLog.open(bed.settings(), clock=clock)
     await measure(log, times)
     await log.aclose()
@@ -187,25 +207,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.support.audit_fill", description="Measure searches.")
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--times", type=int, default=200, help="searches of each kind")
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--folder", type=Path, default=None, help="where to put the log (the temporary folder)")
-    parser.add_argument("--keep", type=Path, default=None, help="fill this folder and keep it, or search it if it is there")
+    parser.add_argument(
+        "--keep", type=Path, default=None, help="SQLite: fill this folder and keep it, or search it again"
+    )
     options = parser.parse_args(arguments)
-    if options.keep is not None:
-        bed = Bed(name="SQLite", folder=options.keep)
-        if (options.keep / "log").exists():
-            asyncio.run(_search_only(bed, options.times))
+    with ExitStack() as stack:
+        if options.keep is not None:
+            bed = Bed(name="SQLite", folder=options.keep)
+        elif options.store == "sqlite":
+            bed = stack.enter_context(sqlite_bed(options.folder))
         else:
-            asyncio.run(_run(bed, options.records, options.times))
-        return 0
-    with sqlite_bed(options.folder) as bed:
-        asyncio.run(_run(bed, options.records, options.times))
+            base = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))
+            server = stack.enter_context(postgres_server(base))
+            bed = stack.enter_context(postgres_bed(base, server, "fill"))
+        asyncio.run(run(bed, options.records, options.times))
     return 0
-
-
-async def _search_only(bed: Bed, times: int) -> None:
-    log = await AuditLog.open(bed.settings(), clock=Clock(datetime.now(UTC)))
-    await measure(log, times)
-    await log.aclose()
 
 
 if __name__ == "__main__":
