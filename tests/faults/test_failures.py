@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import sqlite3
 
 import httpx
 import pytest
@@ -119,6 +120,42 @@ async def test_killed_between_intent_and_outcome_leaves_unknown_and_gives_the_cr
             row = await bob.effect_of(request_id)
         assert (row["effect"], row["reasons"]) == ("unknown", ["internal.crashed"])
         assert await alice.credits() == before
+
+
+async def test_killed_between_outcome_and_settling_is_on_record_and_costs_nothing(crew, server):
+    """The record says "delivered" and is durable; the database is busy, so the credits wait; then the power goes."""
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def wait_then_draw(double_, body, writer):
+        asked.set()
+        await may_answer.wait()
+        await double.good(double_, body, writer)
+
+    server.behaviour = wait_then_draw
+    async with PersonAt(crew, "alice") as alice, PersonAt(crew, "bob") as bob:
+        before = await alice.credits()
+        drawing = asyncio.create_task(alice.generate("a fox", size="auto"))
+        await asyncio.wait_for(asked.wait(), 20)
+        with contextlib.closing(sqlite3.connect(crew.state / "gateway.sqlite", isolation_level=None)) as database:
+            database.execute("begin immediate")  # reading goes on, writing waits
+            may_answer.set()
+            rows = []
+            for _ in range(100):
+                rows = await bob.records(action="image:generate", who="canaille|alice")
+                if rows and rows[0]["effect"]:
+                    break
+                await asyncio.sleep(0.03)
+            crew.gateway.kill()
+            database.execute("rollback")
+        assert rows[0]["effect"] == "allow"
+        with pytest.raises(httpx.HTTPError):
+            await drawing
+        crew.restart_gateway()
+        assert await alice.credits() == before
+        (told,) = [
+            row for row in await bob.records(action="system:ledger:mend") if row["opened_at"] > rows[0]["opened_at"]
+        ]
+        assert told["reasons"] == ["credits.unsettled"]
 
 
 async def test_rules_reload_without_a_restart_and_broken_ones_change_nothing(crew, server):
