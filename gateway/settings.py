@@ -194,6 +194,11 @@ class AuditSection(Section):
     opening_mfa_seconds: int = Field(
         300, ge=30, le=3600, description="Approving a case and opening content need MFA not older than this (5 min)."
     )
+    clock_settle_seconds: float = Field(
+        3600.0,
+        ge=0,
+        description="A clock that leapt ahead destroys nothing until it kept its time this long (1 h); 0 trusts any.",
+    )
     disk_refuse_fraction: float = Field(
         0.05,
         ge=0,

@@ -229,6 +229,7 @@ def audit_settings(settings: Settings) -> AuditSettings:
         create_keys=section.create_keys,
         disk_refuse_fraction=section.disk_refuse_fraction,
         opening_mfa_seconds=section.opening_mfa_seconds,
+        clock_settle_seconds=section.clock_settle_seconds,
         node=_node_name(),
     )
 

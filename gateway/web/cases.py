@@ -123,7 +123,7 @@ async def open_content(request: Request, event_id: str) -> Response:
     context = {
         "event_id": event_id,
         "subject": opened.subject,
-        "halves": [(envelope, flat(content)) for envelope, content in halves],
+        "halves": [(envelope, *_sorted(flat(content))) for envelope, content in halves],
         "access_id": opened.access.event_id,
         "case_id": form.get("case_id", ""),
     }
@@ -183,6 +183,12 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         elif value not in (None, "", [], {}):
             lines.append((name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
     return lines
+
+
+def _sorted(lines: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """What was asked and found first; what policy was asked about it stands apart, because it is long."""
+    judged = [line for line in lines if line[0].startswith(("policy_input.", "decisions["))]
+    return [line for line in lines if line not in judged], judged
 
 
 def _may_open(case: Case, actor: Actor) -> bool:
