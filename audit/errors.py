@@ -6,7 +6,7 @@
     ├── EntryInvalid            (also ValueError) the entry breaks a rule of record.py; nothing was written
     ├── QueryInvalid            (also ValueError) a query or cursor breaks a rule of query.py; nothing was written
     ├── AuditUnavailable        the record is not durable: whoever asked must not go on
-    │   └── KeyServiceUnavailable  the key service does not answer, is sealed, or does not know us: the same may work later
+    │   └── KeyServiceUnavailable  the key service does not answer, or is sealed: the same may work later
     ├── TicketError
     │   ├── TicketConcluded     the ticket already has its outcome (or is getting it now)
     │   ├── TicketUnknown       this log never opened the ticket

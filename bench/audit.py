@@ -1,8 +1,8 @@
 """The audit log's figures: `python -m bench.audit` (options with `--help`).
 
 Both stores in one run: append by writers beside the disk's own `fdatasync` rate and bare group-committed inserts of the
-same size, both phases at 200 requests a second, checkpoint lag, proofs, search, offline verification, and the purge of a
-day. Writes `bench/results/audit.json`.
+same size, both phases at 200 requests a second, checkpoint lag, proofs, search, offline verification, and the purge of
+a day. Writes `bench/results/audit.json`.
 """
 
 from __future__ import annotations

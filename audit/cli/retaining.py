@@ -12,13 +12,13 @@ from typing import Annotated
 import typer
 
 from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, plain, print_json
+from audit.drill import RestoreDrill
 from audit.errors import StoreError
 from audit.keys.destroyed import DestroyedDays, PurgeStep, Scope, ScopeState
 from audit.keys.folder import KeyFolder
 from audit.log import AuditLog
 from audit.retention import ListedRetention, PurgeReceipt, RetentionRules
 from audit.retention.clock import QUIET, ClockConfirmation
-from audit.retention.drill import RestoreDrill
 from audit.retention.receipts import read_receipts
 from audit.settings import AuditSettings
 from audit.store.disk import Disk

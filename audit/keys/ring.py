@@ -17,7 +17,6 @@ import os
 import threading
 from collections.abc import Container, Iterable
 from contextlib import suppress
-from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol

@@ -30,7 +30,8 @@ async def test_a_second_log_on_the_same_directory_is_refused(house: Any) -> None
 
 
 async def test_another_process_is_refused_too(house: Any) -> None:
-    program = "import sys; from pathlib import Path; from audit.store.files.layout import StoreLock; StoreLock(Path(sys.argv[1]))"
+    program = "import sys; from pathlib import Path; from audit.store.files.layout import StoreLock; "
+    program += "StoreLock(Path(sys.argv[1]))"
     arguments = [sys.executable, "-c", program, str(house.store / "LOCK")]
     async with house.open():
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)

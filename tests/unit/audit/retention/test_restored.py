@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from audit import ContentDestroyed, StoreDamaged, StoreRolledBack
 from audit.cli import app
-from audit.retention.drill import RestoreDrill
+from audit.drill import RestoreDrill
 from audit.verify import verify_store
 from tests.support.cases import open_content
 
