@@ -13,8 +13,9 @@ from audit.export import FORMAT, read_lines, record_from_json
 from audit.export.bundle_reader import Bundle, is_bundle, open_bundle
 from audit.note import NoteRefused, VerifierKey
 from audit.proof import check_proof_text
-from audit.row import Row, leaf_of
+from audit.row import Row
 from audit.tree import RollingRoot, verify_inclusion
+from audit.verify.leaves import LeafMaker
 from audit.verify.records import event_id_of
 from audit.verify.report import Attack, Report
 from audit.verify.trust import NO_POLICY, Progress, silent
@@ -72,10 +73,11 @@ def _verify_lines(
     report.checkpoints, report.covered_size, report.root = 1, checkpoint.size, checkpoint.root
     complete = bool(header.get("complete"))
     rolling = RollingRoot()
+    make_leaf = LeafMaker()
     last = -1
     for line in lines:
         row, inclusion = record_from_json(line)
-        leaf = _check_row(row, report)
+        leaf = _check_row(row, make_leaf(row), report)
         if row.seq <= last or (complete and row.seq != last + 1):
             what = Attack.ORDER_CHANGED if row.seq <= last else Attack.ROW_MISSING
             report.add(what, f"record {row.seq} follows record {last}", seq=min(last + 1, row.seq))
@@ -113,7 +115,7 @@ def _header(lines: Iterator[dict[str, Any]]) -> dict[str, Any]:
     return header
 
 
-def _check_row(row: Row, report: Report) -> bytes:
+def _check_row(row: Row, leaf: bytes, report: Report) -> bytes:
     for name, sealed, digest in (
         ("subject", row.subject, row.subject_digest),
         ("content", row.content, row.content_digest),
@@ -125,7 +127,6 @@ def _check_row(row: Row, report: Report) -> bytes:
                 seq=row.seq,
                 event_id=event_id_of(row),
             )
-    leaf = leaf_of(row)
     if leaf != row.leaf:
         report.add(Attack.ENVELOPE_CHANGED, "its fields do not give its leaf", seq=row.seq, event_id=event_id_of(row))
     return leaf
