@@ -162,6 +162,15 @@ async def test_each_criterion_of_a_scope_holds(governed: Governed) -> None:
             await governance.cases.permit_opening(case_id, governed.facts(ticket, None), governed.officer("dana"))
 
 
+async def test_a_used_up_case_opens_nothing_more(governed: Governed) -> None:
+    async with governed.open() as governance:
+        ticket = await governed.request()
+        case_id = await governed.active_case(Scope(event_ids=(ticket.event_id,), max_openings=1))
+        await governance.cases.permit_opening(case_id, governed.facts(ticket), governed.officer("dana"))
+        with pytest.raises(CaseRefused, match="used up"):
+            await governance.cases.permit_opening(case_id, governed.facts(ticket), governed.officer("dana"))
+
+
 async def test_openings_are_counted_also_when_they_come_at_once(governed: Governed) -> None:
     async with governed.open() as governance:
         ticket = await governed.request()

@@ -17,6 +17,7 @@ from audit.errors import (
     HoldRefused,
     StoreDamaged,
 )
+from audit.governance.escrow import Escrow
 from audit.governance.holds import HoldKind, HoldState
 from audit.governance.scope import HoldScope
 from audit.record import Effect, Phase, Subject
@@ -216,12 +217,23 @@ async def test_a_crash_while_releasing_is_finished(governed: Governed, monkeypat
         governed.forward(days=31)
         await governed.log.purge()
         key = governed.directory / "keys" / "holds" / f"{hold_id}.json"
-        saved = key.read_bytes()
         (row, _) = await governed.rows(ticket.event_id)
-        await _release(governed, hold_id)
-    key.write_bytes(saved)  # as if the crash came before the key went, or as if somebody restored it
-    key.chmod(0o600)
+
+        def crash(*_arguments: object) -> None:
+            raise Crash
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Escrow, "destroy", crash)
+            with pytest.raises(Crash):
+                await _release(governed, hold_id)
+        saved = key.read_bytes()
     async with governed.open() as governance:
+        assert governance.holds.open_held(row) is None  # released, although its key is still there
+        governance.holds.finish_releases()
+        assert not key.exists()
+        assert governed.execute("select count(*) from governance_escrow")[0][0] == 0
+        key.write_bytes(saved)  # somebody restored it
+        key.chmod(0o600)
         assert governance.holds.open_held(row) is None
         governance.holds.finish_releases()
         assert not key.exists()
