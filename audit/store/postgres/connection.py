@@ -51,7 +51,13 @@ def connect(url: str, what_for: str, **limits: float) -> Connection:
     )
     try:
         times = [f"; set {name} = {int(seconds * 1000)}" for name, seconds in limits.items()]  # in milliseconds
-        script(connection, f"set search_path = pg_catalog, pg_temp; set timezone = 'UTC'{''.join(times)}")
+        # Compiling (JIT) takes longer than any of our statements runs, and is begun on a wrong estimate at times. The
+        # order of joins is written as it is meant; looking for a better one would take longer than the joins.
+        fixed = (
+            "set search_path = pg_catalog, pg_temp; set timezone = 'UTC'; set jit = off;"
+            " set join_collapse_limit = 1; set from_collapse_limit = 1"
+        )
+        script(connection, fixed + "".join(times))
         register_terms(connection)
     except BaseException:
         connection.close()

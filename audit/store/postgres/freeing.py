@@ -16,7 +16,7 @@ from psycopg import errors
 
 from audit.record import Ticket
 from audit.store.postgres.connection import Connection, execute
-from audit.store.postgres.tables import classes_of, record_table, sealed_table
+from audit.store.postgres.tables import classes_of, reason_table, record_table, sealed_table
 from audit.store.postgres.tickets import drop_tickets, stored_tickets
 
 
@@ -128,3 +128,10 @@ def erase(connection: Connection, seqs: Iterable[int]) -> None:
 def _has_table(connection: Connection, table: str) -> bool:
     found = connection.execute("select to_regclass(%s) is not null", [table]).fetchone()
     return found is not None and bool(found[0])
+
+
+def forget_below(connection: Connection, day: date, minimum_index: int) -> None:
+    """Remove the envelopes of a purged day below a number; late outcomes above it stay."""
+    with connection.transaction():
+        execute(connection, f"delete from {record_table(day)} where seq < %s", [minimum_index])  # noqa: S608
+        execute(connection, f"delete from {reason_table(day)} where head_seq < %s", [minimum_index])  # noqa: S608

@@ -31,8 +31,8 @@ def check_heads(connection: Connection, settings: AuditSettings, key: VerifierKe
 
     Raises ``StoreRolledBack`` or ``StoreDamaged``; nothing is repaired.
     """
-    # The witness first: it hears of a checkpoint after it is stored, so what is read from the database later is at least
-    # as new, while somebody else may be signing at this very moment.
+    # The witness first: it hears of a checkpoint after it is stored, so what is read from the database later is at
+    # least as new, while somebody else may be signing at this very moment.
     held = witnessed(settings, key)
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")

@@ -19,7 +19,6 @@ from audit.errors import AuditUnavailable
 from audit.store.port import StoreReader
 from audit.store.postgres.connection import Connection, describe, execute, roll_back, unavailable
 from audit.store.postgres.day_view import PostgresDay
-from audit.store.postgres.tables import classes_of
 
 T = TypeVar("T")
 _log = logging.getLogger("audit.reader")
@@ -48,22 +47,25 @@ class SnapshotReader:
     def __init__(self, connection: Connection, deadline: float = float("inf")) -> None:
         self._connection = connection
         self._deadline = deadline
-        self._days: dict[date, PostgresDay | None] = {}
+        self._classes: dict[date, list[str]] | None = None  # of each day with records; read once, for all days
 
     def days(self) -> list[date]:
         """Days with records, oldest first."""
-        found = execute(self._connection, "select day from audit.day where end_seq > 0 order by day")
-        return [date.fromisoformat(day) for (day,) in found]
+        return list(self._by_day())
 
     def day(self, day: date) -> PostgresDay | None:
-        if day not in self._days:
-            known = execute(
-                self._connection, "select 1 from audit.day where day = %s and end_seq > 0", [day.isoformat()]
-            ).fetchone()
-            self._days[day] = (
-                _TimedDay(self._connection, day, classes_of(self._connection, day), self._deadline) if known else None
+        classes = self._by_day().get(day)
+        return None if classes is None else _TimedDay(self._connection, day, classes, self._deadline)
+
+    def _by_day(self) -> dict[date, list[str]]:
+        if self._classes is None:
+            found = execute(
+                self._connection,
+                "select d.day, array(select s.class_ from audit.scope s where s.day = d.day and not s.is_dropped"
+                " order by 1) from audit.day d where d.end_seq > 0 order by d.day",
             )
-        return self._days[day]
+            self._classes = {date.fromisoformat(day): classes for day, classes in found}
+        return self._classes
 
 
 class Reader:

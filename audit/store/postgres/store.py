@@ -11,7 +11,7 @@ from typing import TypeVar
 import psycopg
 
 from audit.checkpoint import Checkpoint
-from audit.errors import AuditUnavailable, SnapshotRefused
+from audit.errors import AuditUnavailable, SnapshotRefused, StoreError
 from audit.keys.ring import KeyRing
 from audit.note import VerifierKey
 from audit.record import Ticket
@@ -31,7 +31,7 @@ from audit.store.postgres.lease import Lease
 from audit.store.postgres.opening import Opened, checkpoint_path, open_identity
 from audit.store.postgres.reader import Reader
 from audit.store.postgres.tickets import open_tickets
-from audit.store.postgres.tree_table import thin_checkpoints
+from audit.store.postgres.tree_table import prune, thin_checkpoints
 from audit.store.postgres.writer import Writer
 from audit.store.purges import all_purges
 from audit.witness import FileWitness
@@ -182,7 +182,7 @@ class PostgresStore:
     def take_in_day(self, day: date) -> None:
         newest = self._ask(lambda connection: freeing.close_day(connection, day))
         if newest >= 0:
-            self._integrator.cover(newest)
+            self._take_in(newest)
 
     def release_day(self, day: date, classes: frozenset[str] | None = None) -> list[Ticket]:
         gone = self._ask(lambda connection: freeing.forget_tickets(connection, day, classes))
@@ -206,9 +206,18 @@ class PostgresStore:
                 self._ask(lambda connection: thin_checkpoints(connection, first, end))
         return is_done
 
+    def first_seq(self, day: date) -> int:
+        return self._look(day, PostgresDay.oldest_seq, 0)
+
+    def prune(self, minimum_index: int) -> None:
+        self._ask(lambda connection: prune(connection, minimum_index))
+        for day in self.days():
+            if self.first_seq(day) < minimum_index:
+                self._ask(lambda connection, day=day: freeing.forget_below(connection, day, minimum_index))
+
     def erase(self, seqs: Sequence[int]) -> None:
         if seqs:
-            self._integrator.cover(max(seqs))  # a record without its parts could not be checked any more
+            self._take_in(max(seqs))  # a record without its parts could not be checked any more
             self._ask(lambda connection: freeing.erase(connection, seqs))
 
     def lease(self, name: str, seconds: float) -> bool:
@@ -245,6 +254,12 @@ class PostgresStore:
             raise AuditUnavailable(str(self._writer.rolled_back))
         if self._integrator.stopped is not None:
             raise AuditUnavailable(f"the audit log is stopped: {self._integrator.stopped}")
+
+    def _take_in(self, seq: int) -> None:
+        try:
+            self._integrator.cover(seq)
+        except StoreError as error:
+            raise AuditUnavailable(str(error)) from error
 
     def _ask(self, question: Callable[[Connection], T]) -> T:
         """On a connection of its own: these are rare, and may wait for locks."""
