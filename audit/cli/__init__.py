@@ -14,6 +14,7 @@ from audit.cli import (
     holds,
     keys,
     migrating,
+    pruning,
     reading,
     retaining,
     searching,
@@ -46,6 +47,7 @@ app.command("open")(working.open_content)
 app.command()(retaining.purge)
 app.command()(retaining.retention)
 app.command()(retaining.drill)
+app.command()(pruning.prune)
 app.add_typer(keys.app, name="keys")
 app.add_typer(witness.app, name="witness")
 app.add_typer(cases.app, name="case")

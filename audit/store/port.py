@@ -228,6 +228,15 @@ class Store(Protocol):
         half done."""
         ...
 
+    def first_seq(self, day: date) -> int:
+        """Smallest sequence number of a day; 0 if it is empty."""
+        ...
+
+    def prune(self, minimum_index: int) -> None:
+        """Forget all records below this number and the level-0 tiles of their leaves, durably. ``audit.pruning`` has
+        put it on record, and every day concerned is freed. Safe to repeat."""
+        ...
+
     def erase(self, seqs: Sequence[int]) -> None:
         """The same for single records, whatever their class; their days stay open for writing. Returns only when the
         records are in the stored tree and their parts are gone. Raises ``AuditUnavailable``: erase again."""

@@ -262,3 +262,15 @@ class DayReader:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def forget_below(path: Path, minimum_index: int, disk: Disk) -> None:
+    """Remove the records of a purged day below a number, durably; late outcomes above it stay."""
+    connection = connect_writer(path)
+    try:
+        connection.execute("begin immediate")
+        connection.execute("delete from reason where head_seq < ?", (minimum_index,))
+        connection.execute("delete from record where seq < ?", (minimum_index,))
+        disk.commit(connection)
+    finally:
+        connection.close()

@@ -114,6 +114,11 @@ class Integrator:
         with self._lock:
             return self._tree.consistency_path(old_size, new_size)
 
+    def prune(self, minimum_index: int) -> None:
+        """Forget the leaves below a record; see ``TreeFile.prune``."""
+        with self._lock:
+            self._file.prune(minimum_index)
+
     def read_tile(self, level: int, index: int) -> bytes:
         """Hashes of one stored tile."""
         return self._file.read_tile(level, index)

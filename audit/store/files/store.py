@@ -16,7 +16,7 @@ from audit.record import Ticket
 from audit.settings import AuditSettings
 from audit.store.compose import Composer, Job
 from audit.store.disk import Disk
-from audit.store.files.day_file import DayReader
+from audit.store.files.day_file import DayReader, forget_below
 from audit.store.files.erasing import erasable, erase_records
 from audit.store.files.integrator import Integrator
 from audit.store.files.layout import Layout, StoreLock
@@ -197,6 +197,22 @@ class FilesStore:
             first = self._look(day, DayReader.oldest_seq, 0)
             self._integrator.thin_checkpoints(first, self._look(day, DayReader.newest_seq, -1) + 1)
         return True
+
+    def first_seq(self, day: date) -> int:
+        return self._look(day, DayReader.oldest_seq, 0)
+
+    def prune(self, minimum_index: int) -> None:
+        self._integrator.prune(minimum_index)
+        for day in self._layout.days():
+            if self._look(day, DayReader.count, 0) == 0 or self.first_seq(day) >= minimum_index:
+                continue
+            self._close_day(day)
+            path = self._layout.day_path(day)
+            if self._look(day, DayReader.newest_seq, -1) < minimum_index:
+                path.unlink()
+                self._disk.sync_folder(path.parent)
+            else:
+                forget_below(path, minimum_index, self._disk)
 
     def erase(self, seqs: Sequence[int]) -> None:
         if not seqs:
