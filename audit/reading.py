@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 
 from audit.canonical import JSON, load_json_object
-from audit.errors import RecordNotFound
+from audit.errors import ContentDestroyed, RecordNotFound
 from audit.governance.cases import Cases
 from audit.governance.facade import Governance
 from audit.governance.officer import Officer
@@ -87,7 +87,9 @@ class LogReader:
             content: dict[str, JSON] = {"event_id": event_id, "case": case_id}
             await self._access(LogEvent.OPEN_CONTENT, opened_by.subject, content, tenant, event_id, effect="deny")
             raise
-        facts = Governance.facts(rows[0], subject_of(rows[0], self._ring))  # who it is about decides about the scope
+        # Who it is about decides about the scope; of a held record past its day only the hold can tell.
+        who = subject_of(rows[0], self._ring) or await asyncio.to_thread(self._held_subject, rows[0])
+        facts = Governance.facts(rows[0], who)
         opening = await self.governance.cases.permit_opening(case_id, facts, opened_by)
         opened = await asyncio.to_thread(lambda: [self.governance.opener.open(row) for row in rows])
         return OpenedRecord(
@@ -97,6 +99,12 @@ class LogReader:
             contents=tuple(load_json_object(part.content) for part in opened),
             access=opening.access,
         )
+
+    def _held_subject(self, row: Row) -> Subject | None:
+        try:
+            return subject_from(self.governance.opener.open(row).subject)
+        except ContentDestroyed:
+            return None
 
     async def accesses(self, event_id: str, *, looked_by: Subject, tenant: str = "default") -> Page:
         """Who looked at a record, opened it or decided about it, newest first. Asking is itself recorded, under the

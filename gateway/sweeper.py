@@ -10,9 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from audit import AuditLog, Entry, TicketError
+from audit import AuditLog, Entry, Subject, SubjectRequestState, TicketError
 from audit import AuditUnavailable as LogUnavailable
 from gateway.credits.ledger import Ledger
 from gateway.exchange import RequestId
@@ -23,6 +23,9 @@ from gateway.storage.shelf import Shelf
 from gateway.vocabulary import Code, Conclusion
 
 log = logging.getLogger(__name__)
+
+ERASER: Final = Subject(actor="system:erasure", display="erasure")
+_ERASURE_LEASE_SECONDS: Final = 120.0
 
 
 class Sweeper:
@@ -35,6 +38,7 @@ class Sweeper:
         self._metrics = metrics
         self._settings = settings
         self._reconciler = Reconciler(audit, ledger, metrics)
+        self._erased_restored = False
 
     async def run(self) -> None:
         while True:
@@ -45,6 +49,7 @@ class Sweeper:
                 ("tickets", partial(self.sweep, older_than)),
                 ("ledger", partial(self._reconciler.compare, older_than)),
                 ("shelf", self._shelf.sweep),
+                ("erasures", self.erase),
             )
             for name, work in parts:
                 try:
@@ -52,6 +57,20 @@ class Sweeper:
                 except Exception:
                     # Fails open: the next round tries again, and `/metrics` shows what is overdue.
                     log.exception("sweep.failed", extra={"fields": {"part": name}})
+
+    async def erase(self) -> int:
+        """Carry out erasures that two people agreed on, and once after a start those that a restored database undid.
+        What a hold kept back waits for whoever releases it. Returns how many requests were carried out."""
+        if not await asyncio.to_thread(self._audit.store.lease, "erasures", _ERASURE_LEASE_SECONDS):
+            return 0
+        erasures = self._audit.governance.erasures
+        if not self._erased_restored:
+            await erasures.erase_restored()
+            self._erased_restored = True
+        due = [one for one in await erasures.pending() if one.state is SubjectRequestState.APPROVED]
+        for request in due:
+            await erasures.execute(request.id, ERASER)
+        return len(due)
 
     async def sweep(self, older_than: timedelta) -> int:
         """How many tickets were concluded. Also gives back credits that a crash between outcome and settling left

@@ -213,7 +213,10 @@ class PostgresStore:
         self._ask(lambda connection: prune(connection, minimum_index))
         for day in self.days():
             if self.first_seq(day) < minimum_index:
-                self._ask(lambda connection, day=day: freeing.forget_below(connection, day, minimum_index))
+                self._forget_below(day, minimum_index)
+
+    def _forget_below(self, day: date, minimum_index: int) -> None:
+        self._ask(lambda connection: freeing.forget_below(connection, day, minimum_index))
 
     def erase(self, seqs: Sequence[int]) -> None:
         if seqs:
