@@ -21,6 +21,7 @@ from audit.errors import (
     ContentDestroyed,
     EntryInvalid,
     FreshMfaRequired,
+    HoldNotFound,
     KeyRefused,
     QueryInvalid,
     RecordNotFound,
@@ -30,14 +31,17 @@ from audit.errors import (
     StoreError,
     StoreInUse,
     StoreRolledBack,
+    SubjectRequestNotFound,
     TicketConcluded,
     TicketError,
     TicketExpired,
     TicketUnknown,
 )
 from audit.governance.cases import Case, CaseState
-from audit.governance.officer import Officer
-from audit.governance.scope import Scope
+from audit.governance.holds import Hold, HoldKind, Holds, HoldState
+from audit.governance.officer import Officer, Signature
+from audit.governance.scope import HoldScope, Scope
+from audit.governance.subject_requests import SubjectRequest, SubjectRequestKind, SubjectRequests, SubjectRequestState
 from audit.health import DiskState, Health
 from audit.ids import new_event_id
 from audit.keys.services.settings import KeyServiceSettings
@@ -49,6 +53,7 @@ from audit.query import Condition, OpenedRecord, Page, Query, RecordView, Reques
 from audit.query import Field as QueryField
 from audit.record import Effect, Entry, Envelope, OpenTicket, Phase, RecordRef, Subject, Ticket
 from audit.retention import PurgeReceipt, RetentionRules
+from audit.retention.receipts import read_receipts
 from audit.settings import AuditSettings
 from audit.tree import leaf_hash, verify_inclusion
 from audit.vocabulary import LogEvent
@@ -83,6 +88,12 @@ __all__ = [
     "EntryInvalid",
     "Envelope",
     "Health",
+    "Hold",
+    "HoldKind",
+    "HoldNotFound",
+    "HoldScope",
+    "HoldState",
+    "Holds",
     "KeyRefused",
     "Officer",
     "OpenTicket",
@@ -98,12 +109,18 @@ __all__ = [
     "RecordView",
     "RequestRow",
     "Scope",
+    "Signature",
     "SnapshotRefused",
     "StoreDamaged",
     "StoreError",
     "StoreInUse",
     "StoreRolledBack",
     "Subject",
+    "SubjectRequest",
+    "SubjectRequestKind",
+    "SubjectRequestNotFound",
+    "SubjectRequestState",
+    "SubjectRequests",
     "Ticket",
     "TicketConcluded",
     "TicketError",
@@ -114,6 +131,7 @@ __all__ = [
     "endings_of",
     "leaf_hash",
     "new_event_id",
+    "read_receipts",
     "seq_before",
     "verify_inclusion",
 ]
