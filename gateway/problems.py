@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -134,7 +134,7 @@ def _answer(request: Request, page: Page, error: ImprimaturError) -> Response:
     if not _wants_page(request):
         return JSONResponse(envelope(error, request_id), error.status, headers=extra)
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    back = here if request.method == "GET" else "/"
+    back = here if request.method == "GET" else _page_of_form(request)
     if isinstance(error, StepUpRequired):
         query = urlencode({"max_age": error.step_up.max_age_seconds, "return_to": back})
         return RedirectResponse(f"/auth/step-up?{query}", 303)
@@ -151,6 +151,15 @@ def _answer(request: Request, page: Page, error: ImprimaturError) -> Response:
     answer = page(request, error.status, context)
     answer.headers.update(extra)
     return answer
+
+
+def _page_of_form(request: Request) -> str:
+    """Where a form that was sent stands: the page to come back to, since a form itself can't be sent again. Only as a
+    path of ours; `gateway/identity/return_to.py` looks at it once more."""
+    sent_from = urlsplit(request.headers.get("referer", ""))
+    if sent_from.netloc != request.headers.get("host") or not sent_from.path.startswith("/"):
+        return "/"
+    return sent_from.path + (f"?{sent_from.query}" if sent_from.query else "")
 
 
 def _wants_page(request: Request) -> bool:

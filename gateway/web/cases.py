@@ -7,52 +7,34 @@ case, is the log's own rule and holds whatever policy says.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from audit import (
-    AuditError,
-    Case,
-    CaseNotFound,
-    CaseState,
-    ContentDestroyed,
-    EntryInvalid,
-    FreshMfaRequired,
-    Officer,
-    QueryInvalid,
-    RecordNotFound,
-    Refused,
-    Scope,
-)
-from audit import AuditUnavailable as LogUnavailable
+from audit import Case, CaseState, EntryInvalid, QueryInvalid, Scope
 from gateway.api.access import require
-from gateway.errors import AuditUnavailable, Denied, InvalidRequest, NotFound, PayloadTooLarge
-from gateway.exchange import Actor, Reason
-from gateway.identity.csrf import FORM_FIELD
+from gateway.errors import InvalidRequest
+from gateway.exchange import Actor
 from gateway.recording import subject_of
 from gateway.services import services_of
 from gateway.vocabulary import Permission
+from gateway.web.governing import officer_of, read_form, reason_in, said_by_log
 from gateway.web.pages import page, wants_json
 from gateway.web.words import iso
 
 router = APIRouter(include_in_schema=False)
-T = TypeVar("T")
 
 LIFETIMES_HOURS: Final = (1, 8, 24, 72, 168)
-LONGEST_PURPOSE: Final = 2000
-_MAX_FORM_BYTES: Final = 16 * 1024
 
 
 @router.get("/cases")
 async def cases(request: Request) -> Response:
     """All cases, newest first."""
     actor = await require(request, Permission.CASE_REQUEST)
-    found = await _asked(services_of(request).audit.cases.list())
+    found = await said_by_log(services_of(request).audit.cases.list())
     if wants_json(request):
         return JSONResponse({"cases": [case_json(case) for case in found]})
     return page(request, actor, "cases.html", {"cases": found, "me": actor.id})
@@ -62,7 +44,7 @@ async def cases(request: Request) -> Response:
 async def case(request: Request, case_id: str) -> Response:
     """One case: what for, about what, who agreed, and what can be done with it now."""
     actor = await require(request, Permission.CASE_REQUEST)
-    found = await _asked(services_of(request).audit.cases.get(case_id))
+    found = await said_by_log(services_of(request).audit.cases.get(case_id))
     if wants_json(request):
         return JSONResponse(case_json(found))
     return page(request, actor, "case.html", {"case": found, "me": actor.id, "may_open": _may_open(found, actor)})
@@ -71,28 +53,26 @@ async def case(request: Request, case_id: str) -> Response:
 @router.post("/cases")
 async def ask(request: Request) -> Response:
     """Ask for a case about one record. It opens nothing before a second person agreed."""
-    form = await _form(request)
+    form = await read_form(request)
     actor = await require(request, Permission.CASE_REQUEST)
     services = services_of(request)
     hours = form.get("hours", "")
     if hours not in map(str, LIFETIMES_HOURS):
         raise InvalidRequest("Choose how long the case may be open.", param="hours")
-    purpose = form.get("purpose", "").strip()
-    if not 10 <= len(purpose) <= LONGEST_PURPOSE:
-        raise InvalidRequest("Say why, in a sentence at least: whoever decides reads this.", param="purpose")
+    purpose = reason_in(form, "purpose")
     try:
         scope = Scope(event_ids=(form.get("event_id", ""),))
     except (EntryInvalid, QueryInvalid) as error:
         raise InvalidRequest("A case is about a record: give its request id.", param="event_id") from error
     until = services.clock() + timedelta(hours=int(hours))
-    made = await _asked(services.audit.cases.request(purpose, scope, until, officer_of(actor)))
+    made = await said_by_log(services.audit.cases.request(purpose, scope, until, officer_of(actor)))
     return RedirectResponse(f"/cases/{made.id}", 303)
 
 
 @router.post("/cases/{case_id}/decision")
 async def decide(request: Request, case_id: str) -> Response:
     """Approve, reject or close."""
-    form = await _form(request)
+    form = await read_form(request)
     act = form.get("act", "")
     wanted = Permission.CASE_REQUEST if act == "close" else Permission.CASE_APPROVE
     actor = await require(request, wanted)
@@ -100,7 +80,7 @@ async def decide(request: Request, case_id: str) -> Response:
     acts = {"approve": book.approve, "reject": book.reject, "close": book.close}
     if act not in acts:
         raise InvalidRequest("A case is approved, rejected or closed.", param="act")
-    await _asked(acts[act](case_id, officer))
+    await said_by_log(acts[act](case_id, officer))
     return RedirectResponse(f"/cases/{case_id}", 303)
 
 
@@ -108,10 +88,10 @@ async def decide(request: Request, case_id: str) -> Response:
 async def open_content(request: Request, event_id: str) -> Response:
     """Show what a record holds, once, inside a case. The opening is durable in the log before anything is decrypted;
     a POST, because it changes something: the case's count, and what is on record about whoever looked."""
-    form = await _form(request)
+    form = await read_form(request)
     actor = await require(request, Permission.CONTENT_OPEN)
     log = services_of(request).audit
-    opened = await _asked(log.read_content(event_id, opened_by=officer_of(actor), case_id=form.get("case_id", "")))
+    opened = await said_by_log(log.read_content(event_id, opened_by=officer_of(actor), case_id=form.get("case_id", "")))
     halves = list(zip(opened.envelopes, opened.contents, strict=True))
     if wants_json(request):
         body = {
@@ -134,7 +114,7 @@ async def open_content(request: Request, event_id: str) -> Response:
 async def accesses(request: Request, event_id: str) -> Response:
     """Who looked at a record, opened it or decided about it."""
     actor = await require(request, Permission.AUDIT_SEARCH)
-    found = await _asked(services_of(request).audit.accesses(event_id, looked_by=subject_of(actor)))
+    found = await said_by_log(services_of(request).audit.accesses(event_id, looked_by=subject_of(actor)))
     if wants_json(request):
         rows = [
             {
@@ -148,11 +128,6 @@ async def accesses(request: Request, event_id: str) -> Response:
         ]
         return JSONResponse({"accesses": rows})
     return page(request, actor, "accesses.html", {"event_id": event_id, "rows": found.rows})
-
-
-def officer_of(actor: Actor) -> Officer:
-    """The person as the log's rules see them: who, and when they last showed a second factor."""
-    return Officer(subject_of(actor), mfa_at=actor.mfa.at)
 
 
 def case_json(case: Case) -> dict[str, Any]:
@@ -193,42 +168,3 @@ def _sorted(lines: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[t
 
 def _may_open(case: Case, actor: Actor) -> bool:
     return case.state is CaseState.ACTIVE and actor.id in (case.requested.actor, *case.scope.members)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small form, read before anybody is asked who sent it, because the token is one of them."""
-    data = b""
-    async for piece in request.stream():
-        data += piece
-        if len(data) > _MAX_FORM_BYTES:
-            raise PayloadTooLarge("The form is too long.")
-    fields = dict(parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
-    request.state.csrf_token = fields.pop(FORM_FIELD, None)
-    return fields
-
-
-async def _asked(answer: Awaitable[T]) -> T:
-    """What the log says, or its no in the gateway's words."""
-    try:
-        return await answer
-    except LogUnavailable as error:
-        raise AuditUnavailable(
-            "This is recorded before it is done, and that record can't be written now. Nothing was done.",
-            retry_after_seconds=5,
-        ) from error
-    except (RecordNotFound, CaseNotFound, QueryInvalid) as error:
-        raise NotFound("There is no such record or case. It may have been mistyped.") from error
-    except ContentDestroyed as error:
-        raise NotFound("What this record held is gone for good. Its proof still holds.") from error
-    except FreshMfaRequired as error:
-        message = "Sign out, sign in again with your second factor, then try once more: this needs a fresh one."
-        raise Denied(message, reasons=[Reason(code=str(error.reason), message=message)]) from error
-    except Refused as error:
-        message = f"The log does not permit this: {error}."
-        raise Denied(message, reasons=[Reason(code=str(error.reason), message=message)]) from error
-    except EntryInvalid as error:
-        raise InvalidRequest(f"This can't be done: {error}.") from error
-    except AuditError as error:
-        raise Denied(
-            "The log refuses this: what it found is not as it was written. Tell your security team."
-        ) from error

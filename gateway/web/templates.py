@@ -41,6 +41,11 @@ def _environment() -> Environment:
         effect_word=words.effect_word,
         action_words=words.action_words,
         reason_words=words.reason_words,
+        hold_kind_words=words.HOLD_KINDS.__getitem__,
+        hold_state_words=words.HOLD_STATES.__getitem__,
+        subject_kind_words=words.SUBJECT_KINDS.__getitem__,
+        subject_state_words=words.SUBJECT_STATES.__getitem__,
+        kept_words=words.KEPT.__getitem__,
     )
     environment.globals["static"] = static_tree().address
     return environment

@@ -16,6 +16,9 @@ PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/studio", "Studio", frozenset({Role.EMPLOYEE})),
     ("/audit", "Records", frozenset({Role.AUDITOR})),
     ("/cases", "Cases", frozenset({Role.AUDITOR})),
+    ("/holds", "Holds", frozenset({Role.AUDITOR})),
+    ("/subjects", "People’s data", frozenset({Role.AUDITOR})),
+    ("/retention", "Retention", frozenset({Role.AUDITOR})),
 )
 """(address, label, roles it is drawn for). Only what the bar shows: each door asks policy itself, so a role that
 policy grants more to can still walk in by address, and one that it denies is turned away there."""

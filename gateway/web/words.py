@@ -131,6 +131,29 @@ REASONS: Final[Mapping[str, str]] = {
     "dlp.slack-token": "Slack token",
 }
 
+HOLD_KINDS: Final[Mapping[str, str]] = {"legal": "a court or another authority", "abuse": "abuse"}
+HOLD_STATES: Final[Mapping[str, str]] = {
+    "requested": "waits for a second person",
+    "active": "keeps",
+    "release-requested": "keeps; its end waits for a second person",
+    "released": "released",
+    "rejected": "rejected",
+}
+SUBJECT_KINDS: Final[Mapping[str, str]] = {"export": "hand over", "erasure": "erase"}
+SUBJECT_STATES: Final[Mapping[str, str]] = {
+    "requested": "waits for a second officer",
+    "approved": "approved",
+    "rejected": "rejected",
+    "partly-done": "partly done: holds or running requests keep the rest",
+    "done": "done",
+    "expired": "expired: ask again",
+}
+KEPT: Final[Mapping[str, str]] = {
+    "hold": "under a hold; erase again after its end",
+    "open": "still running; erase again in a minute",
+    "accountability": "what the person did to the log or to others’ data; goes when its day does",
+}
+
 FAMILIES_THAT_SPEAK: Final = frozenset({"dlp", "content"})
 """Their codes are named after what was found, by whoever wrote the rule: `content.self-harm` is "self harm"."""
 

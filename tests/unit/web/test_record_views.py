@@ -78,6 +78,7 @@ def draw(view: RecordView, halves: list[Any]) -> str:
         "same_day": "/audit",
         "same_person": "/audit",
         "log_key": "key",
+        "lifetimes": (8, 24),
         "unreadable": date(2026, 12, 23),
         "days_left": 30,
         "checked_at": START,
