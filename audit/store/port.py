@@ -12,7 +12,7 @@ The promises, which one contract suite (``tests/contract/audit``) holds both sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -108,6 +108,11 @@ class StoreReader(Protocol):
         ...
 
     def day(self, day: date) -> DayView | None: ...
+
+    def days_holding(self, tokens: Mapping[date, Sequence[Sequence[bytes]]]) -> set[date]:
+        """Of these days, those with a record for each group of blind tokens: one that has any of the group's. Days of
+        which that is not known without looking count as holding."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

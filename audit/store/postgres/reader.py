@@ -6,7 +6,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
@@ -19,6 +20,7 @@ from audit.errors import AuditUnavailable
 from audit.store.port import StoreReader
 from audit.store.postgres.connection import Connection, describe, execute, roll_back, unavailable
 from audit.store.postgres.day_view import PostgresDay
+from audit.store.postgres.rows import sealed_source
 
 T = TypeVar("T")
 _log = logging.getLogger("audit.reader")
@@ -56,6 +58,22 @@ class SnapshotReader:
     def day(self, day: date) -> PostgresDay | None:
         classes = self._by_day().get(day)
         return None if classes is None else _TimedDay(self._connection, day, classes, self._deadline)
+
+    def days_holding(self, tokens: Mapping[date, Sequence[Sequence[bytes]]]) -> set[date]:
+        """Asked in one statement: a search over thirty days for somebody who came on two of them is planned twice, not
+        thirty times."""
+        parts: list[str] = []
+        parameters: list[object] = []
+        for day, groups in tokens.items():
+            conditions = []
+            for group in groups:
+                source = sealed_source(day, self._by_day().get(day, ()), "1", " where terms && %s::uuid[]")
+                conditions.append(f"exists {source}")
+                wanted = [str(uuid.UUID(bytes=token)) for token in group]
+                parameters += [wanted] * len(self._by_day().get(day, ()))
+            parts.append(f"select '{day.isoformat()}' where {' and '.join(conditions) or 'true'}")
+        found = execute(self._connection, " union all ".join(parts), parameters) if parts else ()
+        return {date.fromisoformat(day) for (day,) in found}
 
     def _by_day(self) -> dict[date, list[str]]:
         if self._classes is None:

@@ -19,12 +19,17 @@ from audit.query.cursor import Cursor
 from audit.row import Row
 from audit.store.port import StoreReader
 from audit.store.search.counting import Counting
-from audit.store.search.filters import holds_on, is_blind
+from audit.store.search.filters import holds_on, is_blind, needed_tokens
 from audit.store.search.plan import DayPlan, plan_day
 from audit.store.search.rows import halves_of, read_halves, request_row, subject_of
 from audit.store.search.tokens import DayClasses, Tokens
 
 __all__ = ["Found", "Search", "request_row", "subject_of"]
+
+
+# Days that are looked into before the store is asked which of the others can hold a match at all: whoever came lately
+# is found without that question, and whoever did not is looked for once, not day by day.
+_LOOKED_INTO = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,16 @@ class Search:
         last = query.created_to.astimezone(UTC).date() if query.created_to else date.max
         if after is not None:
             last = min(last, after.day)
-        for day in reversed(reader.days()):
-            if not first <= day <= last or not all(holds_on(condition, day) for condition in query.conditions):
+        days = [
+            day
+            for day in reversed(reader.days())
+            if first <= day <= last and all(holds_on(condition, day) for condition in query.conditions)
+        ]
+        holding: set[date] | None = None
+        for number, day in enumerate(days):
+            if number == _LOOKED_INTO and self._is_blind:
+                holding = self._holding(reader, days[number:])
+            if holding is not None and day not in holding:
                 continue
             view = reader.day(day)
             if view is None:
@@ -95,3 +108,17 @@ class Search:
             plan = plan_day(query, view, self._classes.on(day) if self._is_blind else Tokens(()), before_seq)
             if plan is not None:
                 yield plan
+
+    def _holding(self, reader: StoreReader, days: list[date]) -> set[date]:
+        """Days that have a record for each condition that is looked up by blind tokens."""
+        asked: dict[date, list[list[bytes]]] = {}
+        for day in days:
+            tokens = self._classes.on(day)
+            if tokens.classes:  # else nobody can be found there any more
+                asked[day] = [
+                    group
+                    for condition in self._query.conditions
+                    if is_blind(condition) and not condition.negated
+                    for group in needed_tokens(condition, tokens)
+                ]
+        return reader.days_holding(asked)

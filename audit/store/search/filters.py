@@ -53,7 +53,12 @@ def filter_of(condition: Condition, view: DayView, tokens: Tokens, before_seq: i
     if is_blind(condition):
         found = any_of(_has_all(condition, value, view, tokens, before_seq, head) for value in condition.values)
         return all_of([inverted(found), _is_whole(tokens.classes)]) if condition.negated else found
-    found = any_of(_PLAIN[condition.field](condition.field, value) for value in condition.values)
+    if condition.field is Field.EFFECT and OPEN not in condition.values:
+        found = _has_effect(condition.values, head)
+    elif condition.field is Field.REASON and not any(value.endswith(PREFIX) for value in condition.values):
+        found = _has_reason(condition.values, head)
+    else:
+        found = any_of(_PLAIN[condition.field](condition.field, value) for value in condition.values)
     return inverted(found) if condition.negated else found
 
 
@@ -67,6 +72,15 @@ def created_between(since: datetime | None, until: datetime | None) -> list[Sql]
     return bounds
 
 
+def needed_tokens(condition: Condition, tokens: Tokens) -> list[list[bytes]]:
+    """Groups of tokens of which a match has at least one each: of one phrase all words, of several the first ones."""
+    is_text = condition.field is Field.TEXT
+    phrases = [value.split(" ") if is_text else [value] for value in condition.values]
+    if len(phrases) == 1:
+        return [list(tokens.of(condition.field, word)) for word in phrases[0]]
+    return [[token for words in phrases for token in tokens.of(condition.field, words[0])]]
+
+
 def _has_all(condition: Condition, value: str, view: DayView, tokens: Tokens, before_seq: int, head: str) -> Sql:
     terms = value.split(" ") if condition.field is Field.TEXT else [value]
     return all_of(_has(view, tokens.of(condition.field, term), before_seq, head) for term in terms)
@@ -77,6 +91,17 @@ def _has(view: DayView, tokens: Sequence[bytes], before_seq: int, head: str) -> 
     where = [Sql(source.where_sql, source.where_parameters)] if source.where_sql else []
     found = select("1", Sql(source.from_sql, source.from_parameters), [*where, Sql(f"{source.order_column} = {head}")])
     return wrapped("exists (", found, ")")
+
+
+def _has_effect(values: Sequence[str], head: str) -> Sql:
+    """By the index of effects, without looking at the records: one of the two halves has the effect of an event."""
+    where = [one_of("e.effect", values), Sql(f"e.effect <> '' and e.head_seq = {head}")]
+    return wrapped("exists (", select("1", Sql("{record} e"), where), ")")
+
+
+def _has_reason(codes: Sequence[str], head: str) -> Sql:
+    where = [one_of("r.code", codes), Sql(f"r.head_seq = {head}")]
+    return wrapped("exists (", select("1", Sql("{reason} r"), where), ")")
 
 
 def _is_whole(classes: Sequence[str]) -> Sql:
