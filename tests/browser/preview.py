@@ -29,7 +29,7 @@ import uvicorn
 import yaml
 from PIL import Image, ImageDraw
 
-from audit import AuditLog, Entry, Subject
+from audit import AuditLog, Entry, HoldKind, HoldScope, Officer, Scope, Subject
 from gateway.app import create_app
 from gateway.credits import Ledger, price
 from gateway.errors import (
@@ -100,6 +100,7 @@ XSS = tuple(
 PEOPLE = {
     "alice": Described(display_name="Alice Meyer", email="alice@example.com", department="Design", groups=("staff",)),
     "bob": Described(display_name="Bob Ito", email="bob@example.com", department="Compliance", groups=("auditors",)),
+    "gail": Described(display_name="Gail Ross", email="gail@example.com", department="Legal", groups=("auditors",)),
     "dave": Described(display_name="Dave Okafor", email="dave@example.com"),
     "mira": Described(display_name="Mira Sand", department="Legal", groups=("staff", "auditors")),
     "leaver": Described(display_name="Lea Verne", department="Sales", groups=("staff",)),
@@ -318,10 +319,62 @@ class Running:
     pipeline: Acted
     services: Services
     loop: asyncio.AbstractEventLoop
+    governed: dict[str, str]
+    """Addresses of a case, of holds and of requests about people's data, by the state they are in."""
 
     def session(self, person: str) -> str:
         """A fresh session of this person, second factor and all: the value of its cookie."""
         return asyncio.run_coroutine_threadsafe(_start_session(self.services, person), self.loop).result(30)
+
+
+async def _govern(services: Services, made: list[str]) -> dict[str, str]:
+    """Cases, holds and requests about people's data in every state that a page shows; Bob asks, Gail agrees."""
+    now = services.clock()
+    bob, gail = (
+        Officer(Subject(actor=f"preview|{name}", display=PEOPLE[name].display_name), now) for name in ("bob", "gail")
+    )
+    governance = services.audit.governance
+    found: dict[str, str] = {}
+    for state in ("requested", "active"):
+        case = await governance.cases.request(
+            f"Complaint 17: reported misuse of a brand, {XSS[0]}",
+            Scope(event_ids=(made[3],)),
+            now + timedelta(hours=8),
+            bob,
+        )
+        if state == "active":
+            await governance.cases.approve(case.id, gail)
+        found[f"case-{state}"] = f"/cases/{case.id}"
+    for state in ("requested", "active", "release-requested"):
+        whose = (
+            HoldScope(actor="preview|mira", from_day=now.date())
+            if state == "active"
+            else HoldScope(event_ids=(made[4],))
+        )
+        hold = await governance.holds.request(
+            HoldKind.LEGAL, whose, f"Order 17/26 of the district court, {XSS[0]}", bob
+        )
+        if state != "requested":
+            await governance.holds.place(hold.id, gail)
+        if state == "release-requested":
+            await governance.holds.ask_release(hold.id, gail)
+        found[f"hold-{state}"] = f"/holds/{hold.id}"
+    asked = await governance.subject_access.requests.request(
+        "preview|x5", "Letter of 20 November, identity checked", bob
+    )
+    found["export-requested"] = f"/subjects/export/{asked.id}"
+    taken = await governance.subject_access.requests.request("preview|x6", f"Letter, {XSS[0]}", bob)
+    await governance.subject_access.requests.approve(taken.id, gail)
+    found["export-approved"] = f"/subjects/export/{taken.id}"
+    for state in ("requested", "done"):
+        erased = await governance.erasures.requests.request(
+            f"preview|x{7 if state == 'done' else 8}", "Letter of 21 November", bob
+        )
+        if state == "done":
+            await governance.erasures.requests.approve(erased.id, gail)
+            await governance.erasures.execute(erased.id, bob)
+        found[f"erasure-{state}"] = f"/subjects/erasure/{erased.id}"
+    return found
 
 
 async def _start_session(services: Services, name: str) -> str:
@@ -429,7 +482,8 @@ class Preview:
                 app = create_app(settings)
                 app.state.services = services
                 pipeline: Any = services.pipeline
-                self._running = Running(self.url, made, pipeline, services, asyncio.get_running_loop())
+                governed = await _govern(services, made)
+                self._running = Running(self.url, made, pipeline, services, asyncio.get_running_loop(), governed)
                 config = uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
                 self._server = uvicorn.Server(config)
                 serving = asyncio.create_task(self._server.serve([self._socket]))

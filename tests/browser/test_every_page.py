@@ -23,6 +23,23 @@ PAGES = {
     "records-unreadable": ("bob", "/audit?effect=perhaps"),
     "record": ("bob", "/audit/records/{0}"),
     "record-open": ("bob", "/audit/records/{open}"),
+    "cases": ("bob", "/cases"),
+    "case-requested": ("gail", "{case-requested}"),
+    "case-own": ("bob", "{case-requested}"),
+    "case-active": ("bob", "{case-active}"),
+    "accesses": ("bob", "/audit/records/{0}/accesses"),
+    "holds": ("bob", "/holds"),
+    "hold-new": ("bob", "/holds/new"),
+    "hold-requested": ("gail", "{hold-requested}"),
+    "hold-active": ("bob", "{hold-active}"),
+    "hold-ending": ("bob", "{hold-release-requested}"),
+    "subjects": ("bob", "/subjects"),
+    "subject-new": ("bob", "/subjects/new"),
+    "export-requested": ("gail", "{export-requested}"),
+    "export-approved": ("bob", "{export-approved}"),
+    "erasure-requested": ("gail", "{erasure-requested}"),
+    "erasure-done": ("bob", "{erasure-done}"),
+    "retention": ("bob", "/retention"),
     "not-found": ("alice", "/nowhere"),
     "not-allowed": ("alice", "/audit"),
     "hostile-names": ("hostile", "/audit"),
@@ -32,7 +49,7 @@ PAGES = {
 async def opened(visit: Visits, preview: Running, name: str, **options: object) -> Visit:
     person, path = PAGES[name]
     one = await visit(person, allowed=(MISSING,), **options)  # type: ignore[arg-type]
-    page = await one.go(path.format(*preview.requests, open=preview.requests[-1]))
+    page = await one.go(path.format(*preview.requests, open=preview.requests[-1], **preview.governed))
     if name == "studio":
         await page.locator("#models .chip").first.wait_for()
     return one
@@ -49,7 +66,13 @@ async def test_a_page_is_accessible_and_says_what_it_is(visit, preview, screensh
     assert await one.page.title() not in ("", "Imprimatur", " · Imprimatur")
 
 
-@pytest.mark.parametrize("name", ["welcome", "no-role", "studio", "keys", "records", "record", "not-found"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("welcome", "no-role", "studio", "keys", "records", "record", "not-found"),
+        *("cases", "case-requested", "holds", "hold-new", "hold-ending", "subjects", "erasure-done", "retention"),
+    ],
+)
 async def test_nothing_hangs_over_the_edge_of_a_phone(visit, preview, screenshot_dir: Path, name):
     """Also at 320 pixels, which is 1280 at 400 % (WCAG 1.4.10)."""
     one = await opened(visit, preview, name, size=PHONE)

@@ -68,7 +68,8 @@ async def test_an_erasure_takes_name_and_content_and_leaves_the_proof(house: Any
     request = await asked(bob, "erasure", person)
     assert await act(bob, request, "erase") == 403
     assert await act(gail, request, "approve") == 303
-    assert await act(bob, request, "erase") == 303
+    # By hand, or by the sweeper, which was there first.
+    assert await act(bob, request, "erase") == 303 or (await bob.read(request))["state"] == "done"
     done = await bob.read(request)
     assert done["state"] == "done"
     assert done["receipts"][0]["erased"] == 2
