@@ -16,7 +16,7 @@ from audit.store.search.filters import EFFECT
 from audit.store.search.plan import OUTCOME_JOIN, DayPlan
 from audit.store.search.sql import Sql, join, wrapped
 
-COUNTED_RECORDS: Final = 20_000  # looked at: some tens of milliseconds
+COUNTED_RECORDS: Final = 10_000  # looked at: some tens of milliseconds
 SHOWN_VALUES: Final = 12  # of each facet, the most frequent
 
 _GROUPED: Final = (  # the one piece put in is a constant

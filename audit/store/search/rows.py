@@ -31,20 +31,17 @@ _NOT_READ: Final = frozenset(
 _WIDTH: Final = len(COLUMNS)
 
 
-def _columns(record: str, sealed: str) -> str:
-    def column(name: str) -> str:
-        if name in _NOT_READ:
-            return "null"
-        return f"{sealed}.subject" if name == "subject" else f"{record}.{name}"
-
-    return ", ".join(map(column, COLUMNS))
+def _columns(record: str, subject: str) -> str:
+    special = {"subject": subject, **dict.fromkeys(_NOT_READ, "null")}
+    return ", ".join(special.get(name, f"{record}.{name}") for name in COLUMNS)
 
 
-_SELECT: Final = f"select {_columns('h', 'hs')}, {_columns('o', 'os')} from ("  # noqa: S608  # column names of ours
+# Who acted is the same in both halves, so only the head's is read.
+_SELECT: Final = f"select {_columns('h', 's.subject')}, {_columns('o', 'null')} from ("  # noqa: S608  # columns of ours
 _JOINS: Final = (
-    ") m cross join {record} h left join {sealed} hs on hs.seq = h.seq"
+    ") m cross join {record} h left join {sealed} s on s.seq = h.seq"
     + OUTCOME_JOIN
-    + " left join {sealed} os on os.seq = o.seq where h.seq = m.head_seq order by h.seq desc"
+    + " where h.seq = m.head_seq order by h.seq desc"
 )
 
 
