@@ -45,8 +45,12 @@ async def test_the_page_s_auditor_verifies_and_cannot_write(place: Any, make: An
                 if "--json" in command:
                     assert json.loads(done.stdout)
             writes = subprocess.run(
-                [sys.executable, "-c", "import psycopg, sys; psycopg.connect(sys.argv[1]).execute(sys.argv[2])"]
-                + [url, "delete from audit.record"],
+                [
+                    sys.executable,
+                    "-c",
+                    "import psycopg, sys; psycopg.connect(sys.argv[1]).execute('delete from audit.record')",
+                    url,
+                ],
                 capture_output=True,
                 text=True,
                 check=False,

@@ -134,6 +134,29 @@ async def test_processes_that_begin_together_make_one_log(tmp_path: Path) -> Non
     server.drop_database(url.rpartition("/")[2])
 
 
+async def test_tomorrow_s_tables_are_there_before_midnight(place: Any, make: Any, behind: Any) -> None:
+    async with place.open() as log:
+        await log.intend(make.intent())
+        behind(log)._integrator.advance()
+        with place.dba() as dba:
+            found = dba.execute("select to_regclass('audit.sealed_20261123_standard') is not null").fetchone()
+            assert found == (True,)
+        assert behind(log).days() == [place.clock().date()]  # a day without records is no day of the log
+
+
+async def test_midnight_is_passed_by_many_at_once(place: Any, make: Any) -> None:
+    """Tables that nobody made ahead are made once, whoever needs them first."""
+    async with place.open() as first, place.open() as second:
+        tickets = await asyncio.gather(*(log.intend(make.intent()) for log in (first, second) for _ in range(5)))
+        place.clock.forward(days=3)
+        await asyncio.gather(
+            *(log.intend(make.intent(class_=class_)) for log in (first, second) for class_ in ("standard", "abuse")),
+            *(second.conclude(ticket, make.outcome()) for ticket in tickets),
+        )
+    report = verify_store(place.url, None, None)
+    assert (report.ok, report.records) == (True, 24)
+
+
 async def test_another_log_s_database_is_refused(place: Any) -> None:
     async with place.open():
         pass
