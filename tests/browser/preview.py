@@ -366,10 +366,12 @@ async def _govern(services: Services, made: list[str]) -> dict[str, str]:
     taken = await governance.subject_access.requests.request("preview|x6", f"Letter, {XSS[0]}", bob)
     await governance.subject_access.requests.approve(taken.id, gail)
     found["export-approved"] = f"/subjects/export/{taken.id}"
+    # Somebody of their own: whoever is erased is in no list of people any more.
+    leaving = replace(_intent("gone", "Max Gone", "Sales"), action="image:edit")
+    ticket = await services.audit.intend(leaving)
+    await services.audit.conclude(ticket, replace(leaving, effect="allow"))
     for state in ("requested", "done"):
-        erased = await governance.erasures.requests.request(
-            f"preview|x{7 if state == 'done' else 8}", "Letter of 21 November", bob
-        )
+        erased = await governance.erasures.requests.request("preview|gone", "Letter of 21 November, read to us", bob)
         if state == "done":
             await governance.erasures.requests.approve(erased.id, gail)
             await governance.erasures.execute(erased.id, bob)

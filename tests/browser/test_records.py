@@ -157,7 +157,7 @@ async def test_a_record_shows_both_halves_who_why_and_until_when(visit, preview:
     facts = await page.locator("dl.facts").first.inner_text()
     for word in ("Intent", "Outcome", "denied", "2026.11.1+9f2c11aa", "not reached", "Unreadable from", "in 3"):
         assert word in facts
-    await expect(page.get_by_text("A search never opens them, and this page can’t.")).to_be_visible()
+    await expect(page.get_by_text("They open inside a case: you say why, somebody else agrees.")).to_be_visible()
     assert rows[0]["who"] in await page.get_by_role("heading", level=1).inner_text()
 
 
