@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 from audit import VerifierKey
+from audit.canonical import encode
+from audit.checkpoint import sign_checkpoint
 from audit.cosignature import Cosigner, WitnessPolicy
 from audit.errors import StoreDamaged, StoreError
 from audit.keys.signing import create_signer, load_signer
 from audit.note import NoteRefused, add_signatures
 from audit.row import leaf_data
 from audit.static_tiles import Published, TileReader, write_static
+from audit.static_tiles.paths import encode_bundle
 from audit.store.disk import Disk
 from audit.store.moment import open_moment
-from audit.tree import leaf_hash, verify_consistency, verify_inclusion
+from audit.tree import RollingRoot, leaf_hash, verify_consistency, verify_inclusion
 from audit.verify import Attack
 from audit.verify.tiles import is_static, verify_tiles
 from audit.verify.trust import Trust
@@ -271,3 +274,24 @@ async def test_a_kept_checkpoint_shows_that_the_folder_was_rolled_back(full: Any
         await make.request(log)
     report = verify(full, tmp_path / "www", witness=full.witness)
     assert [finding.attack for finding in report.findings] == [Attack.ROLLED_BACK]
+
+
+def test_an_entry_that_the_log_signed_under_another_number_is_found(tmp_path: Path) -> None:
+    signer = create_signer(tmp_path / "key.pem", "example.com/audit", Disk())
+    numbers = [0, 1, 3]
+    data = [
+        encode("imprimatur/audit/leaf", 1, number, "default", "2026-11-22", b"", b"", b"", b"") for number in numbers
+    ]
+    rolling = RollingRoot()
+    for entry in data:
+        rolling.append(leaf_hash(entry))
+    www = tmp_path / "www"
+    for path, content in (
+        ("tile/0/000.p/3", b"".join(map(leaf_hash, data))),
+        ("tile/entries/000.p/3", encode_bundle(data)),
+        ("checkpoint", sign_checkpoint(signer, 3, rolling.root()).note(signer.verifier_key).encode()),
+    ):
+        (www / path).parent.mkdir(parents=True, exist_ok=True)
+        (www / path).write_bytes(content)
+    report = verify_tiles(www, Trust(key=signer.verifier_key))
+    assert [(finding.attack, finding.seq) for finding in report.findings] == [(Attack.ORDER_CHANGED, 2)]

@@ -17,7 +17,7 @@ from audit.verify import store as verify_module
 from audit.verify import verify_store
 from audit.verify.leaves import LeafMaker
 from audit.verify.pool import quick_pass
-from audit.verify.quick import Facts, NotInOrder, check_order
+from audit.verify.quick import Facts, NotInOrder, check_day, check_order
 
 
 @pytest.fixture
@@ -203,3 +203,47 @@ def test_an_index_that_hides_a_record_is_found(busy: Any, tmp_path: Path) -> Non
     connection.close()
     report = verify_store(busy.store, None, busy.witness)
     assert [finding.attack.value for finding in report.findings] == ["search index changed"]
+
+
+def test_a_record_in_another_days_file_is_found(busy: Any) -> None:
+    """Its leaf is right and none is missing, but nobody who searches its day sees it, and its day's purge misses it."""
+    connection = sqlite3.connect(busy.day_file("2026-11-23"), isolation_level=None)
+    connection.execute("attach ? as other", (str(busy.day_file()),))
+    for table, column in (("record", "seq"), ("sealed", "seq"), ("term", "head_seq"), ("reason", "head_seq")):
+        connection.execute(f"insert into {table} select * from other.{table} where {column} in (11, 12)")
+        connection.execute(f"delete from other.{table} where {column} in (11, 12)")
+    connection.close()
+    assert quick(busy, 1) is None
+    report = verify_store(busy.store, None, busy.witness)
+    assert {finding.seq for finding in report.findings} == {11, 12}
+
+
+def test_what_only_a_log_that_signed_it_could_hold_is_left_to_the_careful_pass() -> None:
+    """Each record may be in the tree as it is, and still be one too many."""
+    once = Facts(heads=b"a" * 16 + b"b" * 16, outcomes=array("Q", [0, 1]), terms=3, reasons=1)
+    check_day([once], 3, 1)
+    check_day([once, Facts(heads=b"c" * 16, outcomes=array("Q", [4]))], 3, 1)
+    for wrong in (
+        [once, Facts(heads=b"b" * 16)],  # an event with two heads
+        [once, Facts(outcomes=array("Q", [1]))],  # an intent with two outcomes
+    ):
+        with pytest.raises(NotInOrder):
+            check_day(wrong, 3, 1)
+    for terms, reasons in ((4, 1), (3, 2)):
+        with pytest.raises(NotInOrder):
+            check_day([once], terms, reasons)
+
+
+async def test_of_very_many_checkpoints_each_that_differs_is_still_asked_for_its_signature(
+    house: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.open() as log:
+        for _ in range(4):
+            await log.proof((await make.request(log)).event_id)
+    monkeypatch.setattr("audit.verify.heads.SIGNATURES_CHECKED", 1)
+    assert verify_store(house.store, None, house.witness).ok
+    connection = sqlite3.connect(house.store / "tree.sqlite", isolation_level=None)
+    connection.execute("update checkpoint set root = zeroblob(32) where size = 4")
+    connection.close()
+    findings = verify_store(house.store, None, house.witness).findings
+    assert [finding.attack.value for finding in findings] == ["checkpoint not signed by the key"]

@@ -286,3 +286,19 @@ def test_over_tls_only_a_trusted_certificate_will_do(tmp_path: Path, log: Any, c
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_an_answer_without_end_is_dropped_at_once(log: Any, answers: Any) -> None:
+    """Not at the deadline, which would let a witness fill our memory until then."""
+
+    def pour(it: BaseHTTPRequestHandler) -> None:
+        it.send_response(200)
+        it.send_header("Content-Length", str(10**12))
+        it.end_headers()
+        for _ in range(10_000):
+            it.wfile.write(b"x" * 65_536)
+
+    began = time.monotonic()
+    with pytest.raises(WitnessRefused):
+        ask(answers(pour), log, total_seconds=20)
+    assert time.monotonic() - began < 10

@@ -22,6 +22,7 @@ import pytest
 from audit.checkpoint import sign_checkpoint
 from audit.errors import KeyRefused, StoreDamaged, StoreInUse
 from audit.note import NoteSignature, add_signatures, read_note, read_signatures
+from audit.store.disk import Disk
 from audit.tree import EMPTY_ROOT
 from audit.witness.ledger import Ledger
 from audit.witness.server import MAX_BODY_BYTES, WitnessServer
@@ -463,3 +464,20 @@ def test_a_witness_does_not_witness_itself(tmp_path: Path, new_log: Any) -> None
     ledger = Ledger.create(tmp_path / "w", "witness.example/w")
     with pytest.raises(ValueError, match="own key"):
         ledger.register(ledger.signer().verifier_key)
+
+
+def test_checking_and_persisting_are_one_step(tmp_path: Path, log: Any) -> None:
+    """The race of the specification, with a disk slow enough to lose it."""
+
+    class Slow(Disk):
+        def write_whole(self, path: Path, data: bytes, mode: int) -> None:
+            time.sleep(0.1)
+            super().write_whole(path, data, mode)
+
+    Ledger.create(tmp_path / "w", "witness.example/w").register(log.key)
+    service = WitnessService(Ledger(tmp_path / "w", Slow()))
+    requests = [log.request(0, log.grow(size)) for size in (5, 6, 7)]
+    with ThreadPoolExecutor(3) as pool:
+        statuses = sorted(reply.status for reply in pool.map(service.add_checkpoint, requests))
+    service.close()
+    assert statuses == [200, 409, 409]
