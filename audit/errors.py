@@ -4,7 +4,7 @@
 
     AuditError
     ├── EntryInvalid            (also ValueError) the entry breaks a rule of record.py; nothing was written
-    ├── QueryInvalid            (also ValueError) a query or cursor breaks a rule of query.py; nothing was written
+    ├── QueryInvalid            (also ValueError) a query or cursor breaks a rule of audit/query; nothing was written
     ├── AuditUnavailable        the record is not durable: whoever asked must not go on
     │   └── KeyServiceUnavailable  the key service does not answer, or is sealed: the same may work later
     ├── TicketError
@@ -52,7 +52,7 @@ class EntryInvalid(AuditError, ValueError):
 
 
 class QueryInvalid(AuditError, ValueError):
-    """The query breaks a rule of ``query.py``. Nothing was read; the access was not recorded."""
+    """The query breaks a rule of ``audit.query``. Nothing was read; the access was not recorded."""
 
 
 class AuditUnavailable(AuditError):
