@@ -38,6 +38,7 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.shelf import Shelf
 from gateway.sweeper import Sweeper
+from gateway.turned_away import TurnedAway
 from gateway.upstream import ImageServer
 from gateway.upstream.badge import Badge
 from gateway.upstream.catalogue import Catalogue
@@ -65,7 +66,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         keeping = Keeping(settings.policy.directory)
         audit = await AuditLog.open(audit_settings(settings), clock=clock, rules=lambda: retention_rules(keeping))
         stack.push_async_callback(audit.aclose)
-        identity = Identity(settings.identity, settings.server.public_url, database, clock)
+        away = TurnedAway(audit, clock)
+        identity = Identity(settings.identity, settings.server.public_url, database, clock, away.key, away.form)
         stack.push_async_callback(identity.aclose)
         policy = Policy(_policy_engine(settings, clock, _on_reload(audit, metrics)))
         stack.push_async_callback(policy.aclose)

@@ -8,15 +8,18 @@ its query. Differences that an exporter may notice stand in docs/reference/image
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import QueryParams
 
+from audit import AuditLog, Condition, Query, QueryField, QueryInvalid, RequestRow, Subject
 from audit import AuditUnavailable as LogUnavailable
-from audit import Condition, Page, Query, QueryField, QueryInvalid, RequestRow
 from gateway.api.access import require
 from gateway.errors import AuditUnavailable, InvalidRequest
 from gateway.keeping import STANDARD, ZERO
@@ -46,31 +49,24 @@ _SLACK: Final = timedelta(seconds=5)
 
 @router.get("/v1/organization/audit_logs")
 async def audit_logs(request: Request) -> dict[str, Any]:
-    """Admin-plane events, newest first."""
+    """Admin-plane events, newest first. `after` goes on to older ones, `before` back to newer ones."""
     actor = await require(request, Permission.AUDIT_SEARCH)
     asked = request.query_params
     limit = _limit(asked)
-    if asked.get("before"):
-        raise InvalidRequest("This list goes from new to old only: leave `before` out and use `after`.", param="before")
-    after = asked.get("after") or ""
+    after, before = asked.get("after") or "", asked.get("before") or ""
+    if after and before:
+        raise InvalidRequest("Go on from one place: `after` or `before`, not both.", param="before")
+    since, until = _times(asked)
+    if after:
+        place = _time_of(after, "after") + _SLACK
+        until = place if until is None else min(until, place)
+    if before:
+        place = _time_of(before, "before") - _SLACK
+        since = place if since is None else max(since, place)
     try:
-        conditions, since, until = _conditions(asked), *_times(asked)
-        if after:
-            place = _time_of(after) + _SLACK
-            until = place if until is None else min(until, place)
-        rows: list[RequestRow] = []
-        is_past = not after
-        cursor = None
-        for _ in range(_MAX_PAGES):
-            query = Query(conditions=conditions, created_from=since, created_to=until, limit=_PAGE_ROWS, cursor=cursor)
-            found: Page = await services_of(request).audit.search(query, searched_by=subject_of(actor))
-            for row in found.rows:
-                if is_past:
-                    rows.append(row)
-                is_past = is_past or row.event_id == after
-            cursor = found.next_cursor
-            if cursor is None or len(rows) > limit:
-                break
+        query = Query(conditions=_conditions(asked), created_from=since, created_to=until, limit=_PAGE_ROWS)
+        rows = _rows(services_of(request).audit, query, subject_of(actor))
+        found = await (_newer(rows, before, limit) if before else _older(rows, after, limit + 1))
     except QueryInvalid as error:
         raise InvalidRequest(f"The question can't be read: {error}.", param="query") from error
     except LogUnavailable as error:
@@ -78,16 +74,52 @@ async def audit_logs(request: Request) -> dict[str, Any]:
             "Looking at records is itself recorded, and that record can't be written now. Nothing was shown.",
             retry_after_seconds=5,
         ) from error
-    if not is_past:
-        raise InvalidRequest("There is no such event in this list.", param="after")
-    page = rows[:limit]
+    page = found[-limit:] if before else found[:limit]
     return {
         "object": "list",
         "data": [event_json(row) for row in page],
         "first_id": page[0].event_id if page else None,
         "last_id": page[-1].event_id if page else None,
-        "has_more": len(rows) > limit or cursor is not None,
+        "has_more": len(found) > limit,
     }
+
+
+async def _rows(log: AuditLog, query: Query, searched_by: Subject) -> AsyncGenerator[RequestRow, None]:
+    """What a query finds, a page of the log's at a time, up to a bound: each page is a recorded search."""
+    for _ in range(_MAX_PAGES):
+        found = await log.search(query, searched_by=searched_by)
+        for row in found.rows:
+            yield row
+        if found.next_cursor is None:
+            return
+        query = replace(query, cursor=found.next_cursor)
+
+
+async def _older(rows: AsyncGenerator[RequestRow, None], after: str, most: int) -> list[RequestRow]:
+    """The rows that follow `after`, or the first ones. Raises InvalidRequest when it is not among them."""
+    found: list[RequestRow] = []
+    is_past = not after
+    async with aclosing(rows):
+        async for row in rows:
+            if is_past:
+                found.append(row)
+            is_past = is_past or row.event_id == after
+            if len(found) >= most:
+                break
+    if not is_past:
+        raise InvalidRequest("There is no such event in this list.", param="after")
+    return found
+
+
+async def _newer(rows: AsyncGenerator[RequestRow, None], before: str, limit: int) -> list[RequestRow]:
+    """The rows in front of `before`, the nearest last: one more than `limit` where there are more."""
+    nearest: deque[RequestRow] = deque(maxlen=limit + 1)
+    async with aclosing(rows):
+        async for row in rows:
+            if row.event_id == before:
+                return list(nearest)
+            nearest.append(row)
+    raise InvalidRequest("There is no such event in this list, or very much came after it.", param="before")
 
 
 @router.get("/v1/organization/data_retention")
@@ -171,12 +203,12 @@ def _moment(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _time_of(event_id: str) -> datetime:
+def _time_of(event_id: str, name: str) -> datetime:
     """When an event's id was made (UUID version 7: its first 48 bits)."""
     try:
         value = uuid.UUID(event_id)
     except ValueError:
-        raise InvalidRequest("`after` is the id of an event in this list.", param="after") from None
+        raise InvalidRequest(f"`{name}` is the id of an event in this list.", param=name) from None
     if value.version != 7:
-        raise InvalidRequest("`after` is the id of an event in this list.", param="after")
+        raise InvalidRequest(f"`{name}` is the id of an event in this list.", param=name)
     return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)

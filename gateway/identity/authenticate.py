@@ -7,10 +7,10 @@ is refused, because the two may be two people and any choice between them could 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,6 +32,10 @@ from gateway.vocabulary import Permission
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9\-._~+/]+=*)")
 """RFC 6750, section 2.1: one space, one b64token."""
 
+KeyFault = Literal["key-revoked", "key-expired", "owner-suspended", "owner-not-seen"]
+OnRefusedKey = Callable[[KeyFault, FoundKey, Origin], Awaitable[None]]
+"""Told of a key that is over and was used. Must not raise: the refusal stands whatever becomes of the telling."""
+
 _KNOWN_SCOPES: Final = {permission.value: permission for permission in Permission}
 
 
@@ -49,8 +53,10 @@ class Authenticator:
         providers: Mapping[str, OidcProvider],
         roles: RoleMap,
         clock: Callable[[], datetime],
+        on_refused_key: OnRefusedKey | None = None,
     ) -> None:
         self._settings = settings
+        self._on_refused_key = on_refused_key
         self._cookie_names = cookie_names
         self._sessions = sessions
         self._api_keys = api_keys
@@ -78,7 +84,7 @@ class Authenticator:
             if match is None:
                 raise refused_credential("scheme")
             if match[1].startswith(PREFIX):
-                return await self._from_key(match[1])
+                return await self._from_key(match[1], origin)
             return await self._from_token(match[1])
 
     async def session(self, cookie: str | None) -> Session:
@@ -89,11 +95,16 @@ class Authenticator:
             raise refused_credential("session")
         return session
 
-    async def _from_key(self, secret: str) -> Actor:
+    async def _from_key(self, secret: str, origin: Origin) -> Actor:
         found = await self._api_keys.find(secret)
         if found is None:
             raise refused_credential("key-unknown")
-        self._check_key(found)
+        fault = self._fault_of(found)
+        if fault is not None:
+            if self._on_refused_key is not None:
+                # Whoever is here has the whole key: a leak, or a program that nobody told. Worth an auditor's look.
+                await self._on_refused_key(fault, found, origin)
+            raise refused_credential(fault, found.info.id)
         await self._api_keys.used(found.info)
         return Actor(
             id=found.owner.id,
@@ -109,16 +120,18 @@ class Authenticator:
             mfa=found.info.mfa,
         )
 
-    def _check_key(self, found: FoundKey) -> None:
+    def _fault_of(self, found: FoundKey) -> KeyFault | None:
+        """Why a key whose secret is right may not be used; None when it may."""
         now = self._clock()
         if found.info.revoked_at is not None:
-            raise refused_credential("key-revoked", found.info.id)
+            return "key-revoked"
         if now >= found.info.expires_at:
-            raise refused_credential("key-expired", found.info.id)
+            return "key-expired"
         if not found.owner.is_active:
-            raise refused_credential("owner-suspended", found.info.id)
+            return "owner-suspended"
         if now - found.owner.groups_at >= timedelta(days=self._settings.groups_max_age_days):
-            raise refused_credential("owner-not-seen", found.info.id)
+            return "owner-not-seen"
+        return None
 
     async def _from_token(self, token: str) -> Actor:
         provider = self._by_issuer.get(issuer_of(token))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from gateway.errors import Denied, Unauthenticated
 from gateway.exchange import Actor, Credentials, Origin
 from gateway.identity import cookies, discovery
 from gateway.identity.api_keys import GRANTABLE, ApiKeys
-from gateway.identity.authenticate import Authenticator, answering
+from gateway.identity.authenticate import Authenticator, OnRefusedKey, answering
 from gateway.identity.cookies import Cookie, CookieNames
 from gateway.identity.csrf import CsrfGuard
 from gateway.identity.derived import DerivedKeys
@@ -26,14 +26,25 @@ from gateway.identity.transactions import TransactionBox
 from gateway.settings import IdentitySettings
 from gateway.storage.database import Database
 
+OnForeignForm = Callable[[Credentials, Origin], Awaitable[None]]
+"""Told of an unsafe request with a session's cookie that no page of ours sent. Must not raise."""
+
 
 class Identity:
     """Composes the parts of this folder. Its tables have to exist; it opens no connection before it is asked."""
 
     def __init__(
-        self, settings: IdentitySettings, public_url: str, db: Database, clock: Callable[[], datetime]
+        self,
+        settings: IdentitySettings,
+        public_url: str,
+        db: Database,
+        clock: Callable[[], datetime],
+        on_refused_key: OnRefusedKey | None = None,
+        on_foreign_form: OnForeignForm | None = None,
     ) -> None:
-        """Raises ValueError when a setting would be unsafe: the gateway then does not start."""
+        """Raises ValueError when a setting would be unsafe: the gateway then does not start. The last two are told of
+        what is turned away here, and must not raise."""
+        self._on_foreign_form = on_foreign_form
         public_url = public_url.rstrip("/")
         derived = DerivedKeys.from_file(settings.secret_path)
         self._public_url = public_url
@@ -66,6 +77,7 @@ class Identity:
             providers=self._providers,
             roles=self._roles,
             clock=clock,
+            on_refused_key=on_refused_key,
         )
         self._sign_in = SignIn(
             providers=self._providers,
@@ -90,7 +102,14 @@ class Identity:
     async def authenticate(self, credentials: Credentials, origin: Origin) -> Actor:
         """Who is asking. Raises Unauthenticated, IdentityUnavailable, and Denied when a session cookie comes with an
         unsafe method and without proof that one of our own pages sent it."""
-        self._check_sent_by_us(credentials)
+        if not self._is_sent_by_us(credentials):
+            if self._on_foreign_form is not None:
+                await self._on_foreign_form(credentials, origin)
+            raise Denied(
+                "This request did not come from a page of Imprimatur, so it was not carried out. "
+                "Reload the page and try again.",
+                code="csrf_refused",
+            )
         return await self.authenticator.from_headers(
             authorization=credentials.authorization, cookie=credentials.cookie, origin=origin
         )
@@ -100,24 +119,18 @@ class Identity:
         secret = cookies.read(credentials.cookie, self._cookie_names.session)
         return "" if secret is None else self._csrf.token(secret)
 
-    def _check_sent_by_us(self, credentials: Credentials) -> None:
+    def _is_sent_by_us(self, credentials: Credentials) -> bool:
         """Stops another site from acting through somebody's browser (CSRF). Before the database is asked: the answer
         must not depend on whether the session is good."""
         if not cookies.is_present(credentials.cookie, self._cookie_names.session):
-            return
-        ours = self._csrf.is_ours(
+            return True
+        return self._csrf.is_ours(
             method=credentials.method,
             session_id=cookies.read(credentials.cookie, self._cookie_names.session) or "",
             origin=credentials.site_origin,
             fetch_site=credentials.fetch_site,
             token=credentials.csrf_token,
         )
-        if not ours:
-            raise Denied(
-                "This request did not come from a page of Imprimatur, so it was not carried out. "
-                "Reload the page and try again.",
-                code="csrf_refused",
-            )
 
     async def begin_sign_in(self, provider: str | None, return_to: str | None) -> Departure:
         """Send someone to their provider. Raises InvalidRequest, IdentityUnavailable."""

@@ -113,3 +113,36 @@ async def test_retention_is_told_as_policy_has_it(house: Any) -> None:
         "groups": {},
         "keyword_index": False,
     }
+
+
+async def test_before_goes_back_to_the_page_that_came_before(house: Any) -> None:
+    async with house.browser() as browser:
+        await as_bob(house, browser)
+        for _ in range(9):
+            await browser.get("/audit?action=auth:session:start", headers={"accept": "application/json"})
+        # A time that is over: reading the list writes to it, and pages of the past must not move.
+        asked = {
+            "limit": "3",
+            "event_types[]": "audit:record:search",
+            "effective_at[gte]": str(int(house.began.timestamp())),
+        }
+        pages = [(await browser.get(LOGS, params=asked)).raise_for_status().json()]
+        for _ in range(2):
+            more = (await browser.get(LOGS, params={**asked, "after": pages[-1]["last_id"]})).raise_for_status().json()
+            pages.append(more)
+        back = (await browser.get(LOGS, params={**asked, "before": pages[2]["first_id"]})).raise_for_status().json()
+        assert [event["id"] for event in back["data"]] == [event["id"] for event in pages[1]["data"]]
+        assert back["has_more"] is True
+        both = await browser.get(LOGS, params={**asked, "before": pages[1]["first_id"], "after": pages[0]["last_id"]})
+        assert both.status_code == 400
+        unknown = await browser.get(LOGS, params={"before": "01890000-0000-7000-8000-000000000000"})
+        assert unknown.json()["error"]["param"] == "before"
+
+
+async def test_the_unmodified_sdk_reads_what_is_kept(house: Any) -> None:
+    async with house.browser() as browser:
+        await as_bob(house, browser)
+        client = AsyncOpenAI(api_key="unused", admin_api_key="unused", base_url=f"{PUBLIC_URL}/v1", http_client=browser)
+        kept = await client.admin.organization.data_retention.retrieve(extra_headers={"Authorization": Omit()})
+        assert kept.object == "organization.data_retention"
+        assert kept.model_extra["retention_days"] == 30
