@@ -183,6 +183,40 @@ ADMIN_CASES: list[tuple[str, dict[str, Any], Effect, set[str]]] = [
     ),
 ]
 
+GOVERNED = {
+    Permission.CASE_REQUEST: timedelta(minutes=15),
+    Permission.CASE_APPROVE: timedelta(minutes=5),
+    Permission.CONTENT_OPEN: timedelta(minutes=5),
+    Permission.HOLD_MANAGE: timedelta(minutes=5),
+    Permission.SUBJECT_MANAGE: timedelta(minutes=5),
+}
+"""What auditors alone may do, and how old their second factor may be for it."""
+
+for _act, _oldest in GOVERNED.items():
+    _just, _late = (Mfa(at=NOW - _oldest - timedelta(seconds=late)) for late in (0, 1))
+    ADMIN_CASES += [
+        (f"an auditor may {_act} just in time", admin(replace(BOB, mfa=_just), _act), Effect.ALLOW, set()),
+        (f"an auditor may not {_act} a second later", admin(replace(BOB, mfa=_late), _act), Effect.DENY, {"mfa.stale"}),
+        (
+            f"an auditor may not {_act} without a second factor",
+            admin(replace(BOB, mfa=Mfa()), _act),
+            Effect.DENY,
+            {"mfa.missing"},
+        ),
+        (
+            f"a key of an auditor's may not {_act}, whatever its scopes",
+            admin(replace(BOB, mfa=_just, method="api-key", scopes=frozenset(Permission)), _act),
+            Effect.DENY,
+            {"subject.scope-missing"},
+        ),
+        (
+            f"everybody else together may not {_act}",
+            admin(replace(BOB, mfa=Mfa(at=NOW), roles=frozenset(Role) - {Role.AUDITOR}), _act),
+            Effect.DENY,
+            {"role.not-permitted"},
+        ),
+    ]
+
 
 def made_up(dice: random.Random) -> tuple[dict[str, Any], bool]:
     """A question that is good but for a part here and there; and whether it was spoilt as well."""
