@@ -8,7 +8,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ async def test_verify_names_the_first_bad_record_and_exits_1(place: Any) -> None
         (["show", "{store}", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"], "no record"),
         (["purge", "{store}", "--kek", "{folder}/missing", "--signing-key", "x", "--now", "noon"], "expected a moment"),
         (["purge", "{store}", "--kek", "{folder}/missing", "--signing-key", "{folder}/x"], "does not exist"),
-        (["open", "{store}", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "--kek", "x", "--reader", "dana"], "--purpose"),
+        (["open", "{store}", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "--kek", "x", "--reader", "dana"], "--case"),
         (["search", "{store}", "--kek", "x"], "--reader"),
         (["search", "{store}", "--kek", "x", "--reader", "d", "--effect", "maybe"], "effect: expected one of allow"),
         (["search", "{store}", "acter:x", "--kek", "x", "--reader", "d"], "character 1: there is no field"),
@@ -123,6 +123,30 @@ async def test_proofs_are_files_that_verify_alone(place: Any, tmp_path: Path) ->
         assert "NOT IN ORDER" in invoke("verify", paths[0], "--vkey", place.vkey, code=1)
 
 
+def approved_case(place: Any, store: Path, keys: Sequence[object], now: Sequence[object]) -> str:
+    """The id of a case about the ticket: dana asked, erin agreed."""
+    about = ("--event", place.ticket.event_id, "--purpose", "case 17: reported misuse")
+    asked = json.loads(invoke("case", "request", store, *keys, "--officer", "dana", *about, *now, "--json"))
+    agreed = ("--officer", "erin", "--without-mfa-evidence")
+    invoke("case", "approve", store, asked["id"], *keys, *agreed, *now)
+    return str(asked["id"])
+
+
+async def test_opening_outside_a_case_is_refused_and_a_command_line_says_that_it_sees_no_second_factor(
+    place: Any,
+) -> None:
+    about = ("--event", place.ticket.event_id, "--purpose", "case 17: reported misuse")
+    asked = json.loads(
+        invoke("case", "request", place.store, *place.keys, "--officer", "dana", *about, *place.now, "--json")
+    )
+    opening = ("open", place.store, place.ticket.event_id, *place.keys, "--reader", "dana", "--case", asked["id"])
+    assert "does not permit" in invoke(*opening, "--without-mfa-evidence", *place.now, code=2)
+    approving = ("case", "approve", place.store, asked["id"], *place.keys, "--officer", "erin")
+    assert "second factor" in invoke(*approving, *place.now, code=2)
+    invoke(*approving, "--without-mfa-evidence", *place.now)
+    assert "second factor" in invoke(*opening, *place.now, code=2)
+
+
 async def test_open_shows_content_and_leaves_a_record(place: Any) -> None:
     opened = json.loads(
         invoke(
@@ -132,8 +156,9 @@ async def test_open_shows_content_and_leaves_a_record(place: Any) -> None:
             *place.keys,
             "--reader",
             "dana",
-            "--purpose",
-            "case 1",
+            "--case",
+            approved_case(place, place.store, place.keys, place.now),
+            "--without-mfa-evidence",
             *place.now,
         )
     )
@@ -163,9 +188,9 @@ async def test_a_snapshot_is_searched_and_opened_without_the_signing_key(place: 
     copy = place.folder / "copy"
     invoke("snapshot", place.store, copy, *place.now)
     assert "Alice" in invoke("search", copy, *place.kek, "--reader", "dana", "--actor", "alice", *place.now)
-    opened = invoke(
-        "open", copy, place.ticket.event_id, *place.kek, "--reader", "dana", "--purpose", "case 1", *place.now
-    )
+    case = approved_case(place, copy, place.keys, place.now)
+    inside = ("--reader", "dana", "--case", case, "--without-mfa-evidence")
+    opened = invoke("open", copy, place.ticket.event_id, *place.kek, *inside, *place.now)
     assert "CANARY" in opened
     invoke("verify", copy, "--vkey", place.vkey)
 
@@ -177,9 +202,9 @@ async def test_purge_with_a_clock_of_its_own(place: Any) -> None:
     assert "2026-11-22: 1 key(s) destroyed, 4 records, space freed" in text
     assert "0 day(s) purged" in invoke("purge", place.store, *place.keys, *later)
     assert "purged days            1, up to 2026-11-22" in invoke("verify", place.store, "--witness", place.witness)
-    assert "past retention" in invoke(
-        "open", place.store, place.ticket.event_id, *place.keys, "--reader", "d", "--purpose", "p", *later, code=2
-    )
+    case = approved_case(place, place.store, place.keys, later)
+    inside = ("--reader", "dana", "--case", case, "--without-mfa-evidence")
+    assert "destroyed" in invoke("open", place.store, place.ticket.event_id, *place.keys, *inside, *later, code=2)
     assert json.loads(invoke("show", place.store, place.ticket.event_id))["proof_holds"] is True
 
 
@@ -259,9 +284,9 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 @pytest.mark.parametrize(("name", "command"), list(commands()))
 def test_every_command_has_help_and_an_example_that_parses(name: str, command: Any) -> None:
     assert "Example:" in invoke(*name.split(), "--help")
-    example = re.search(r"Example: python -m audit (.*)", command.help)
+    example = re.search(r"Example: python -m audit ((?:.+\n?)*)", command.help)  # up to an empty line
     assert example is not None
-    words = shlex.split(example[1])
+    words = shlex.split(example[1].replace("\n", " "))
     assert words[: len(name.split())] == name.split()
     command.make_context(name, words[len(name.split()) :])  # raises for an option or argument that is not there
 
