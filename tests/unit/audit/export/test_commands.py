@@ -34,6 +34,16 @@ def invoke(*arguments: object, code: int = 0) -> str:
     return result.stdout
 
 
+def opened_content(place: Any, event_id: str) -> Any:
+    """What a record holds, opened by command inside a case that two people made."""
+    about = ("--event", event_id, "--purpose", "check of an export")
+    asked = json.loads(invoke("case", "request", place.store, *place.keys, "--officer", "erin", *about, *NOW, "--json"))
+    agreed = ("--officer", "frank", "--without-mfa-evidence")
+    invoke("case", "approve", place.store, asked["id"], *place.keys, *agreed, *NOW)
+    inside = ("--reader", "erin", "--case", asked["id"], "--without-mfa-evidence")
+    return json.loads(invoke("open", place.store, event_id, *place.keys, *inside, *NOW))
+
+
 def refused(*arguments: object) -> str:
     result = run(*arguments)
     assert result.exit_code == 2, (result.output, result.exception)
@@ -70,11 +80,7 @@ async def test_persons_are_told_with_the_keys_and_after_it_is_on_record(place: A
     accesses = [json.loads(line) for line in again.splitlines() if '"audit:record:export"' in line]
     assert [access["subject"]["actor"] for access in accesses] == ["dana"]
     assert accesses[0]["phase"] == "access"
-    opened = json.loads(
-        invoke(
-            "open", place.store, accesses[0]["event_id"], *place.keys, "--reader", "erin", "--purpose", "check", *NOW
-        )
-    )
+    opened = opened_content(place, accesses[0]["event_id"])
     assert opened["contents"] == [{"format": "csv", "event_ids": [], "first_day": "2026-11-01", "last_day": None}]
 
 
@@ -171,9 +177,7 @@ async def test_following_persons_is_on_record_with_consumer_and_cursor(place: An
     assert [line["subject"]["actor"] for line in lines[:4]] == ["alice", "alice", "bob", "bob"]
     everything = invoke("export", place.store, "--format", "jsonl")
     (access,) = [json.loads(line) for line in everything.splitlines() if '"audit:record:follow"' in line]
-    opened = json.loads(
-        invoke("open", place.store, access["event_id"], *place.keys, "--reader", "erin", "--purpose", "check", *NOW)
-    )
+    opened = opened_content(place, access["event_id"])
     assert opened["subject"]["actor"] == "siem-service"
     assert opened["contents"][0]["consumer"] == "siem"
     assert opened["contents"][0]["cursor"].startswith("v1.0.")
