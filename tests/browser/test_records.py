@@ -152,7 +152,8 @@ async def test_looking_is_itself_on_the_record(visit):
 async def test_a_record_shows_both_halves_who_why_and_until_when(visit, preview: Running):
     one = await visit("bob")
     async with httpx.AsyncClient(base_url=preview.url, cookies={COOKIE: preview.session("bob")}) as client:
-        rows = (await client.get("/audit?effect=deny&action=image:generate", headers={"accept": "application/json"})).json()["rows"]
+        asked = {"effect": "deny", "action": "image:generate"}
+        rows = (await client.get("/audit", params=asked, headers={"accept": "application/json"})).json()["rows"]
     page = await one.go(f"/audit/records/{rows[0]['event_id']}")
     facts = await page.locator("dl.facts").first.inner_text()
     for word in ("Intent", "Outcome", "denied", "2026.11.1+9f2c11aa", "not reached", "Unreadable from", "in 3"):
