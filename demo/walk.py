@@ -245,17 +245,17 @@ class Walk:
         later = (datetime.now(UTC) + timedelta(days=32)).strftime("%Y-%m-%dT%H:%M:%SZ")
         secret = self.stack.state / "secrets"
         keys = ("--kek", str(secret / "audit-kek.key"), "--signing-key", str(secret / "audit-signing.key"))
-        reading = (*keys, "--reader", "demo", "--purpose", "showing day 30")
-        before = _audit("open", str(copy), self.picture_id, *reading)
+        before = _open_inside_a_case(copy, self.picture_id, keys)
         _expect(before.returncode == 0 and PROMPT in before.stdout, f"not readable today:\n{before.stderr}")
         purge = _audit("purge", str(copy), *keys, "--now", later)
         _expect(purge.returncode == 0, f"purge:\n{purge.stdout}{purge.stderr}")
-        after = _audit("open", str(copy), self.picture_id, *reading, "--now", later)
+        after = _open_inside_a_case(copy, self.picture_id, keys, "--now", later)
         _expect(after.returncode != 0 and PROMPT not in after.stdout, "still readable")
         proofs = self._verify(copy, witness)
         _expect(proofs.returncode == 0, f"the proofs broke:\n{proofs.stdout}{proofs.stderr}")
         refusal = after.stderr.strip().splitlines()[-1]
-        return f"today: readable (and the reading is recorded)\n{later[:10]}: {refusal}\nverify: every proof holds"
+        today = "today: readable, inside a case that two people made (and the reading is recorded)"
+        return f"{today}\n{later[:10]}: {refusal}\nverify: every proof holds"
 
     async def _with_key(self, prompt: str) -> httpx.Response:
         """As a program would: one credential, the key."""
@@ -288,6 +288,20 @@ async def _generate(client: httpx.AsyncClient, prompt: str, *, csrf: str = "") -
 
 def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "audit", *arguments], capture_output=True, text=True, check=False)
+
+
+def _open_inside_a_case(
+    store: Path, event_id: str, keys: tuple[str, ...], *now: str
+) -> subprocess.CompletedProcess[str]:
+    """Bob asks for a case, Gail agrees, Bob opens. A command line sees no second factor, and says so on record."""
+    about = ("--event", event_id, "--purpose", "showing day 30")
+    asked = _audit("case", "request", str(store), *keys, "--officer", "bob", *about, "--json", *now)
+    _expect(asked.returncode == 0, f"the case was not taken:\n{asked.stdout}{asked.stderr}")
+    case = str(json.loads(asked.stdout)["id"])
+    agreed = _audit("case", "approve", str(store), case, *keys, "--officer", "gail", "--without-mfa-evidence", *now)
+    _expect(agreed.returncode == 0, f"the case was not approved:\n{agreed.stdout}{agreed.stderr}")
+    inside = ("--reader", "bob", "--case", case, "--without-mfa-evidence")
+    return _audit("open", str(store), event_id, *keys, *inside, *now)
 
 
 def _flip_a_byte(store: Path, event_id: str) -> None:
