@@ -8,7 +8,6 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from audit.cli.common import CANNOT, errors_as_exit_codes
-from audit.migrations.migrate import upgrade
 from audit.migrations.revision import current
 
 
@@ -20,6 +19,9 @@ def migrate(
 
     Example: python -m audit migrate postgresql://audit@db.example.com/audit
     """
+    # Alembic is loaded by the one command that needs it: whoever verifies an export installs less, and waits less.
+    from audit.migrations.migrate import upgrade
+
     with errors_as_exit_codes():
         try:
             revision = current(url) if check else upgrade(url)
