@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 import gateway.pipeline
 from audit.cli import app as audit_command
 from docs import gen
 from gateway import errors, vocabulary
+from gateway.api import organization
 from gateway.cli import app as imprimatur_command
 from gateway.observe.metrics import Metrics
 from gateway.settings import Settings
@@ -274,6 +276,16 @@ def test_every_failure_is_in_the_table_that_says_which_way_it_falls() -> None:
     assert {(str(e.status), e.code) for kind in kinds for e in kind} <= told
     every = {(str(e.status), e.code) for e in _all_errors(errors.ImprimaturError)}
     assert told <= every
+
+
+def test_what_differs_from_openai_s_admin_api_is_told_as_it_is() -> None:
+    page = TEXT[gen.PAGES / "images-api.md"].split("## What was done")[1].split("\n## ")[0]
+    (types,) = re.findall(r"`type` is OpenAI's where it has one: (.*)\.\n", page)
+    assert set(re.findall(r"`([^`]+)`", types)) == set(organization.OPENAI_TYPES.values())
+    assert f"1 to {organization.MAX_LIMIT}, usually {organization.DEFAULT_LIMIT}" in page
+    assert set(re.findall(r"`(/v1/organization/[a-z_]+)`|`GET (/v1/organization/[a-z_]+)`", page)) == {
+        ("", route.path) for route in organization.router.routes if isinstance(route, APIRoute)
+    }
 
 
 DECISIONS = sorted(DOCS.glob("decisions/[0-9]*.md"))
