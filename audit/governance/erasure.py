@@ -138,6 +138,7 @@ class Erasures:
         if await asyncio.to_thread(self._keeping) != holds_before:
             raise ErasureRefused("a hold was placed or released meanwhile: erase again", LogReason.SUBJECT_REFUSED)
         await asyncio.to_thread(self._erased.add, plan.event_ids, self._acts.now())
+        await self._records.sign(record.seq)  # what is gone is explained by what is signed, or by nothing
         await self._records.erase(plan.seqs)
         receipt = ErasureReceipt(
             request_id=request_id,

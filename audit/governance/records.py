@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from audit.canonical import load_json_object
-from audit.errors import ContentDestroyed
+from audit.errors import AuditUnavailable, ContentDestroyed, StoreError
 from audit.governance.erased import ErasedEvents
 from audit.governance.holds import Hold, Holds
 from audit.ids import day_of, parse_event_id
@@ -141,6 +142,13 @@ class StoreRecords:
             return [found[seq] for seq in sorted(found)]
 
         return await self._store.read(look)
+
+    async def sign(self, seq: int) -> None:
+        """Return when a signed checkpoint covers a record. Raises ``AuditUnavailable``."""
+        try:
+            await asyncio.to_thread(self._store.prove, [seq])
+        except (StoreError, sqlite3.Error, OSError) as error:
+            raise AuditUnavailable("the audit log cannot be signed just now: try again") from error
 
     async def erase(self, by_day: dict[date, list[int]]) -> None:
         """Remove the sealed parts, tokens and salts of records, a day at a time."""

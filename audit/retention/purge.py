@@ -6,8 +6,8 @@ oldest first:
 1. records under a hold get their keys into escrow, durably, or that class is not purged;
 2. day and class go on the durable list of destroyed days, their key files are overwritten and unlinked: from here on
    nobody can read content, subjects or the blind index, with the database, its backups and its WAL in hand;
-3. a purge record that names them becomes durable in the log, so that ``verify`` knows that what is missing was meant
-   to go;
+3. a purge record that names them becomes durable in the log, and signed if the disk lets it, so that ``verify`` knows
+   that what is missing was meant to go;
 4. the day's sealed parts are left behind in the store, but for held records. Envelopes, digests, commitments and
    leaves stay: every proof verifies as before. A later purge takes what a hold has released.
 
@@ -154,6 +154,7 @@ class Retention:
         await asyncio.to_thread(self._destroy, work, now)  # 2.
         await asyncio.to_thread(store.release_day, day, work.due.classes)
         await self._record_all(work, now)  # 3.
+        await asyncio.to_thread(self._cover, work)
         keep = frozenset().union(*work.held.values())
         freed = await asyncio.to_thread(store.free, day, work.due.classes, keep, now)  # 4.
         await self._record_all(work, now)  # the disk was full; now it may not be
@@ -198,6 +199,17 @@ class Retention:
                 await asyncio.to_thread(
                     self._ring.mark, scope, PurgeStep.RECORDED, now, event_id=reference.event_id, seq=reference.seq
                 )
+
+    def _cover(self, work: _DayWork) -> None:
+        """Have the purge records signed before anything goes that only they explain: ``verify`` takes no unsigned
+        word for it. A tree that cannot be written (a full disk) keeps nothing here: it catches up later."""
+        seqs = [reference.seq for reference in work.records.values()]
+        if not seqs:
+            return
+        try:
+            self._store.prove(seqs)
+        except Exception as error:  # the keys are gone already, and the space must follow
+            _log.warning("audit.retention.unsigned", extra={"cause": type(error).__name__})
 
     async def _is_recorded(self, scope: Scope) -> bool:
         """Does the list say so, and does the log hold it? A log put back to before its purge does not."""

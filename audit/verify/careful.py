@@ -63,9 +63,7 @@ def careful_pass(moment: MomentPort, report: Report, heads: HeadChecker, leaves:
             continue
         if row.seq >= heads.size:
             heads.append(leaf)
-        # What excuses something missing must itself be in the tree, as it stands.
-        if leaf == leaves.leaf(row.seq) or is_stripped(row):
-            gone.note(row)
+        gone.note(row, is_in_tree=leaf == leaves.leaf(row.seq))
         if report.records % 1000 == 0:
             progress(report.records, total)
     if expected < moment.tree.size:

@@ -31,14 +31,17 @@ class Gone:
     pruned_to: int = 0  # largest index that a prune record is about
     stripped: dict[tuple[str, str], list[Run]] = field(default_factory=dict)  # by day and class
 
-    def note(self, row: Row) -> None:
-        """Look at a record whose leaf was found in the tree."""
+    def note(self, row: Row, *, is_in_tree: bool) -> None:
+        """Look at a record. One whose leaf is not in the tree explains nothing: whoever may write to the store could
+        have put it there."""
         if is_stripped(row):
             runs = self.stripped.setdefault((row.day, row.class_), [])
             if runs and runs[-1][1] == row.seq - 1:
                 runs[-1] = (runs[-1][0], row.seq)
             else:
                 runs.append((row.seq, row.seq))
+        if not is_in_tree:
+            return
         if row.phase == Phase.PURGE and row.action != LogEvent.PRUNE:
             self.purges.add(row.about)
         elif row.phase == Phase.ERASURE:

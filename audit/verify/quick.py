@@ -82,14 +82,15 @@ def check_chunk(reader: DayMoment, chunk: Chunk) -> Facts:
             leaf = make_leaf(row)
             at = (seq - chunk.first) * HASH_BYTES
             expected = chunk.leaves[at : at + HASH_BYTES]
-            if not expected:
+            is_in_tree = bool(expected)
+            if not is_in_tree:
                 facts.beyond.append((seq, leaf))
                 expected = row.leaf
             if leaf != expected:
                 raise NotInOrder
             _check_sealed(row)
             facts.records += 1
-            facts.gone.note(row)
+            facts.gone.note(row, is_in_tree=is_in_tree)
             facts.runs.setdefault(row.boot, array("Q")).extend((seq, row.counter))
             if row.phase == Phase.OUTCOME and row.head_seq < chunk.minimum_index:
                 facts.outcomes.append(row.head_seq)  # its intent and their entries in the search tables were pruned

@@ -177,8 +177,7 @@ class Integrator:
                 while self._epoch is None and self.size < size and self.stopped is None and time.monotonic() < deadline:
                     time.sleep(_POLL_SECONDS)
                     self._turn(is_forced=True)
-                if self._epoch is not None:
-                    self._lease.release(self._connected())
+                self._lease.release(self._connected())  # one that stopped holds it, too; a follower's does nothing
             except (psycopg.Error, AuditError, OSError) as error:  # the next leader takes in what is left
                 _log.error("audit.integrator.failed", extra={"cause": _cause(error)})
             self.disconnect()
