@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from audit.checkpoint import Checkpoint, sign_checkpoint
@@ -53,6 +54,8 @@ class Integrator:
         self._interval_seconds = interval_seconds
         self._lock = threading.RLock()  # guards the tree, the newest checkpoint and the witness
         self._tree = TileTree(file.read_tile, file.size())
+        self._stored = self._tree.size  # what the file is known to hold
+        self._in_doubt = False  # a transaction failed: the file may hold more than that
         self._latest = latest
         self._pending_lock = threading.Lock()
         self._pending: list[tuple[bytes, Ticket | None, int | None]] = []  # leaf, opened ticket, concluded intent
@@ -126,7 +129,7 @@ class Integrator:
     def take_in(self, seq: int) -> None:
         """Return only when record ``seq`` is in the stored tree. Raises ``sqlite3.Error`` or ``OSError``."""
         with self._lock:
-            if seq >= self._tree.size:
+            if seq >= self._stored:
                 self._integrate()
 
     def thin_checkpoints(self, first_seq: int, end_seq: int) -> None:
@@ -159,6 +162,7 @@ class Integrator:
                 self.failures += 1
 
     def _integrate(self) -> None:
+        self._settle()
         with self._pending_lock:
             taken = self._pending[:]
         if not taken:
@@ -166,14 +170,32 @@ class Integrator:
         concluded = {seq for _, _, seq in taken if seq is not None}
         opened = {ticket.seq: ticket for _, ticket, _ in taken if ticket is not None}
         still_open = [ticket for seq, ticket in opened.items() if seq not in concluded]
+        self._in_doubt = True
         try:
             self._tree.append(leaf for leaf, _, _ in taken)
             self._file.store(self._tree.take_dirty(), self._tree.size, still_open, concluded - opened.keys())
         except BaseException:
-            self._tree = TileTree(self._file.read_tile, self._file.size())  # what is stored is what counts
+            with suppress(sqlite3.Error, OSError, StoreError):  # else before it is used again
+                self._settle()
             raise
+        self._in_doubt = False
+        self._took(self._tree.size)
+
+    def _settle(self) -> None:
+        """After a failure: what is in the file is what counts. Leaves that got there, although we were told otherwise,
+        must not be added again."""
+        if not self._in_doubt:
+            return
+        size = self._file.size()
+        self._tree = TileTree(self._file.read_tile, size)
+        self._took(size)
+        self._in_doubt = False
+
+    def _took(self, size: int) -> None:
+        """The file holds ``size`` leaves: as many fewer are pending."""
         with self._pending_lock:
-            del self._pending[: len(taken)]
+            del self._pending[: size - self._stored]
+        self._stored = size
 
     def _sign(self) -> None:
         if self._signer is None or (self._latest is not None and self._latest[0].size == self._tree.size):

@@ -70,7 +70,8 @@ class TreeFile:
     def store(
         self, tiles: Mapping[tuple[int, int], bytes], size: int, opened: Iterable[Ticket], concluded: Iterable[int]
     ) -> None:
-        """Add to the tree, durably and at once. Raises ``sqlite3.Error``; nothing is changed then."""
+        """Add to the tree, durably and at once. Raises ``sqlite3.Error`` or ``OSError``; whether anything changed is
+        then unknown."""
         with self._lock, self._transaction() as connection:
             connection.executemany(
                 "insert or replace into tile values (?, ?, ?)",
@@ -83,12 +84,17 @@ class TreeFile:
             connection.execute("update meta set value = ? where key = 'size'", (size,))
 
     def add_checkpoint(self, checkpoint: Checkpoint, signed_at: datetime) -> None:
-        """Store a checkpoint durably, before anybody sees it."""
+        """Store a checkpoint durably, before anybody sees it. Safe to repeat, after a failure that left it there.
+
+        Raises ``StoreDamaged`` if another root was signed for its size."""
         with self._lock, self._transaction() as connection:
             connection.execute(
-                "insert into checkpoint values (?, ?, ?, ?)",
+                "insert or ignore into checkpoint values (?, ?, ?, ?)",
                 (checkpoint.size, checkpoint.root, checkpoint.signature, to_micros(signed_at)),
             )
+            stored = connection.execute("select root from checkpoint where size = ?", (checkpoint.size,)).fetchone()
+            if stored is None or stored[0] != checkpoint.root:
+                raise StoreDamaged(f"the tree has another root than the one signed for size {checkpoint.size}")
 
     def newest_checkpoint(self, origin: str) -> tuple[Checkpoint, datetime] | None:
         with self._lock:
