@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ class StoreRecords:
         """Return when a signed checkpoint covers a record. Raises ``AuditUnavailable``."""
         try:
             await asyncio.to_thread(self._store.prove, [seq])
-        except (StoreError, sqlite3.Error, OSError) as error:
+        except StoreError as error:
             raise AuditUnavailable("the audit log cannot be signed just now: try again") from error
 
     async def erase(self, by_day: dict[date, list[int]]) -> None:

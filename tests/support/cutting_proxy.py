@@ -52,8 +52,8 @@ class CuttingProxy:
 
     def _to_server(self, client: socket.socket, server: socket.socket, is_deaf: threading.Event) -> None:
         while data := _receive(client):
-            if data.endswith(_COMMIT) and self.cut:
-                how, self.cut = self.cut, ""
+            how = self._how_to_cut(data)
+            if how:
                 self.cuts += 1
                 if how == "before":
                     break
@@ -64,6 +64,13 @@ class CuttingProxy:
                 break
         _close(client)
         _close(server)
+
+    def _how_to_cut(self, data: bytes) -> str:
+        """``"before"``, ``"after"``, or ``""`` to let it pass."""
+        if not (data.endswith(_COMMIT) and self.cut):
+            return ""
+        how, self.cut = self.cut, ""
+        return how
 
     def _to_client(self, client: socket.socket, server: socket.socket, is_deaf: threading.Event) -> None:
         while data := _receive(server):

@@ -135,11 +135,21 @@ class PostgresServer:
         self._process.send_signal(signal.SIGQUIT if mode == "immediate" else signal.SIGINT)
         self._process.wait(timeout=_START_SECONDS)
 
-    def create_database(self, template: str = "template1") -> str:
+    def create_database(self, template: str = "template1", tablespace: str = "pg_default") -> str:
         """A fresh database; returns its name."""
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'create database {name} template "{template}" strategy file_copy'.encode())
+            how = f"strategy file_copy tablespace {tablespace}"
+            connection.execute(f'create database {name} template "{template}" {how}'.encode())
+        return name
+
+    def add_tablespace(self, folder: Path) -> str:
+        """A place for databases elsewhere; returns its name."""
+        name = f"s{secrets.token_hex(6)}"
+        if self._user:
+            shutil.chown(folder, self._user)
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"create tablespace {name} location '{folder}'".encode())
         return name
 
     def drop_database(self, name: str) -> None:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import TypeVar
 
 from audit.checkpoint import Checkpoint
-from audit.errors import AuditUnavailable
+from audit.errors import AuditUnavailable, StoreError
 from audit.keys.ring import KeyRing
 from audit.note import VerifierKey
 from audit.record import Ticket
@@ -131,7 +131,10 @@ class FilesStore:
         return self._integrator.behind()
 
     def prove(self, seqs: Sequence[int]) -> tuple[Checkpoint, list[list[bytes]]]:
-        return self._integrator.prove(seqs)
+        try:
+            return self._integrator.prove(seqs)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError("no checkpoint can be signed: the disk of the audit log fails or is full") from error
 
     def prove_consistency(self, old_size: int, new_size: int) -> list[bytes]:
         return self._integrator.prove_consistency(old_size, new_size)
@@ -217,7 +220,10 @@ class FilesStore:
     def erase(self, seqs: Sequence[int]) -> None:
         if not seqs:
             return
-        self._integrator.take_in(max(seqs))  # a record without its parts could not be checked any more
+        try:
+            self._integrator.take_in(max(seqs))  # a record without its parts could not be checked any more
+        except (sqlite3.Error, OSError) as error:
+            raise AuditUnavailable("the tree cannot be written: erase again") from error
         for day in self._layout.days():
             try:
                 nothing: list[int] = []

@@ -155,7 +155,10 @@ class PostgresStore:
         return max(0, self._writer.lowest_next - self._integrator.size)
 
     def prove(self, seqs: Sequence[int]) -> tuple[Checkpoint, list[list[bytes]]]:
-        return self._integrator.prove(seqs)
+        try:
+            return self._integrator.prove(seqs)
+        except psycopg.Error as error:
+            raise StoreError("no proof can be had: the audit database cannot be used") from error
 
     def prove_consistency(self, old_size: int, new_size: int) -> list[bytes]:
         return self._integrator.prove_consistency(old_size, new_size)
