@@ -242,8 +242,7 @@ def test_a_database_whose_disk_is_really_full_loses_nothing_and_goes_on(
             await asyncio.gather(*(call(log, told, number) for number in range(64)))
         assert not log.health().writable
         with pytest.raises(AuditUnavailable, match="53100"):
-            for _ in range(200):
-                await log.intend(intent("one more"))
+            await until_refused(log)
 
     victim.use(fill, LATER)
     assert len(told.records) > 1000
@@ -253,6 +252,11 @@ def test_a_database_whose_disk_is_really_full_loses_nothing_and_goes_on(
     assert told.records <= set(records(victim))
     subprocess.run(["mount", "-o", f"remount,size={8 * SMALL_MIB}m", str(folder)], check=True)
     check(victim, told)
+
+
+async def until_refused(log: AuditLog) -> None:
+    for _ in range(200):
+        await log.intend(intent("one more"))
 
 
 def identity_of(victim: Victim) -> VerifierKey:

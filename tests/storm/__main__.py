@@ -11,8 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.storm.check import check
-from tests.storm.loop import storm
+from tests.storm.loop import Database, storm
+from tests.support.postgres import PostgresServer
 
 
 def settings(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -26,6 +29,7 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
         "create_keys": True,
         "checkpoint_interval_seconds": 0.05,
         "disk_refuse_fraction": 0.0,
+        "database_lease_seconds": 1.0,
         **changes,
     }
 
@@ -41,19 +45,37 @@ def on_sqlite(kills: int, seed: int, say: Callable[[str], None]) -> None:
 
 
 def on_postgres(kills: int, seed: int, say: Callable[[str], None]) -> None:
-    """Two gateways' writers at once; every fifth kill is the database's."""
-    from tests.support.postgres import PostgresServer
-
+    """Two gateways' writers at once, each with its integrator; every fifth kill is the database's, every fifth that of
+    the writer that signs."""
     with tempfile.TemporaryDirectory(prefix="storm-") as name, PostgresServer() as server:
         folder = Path(name)
         url = server.url(server.create_database())
         values = settings(folder, database_url=url)
-        told = storm(values, folder, kills=kills, writers=2, seed=seed, kill_database=server.crash, say=say)
+        database = Database(
+            crashes={"database killed": server.crash, "database quit": lambda: _quit(server)},
+            leader=lambda: _leader(url),
+        )
+        told = storm(values, folder, kills=kills, writers=2, seed=seed, database=database, say=say)
         count = check(url, folder / "witness" / "checkpoints", told)
         say(
             f"PostgreSQL: {told.kills} kills, {len(told.records):,} acknowledged records ({told.refused:,} refused), "
             f"all of them among {count:,}"
         )
+
+
+def _quit(server: PostgresServer) -> None:
+    """SIGQUIT: it ends at once, without a checkpoint, and recovers from its log."""
+    server.stop("immediate")
+    server.start()
+
+
+def _leader(url: str) -> str | None:
+    """Node of the process that holds the lease to sign."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(
+            "select holder from audit.lease where name = 'integrator' and expires_at > clock_timestamp()"
+        ).fetchone()
+    return str(found[0]).partition("/")[0] if found else None
 
 
 def main() -> int:

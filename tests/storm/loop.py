@@ -1,4 +1,5 @@
-"""Kills writers (and the database under them) over and over, and keeps what they had acknowledged."""
+"""Kills writers (and the database under them) over and over, sets their clock wrong, and keeps what they had
+acknowledged."""
 
 from __future__ import annotations
 
@@ -10,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60.0
+JUMPS_SECONDS = (86_400, -3_600)
 
 
 @dataclass
@@ -45,14 +47,15 @@ class Told:
 class Writer:
     """One process of `tests.storm.writer`."""
 
-    def __init__(self, settings: Path, callers: int, told: Told) -> None:
+    def __init__(self, settings: Path, callers: int, node: str, told: Told) -> None:
+        self.node = node
         self._told = told
         self._rest = b""
         self.is_ready = False
         self._log = settings.with_suffix(f".{os.getpid()}-{time.monotonic_ns()}.stderr")
         self._stderr = self._log.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.storm.writer", str(settings), str(callers)],
+            [sys.executable, "-m", "tests.storm.writer", str(settings), str(callers), node],
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             cwd=ROOT,
@@ -97,6 +100,14 @@ class Writer:
         self._rest = self._told.take(self._rest + data)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """What can be done to a database server, and who leads among its writers."""
+
+    crashes: Mapping[str, Callable[[], None]]  # by name; each brings it up again
+    leader: Callable[[], str | None]  # node of the writer that signs
+
+
 def storm(
     settings: dict[str, Any],
     folder: Path,
@@ -104,33 +115,56 @@ def storm(
     kills: int,
     writers: int,
     seed: int,
-    kill_database: Callable[[], None] | None = None,
+    database: Database | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Told:
-    """Keep ``writers`` processes at work and kill one of them, or the database, ``kills`` times."""
+    """Keep ``writers`` processes at work and kill one of them, or the database, ``kills`` times; every seventh time the
+    clock jumps before, a day ahead or an hour back."""
     chance = random.Random(seed)
     told = Told()
     path = folder / "storm.json"
     path.write_text(json.dumps(settings, default=str), "utf-8")
     running: list[Writer] = []
+    wrong_by = 0
     try:
         for number in range(kills):
             while len(running) < writers:
-                running.append(Writer(path, chance.choice((1, 8, 32)), told))
+                node = f"writer-{number}-{len(running)}"
+                running.append(Writer(path, chance.choice((1, 8, 32)), node, told))
             for writer in running:
                 writer.wait_ready()
+            if number % 7 == 3:
+                wrong_by += chance.choice(JUMPS_SECONDS)
+                _set_clock(folder / "clock", wrong_by)
+                told.count("clock")
             running[chance.randrange(len(running))].pump(chance.uniform(0.0, 0.15))
-            if kill_database is not None and number % 5 == 4:
-                kill_database()
-                told.count("database")
+            if database is not None and number % 5 == 4:
+                how = chance.choice(sorted(database.crashes))
+                database.crashes[how]()
+                told.count(how)
                 for writer in running:
                     writer.pump(0.3)
             else:
-                running.pop(chance.randrange(len(running))).kill()
-                told.count("writer")
+                victim = _leader(running, database) if number % 5 == 2 else None
+                told.count("writer" if victim is None else "leader")
+                victim = victim or running[chance.randrange(len(running))]
+                running.remove(victim)
+                victim.kill()
             if (number + 1) % 50 == 0:
                 say(f"{number + 1} kills, {len(told.records):,} acknowledged records")
     finally:
         for writer in running:
             writer.kill()
     return told
+
+
+def _leader(running: list[Writer], database: Database | None) -> Writer | None:
+    """The writer that signs at this moment, if it is known."""
+    node = database.leader() if database is not None else None
+    return next((writer for writer in running if writer.node == node), None)
+
+
+def _set_clock(path: Path, wrong_by: int) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(str(wrong_by), "utf-8")
+    fresh.replace(path)
