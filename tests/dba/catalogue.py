@@ -352,6 +352,8 @@ _OTHERS = [
          deed=sql("delete from sealed where seq = 17"), stores=("SQLite",)),
     Case(name="sealed row deleted", guard=Guard.LEAF, found_as=_A.CONTENT_REMOVED, first_bad=17, through=17,
          deed=sql("", "delete from audit.sealed_{day}_standard where seq = 17"), stores=("PostgreSQL",)),
+    Case(name="changed digest", guard=Guard.LEAF, found_as=_A.CIPHERTEXT_CHANGED, first_bad=9,
+         deed=one(9, content_digest=bytes(32))),
     Case(name="hidden from searches by reason", guard=Guard.LEAF, found_as=_A.INDEX_CHANGED, first_bad=11,
          deed=sql("delete from reason where head_seq = 10", "delete from audit.reason_{day} where head_seq = 10")),
     Case(name="hidden from searches by person", guard=Guard.LEAF, found_as=_A.INDEX_CHANGED, first_bad=8,

@@ -117,11 +117,11 @@ class PostgresServer:
     def kill(self) -> None:
         """``kill -9`` of the whole server: postmaster and every backend, as a power cut would leave it."""
         assert self._process is not None
-        children = _children(self._process.pid)
-        for pid in (self._process.pid, *children):
+        backends = children(self._process.pid)
+        for pid in (self._process.pid, *backends):
             _signal(pid, signal.SIGKILL)
         self._process.wait()
-        for pid in children:
+        for pid in backends:
             _wait_gone(pid)
 
     def crash(self) -> None:
@@ -165,6 +165,24 @@ class PostgresServer:
                 fill(self.url(name))
         return name
 
+    def dump(self, database: str) -> Path:
+        """A logical backup (``pg_dump``), as SQL."""
+        path = self.folder / f"{database}-{secrets.token_hex(4)}.sql"
+        self._run("pg_dump", "--file", str(path), self.url(database))
+        return path
+
+    def restore(self, dump: Path) -> str:
+        """Name of a fresh database made from a dump."""
+        name = self.create_database("template0")
+        self._run("psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", str(dump), self.url(name))
+        return name
+
+    def base_backup(self) -> Path:
+        """A physical backup of everything with its WAL (``pg_basebackup``)."""
+        folder = self.folder / f"base-{secrets.token_hex(4)}"
+        self._run("pg_basebackup", "--pgdata", str(folder), "--checkpoint", "fast", "--dbname", self.url())
+        return folder
+
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.stop("immediate")
@@ -189,7 +207,8 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Processes that a process started."""
     tasks = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(text) for text in tasks.read_text().split()] if tasks.exists() else []
 

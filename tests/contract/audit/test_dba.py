@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from audit.verify import Attack
 from tests.dba.__main__ import main
 from tests.dba.catalogue import CASES, Case, Guard
 from tests.dba.examine import Found, database_original, examine, files_original, fresh_copy
@@ -73,13 +74,17 @@ def _check_named(found: Found, case: Case) -> None:
         assert found.first_bad == expected, found.refused
         return
     if case.guard is Guard.WITNESS:
-        # The design says so: nothing inside the store contradicts this.
+        # The design says so: nothing inside the store contradicts this. The log, which asks the witness, goes on with
+        # none of it.
         assert found.alone.ok, found.alone.findings
+        assert found.refused is not None
     first = (found.witnessed if case.guard is Guard.WITNESS else found.alone).first_bad
     assert first is not None
     assert (first.attack, first.seq) == (case.found_as, case.first_bad)
     if case.through is not None:
         assert first.through == case.through
+    if case.found_as in (Attack.CIPHERTEXT_CHANGED, Attack.ENVELOPE_CHANGED) and "trigger" not in case.name:
+        assert first.event_id is not None
 
 
 @pytest.mark.parametrize("victim", STORES, indirect=True)

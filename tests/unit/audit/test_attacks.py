@@ -1,7 +1,6 @@
-"""What a database administrator can do to the files, and that verification names the first record concerned.
+"""What a database administrator can do to the files of SQLite in particular: trees, day files, records not yet signed.
 
-The attacker may change any file of the store, recompute every hash that needs no key, and knows the format; they have
-neither the key-encryption key nor the signing key, and no hand on the witness.
+What they can do to either store is in the catalogue ``tests/dba``, which ``tests/contract/audit/test_dba.py`` tries.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import asyncio
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from audit.keys.signing import create_signer
 from audit.row import COLUMNS, Row, leaf_of
 from audit.store.disk import Disk
 from audit.store.files.day_file import DayReader
-from audit.tiles import TileTree
 from audit.verify import Attack, Report, verify_store
 from tests.support.cases import open_content
 
@@ -78,208 +75,8 @@ def recompute(changed: list[Row]) -> list[Row]:
     return renumbered
 
 
-def rebuild_tree(house: Any, leaves: list[bytes], keep_checkpoints_up_to: int) -> None:
-    """Recompute all tiles and drop the checkpoints that would contradict them."""
-    tiles: dict[tuple[int, int], bytes] = {}
-    tree = TileTree(lambda level, index: tiles[level, index], 0)
-    tree.append(leaves)
-    connection = sqlite3.connect(house.store / "tree.sqlite", isolation_level=None)
-    connection.execute("delete from tile")
-    connection.executemany(
-        "insert into tile values (?, ?, ?)",
-        [(level, index, tile) for (level, index), tile in tree.take_dirty().items()],
-    )
-    connection.execute("update meta set value = ? where key = 'size'", (len(leaves),))
-    connection.execute("delete from checkpoint where size > ?", (keep_checkpoints_up_to,))
-    connection.close()
-
-
 def verify(house: Any, *, with_witness: bool = False) -> Report:
     return verify_store(house.store, None, house.witness if with_witness else None)
-
-
-def update(statement: str, *arguments: Any) -> Callable[[Any], None]:
-    def attack(house: Any) -> None:
-        connection = database(house)
-        changed = connection.execute(statement, arguments).rowcount
-        assert changed > 0, "the attack changed nothing"
-        connection.close()
-
-    return attack
-
-
-def flip_a_bit(house: Any) -> None:
-    connection = database(house)
-    content = bytearray(connection.execute("select content from sealed where seq = 17").fetchone()[0])
-    content[20] ^= 1
-    connection.execute("update sealed set content = ? where seq = 17", (bytes(content),))
-    connection.close()
-
-
-def swap_ciphertexts(house: Any) -> None:
-    connection = database(house)
-    one, two = (connection.execute("select content from sealed where seq = ?", (seq,)).fetchone() for seq in (12, 14))
-    connection.execute("update sealed set content = ? where seq = 12", two)
-    connection.execute("update sealed set content = ? where seq = 14", one)
-    connection.close()
-
-
-def swap_ciphertexts_with_digests(house: Any) -> None:
-    found = rows(house)
-    one, two = found[12], found[14]
-    names = ("content", "content_digest")
-    found[12] = one._replace(**{name: getattr(two, name) for name in names})
-    found[14] = two._replace(**{name: getattr(one, name) for name in names})
-    rewrite(house, [row._replace(leaf=leaf_of(row)) for row in found])
-
-
-def swap_rows(house: Any) -> None:
-    found = rows(house)
-    found[12], found[14] = found[14]._replace(seq=12, head_seq=12), found[12]._replace(seq=14, head_seq=14)
-    rewrite(house, found)
-
-
-def delete_and_move_up(house: Any) -> None:
-    found = rows(house)
-    moved = found[:16] + [row._replace(seq=row.seq - 2, head_seq=row.head_seq - 2) for row in found[18:]]
-    rewrite(house, moved)
-
-
-def insert_and_move_down(house: Any) -> None:
-    found = rows(house)
-    extra = found[4]._replace(seq=16, head_seq=16, event_id=uuid.uuid4().bytes)
-    moved = [row._replace(seq=row.seq + 1, head_seq=row.head_seq + 1) for row in found[16:]]
-    rewrite(house, [*found[:16], extra, *moved])
-
-
-def replay_an_intent(house: Any) -> None:
-    connection = database(house)
-    connection.execute("drop index head_of_event")
-    connection.close()
-    found = rows(house)
-    copy = found[4]._replace(seq=40, head_seq=40, counter=99)
-    rewrite(house, [*found, copy._replace(leaf=leaf_of(copy))])
-
-
-def truncate(house: Any) -> None:
-    rewrite(house, rows(house)[:34])
-
-
-ATTACKS: list[tuple[str, Callable[[Any], None], Attack, int]] = [
-    ("bit flip", flip_a_bit, Attack.CIPHERTEXT_CHANGED, 17),
-    ("ciphertext removed", update("delete from sealed where seq = 17"), Attack.CIPHERTEXT_CHANGED, 17),
-    ("deleted row", update("delete from record where seq = 17"), Attack.ROW_MISSING, 17),
-    ("deleted and moved up", delete_and_move_up, Attack.ROW_MISSING, 16),
-    ("swapped rows", swap_rows, Attack.ORDER_CHANGED, 12),
-    ("inserted row", insert_and_move_down, Attack.ROW_INSERTED, 16),
-    ("truncated rows", truncate, Attack.TRUNCATED, 34),
-    ("swapped ciphertexts", swap_ciphertexts, Attack.CIPHERTEXT_CHANGED, 12),
-    ("swapped ciphertexts and digests", swap_ciphertexts_with_digests, Attack.ENVELOPE_CHANGED, 12),
-    ("swapped tenant", update("update record set tenant = 'default' where seq = 0"), Attack.ENVELOPE_CHANGED, 0),
-    ("changed effect", update("update record set effect = 'allow' where seq = 3"), Attack.ENVELOPE_CHANGED, 3),
-    ("changed time", update("update record set recorded_at = 1 where seq = 8"), Attack.ENVELOPE_CHANGED, 8),
-    ("changed reason", update("update record set reasons = '' where seq = 3"), Attack.ENVELOPE_CHANGED, 3),
-    ("changed digest", update("update record set content_digest = x'00' where seq = 9"), Attack.CIPHERTEXT_CHANGED, 9),
-    ("changed tokens", update("update record set terms = zeroblob(16) where seq = 9"), Attack.INDEX_CHANGED, 9),
-    ("record hidden from search", update("delete from term where head_seq = 8"), Attack.INDEX_CHANGED, 8),
-    ("reason hidden from search", update("delete from reason where head_seq = 10"), Attack.INDEX_CHANGED, 11),
-    ("replayed intent", replay_an_intent, Attack.REPLAYED, 40),
-    ("content stripped as if purged", update("insert into meta values ('purged_at', '2026-12-23T00:00:00+00:00')"),
-     Attack.CONTENT_REMOVED, 0),
-]  # fmt: skip
-
-
-async def test_an_untouched_log_is_in_order(attacked: Any) -> None:
-    for with_witness in (False, True):
-        report = verify(attacked, with_witness=with_witness)
-        assert report.ok, report.findings
-        assert (report.records, report.covered_size, report.checkpoints) == (40, 40, 5)
-    assert report.witnessed == 5
-
-
-@pytest.mark.parametrize(("attack", "kind", "seq"), [case[1:] for case in ATTACKS], ids=[case[0] for case in ATTACKS])
-async def test_an_attack_is_found_and_the_first_record_named(
-    attacked: Any, attack: Callable[[Any], None], kind: Attack, seq: int
-) -> None:
-    event_ids = [str(uuid.UUID(bytes=row.event_id)) for row in rows(attacked)]
-    attack(attacked)
-    report = verify(attacked)
-    assert not report.ok
-    first = report.first_bad
-    assert first is not None
-    assert (first.attack, first.seq) == (kind, seq), report.findings
-    if kind in (Attack.CIPHERTEXT_CHANGED, Attack.ENVELOPE_CHANGED):
-        assert first.event_id == event_ids[seq]
-
-
-async def test_an_attacker_who_recomputes_every_hash_is_caught_by_the_signed_checkpoints(attacked: Any) -> None:
-    found = rows(attacked)
-    changed = recompute([row._replace(effect="allow") if row.seq == 23 else row for row in found])
-    rewrite(attacked, changed)
-    rebuild_tree(attacked, [row.leaf for row in changed], keep_checkpoints_up_to=40)
-    first = verify(attacked).first_bad
-    assert first is not None
-    assert first.attack is Attack.HISTORY_REWRITTEN
-    assert (first.seq, first.through) == (20, 29)  # between the checkpoints around it: nothing finer is signed
-
-
-async def test_an_attacker_who_also_drops_the_checkpoints_is_caught_by_the_witness_alone(attacked: Any) -> None:
-    found = rows(attacked)
-    changed = recompute([row._replace(effect="allow") if row.seq == 23 else row for row in found])
-    rewrite(attacked, changed)
-    rebuild_tree(attacked, [row.leaf for row in changed], keep_checkpoints_up_to=20)
-    assert verify(attacked).ok  # the design says so: within the store alone this cannot be seen
-    first = verify(attacked, with_witness=True).first_bad
-    assert first is not None
-    assert first.attack is Attack.ROLLED_BACK
-    assert (first.seq, first.through) == (20, 29)
-    with pytest.raises(StoreRolledBack):
-        async with attacked.open():
-            pass
-
-
-async def test_a_restored_backup_is_caught_by_the_witness(attacked: Any, make: Any, tmp_path: Path) -> None:
-    shutil.copytree(attacked.store, tmp_path / "backup")
-    async with attacked.open() as log:
-        for _ in range(3):
-            await make.request(log)
-    shutil.rmtree(attacked.store)
-    shutil.copytree(tmp_path / "backup", attacked.store)
-    assert verify(attacked).ok
-    first = verify(attacked, with_witness=True).first_bad
-    assert first is not None
-    assert (first.attack, first.seq) == (Attack.ROLLED_BACK, 40)
-    with pytest.raises(StoreRolledBack):
-        async with attacked.open():
-            pass
-
-
-async def test_a_restored_backup_that_was_written_on_is_caught_by_the_witness(
-    attacked: Any, make: Any, tmp_path: Path
-) -> None:
-    shutil.copytree(attacked.store, tmp_path / "backup")
-    async with attacked.open() as log:
-        for _ in range(3):
-            await make.request(log)
-    shutil.rmtree(attacked.store)
-    shutil.copytree(tmp_path / "backup", attacked.store)
-    attacked.with_settings(witness_path=None)  # whoever restored it runs it without the witness
-    async with attacked.open() as log:
-        for _ in range(9):
-            await make.request(log, "mallory")
-    assert verify(attacked).ok
-    first = verify(attacked, with_witness=True).first_bad
-    assert first is not None
-    assert (first.attack, first.seq) == (Attack.ROLLED_BACK, 40)
-
-
-async def test_checkpoints_rolled_back_with_the_data_are_caught_by_the_witness(attacked: Any) -> None:
-    found = rows(attacked)[:20]
-    rewrite(attacked, found)
-    rebuild_tree(attacked, [row.leaf for row in found], keep_checkpoints_up_to=20)
-    first = verify(attacked, with_witness=True).first_bad
-    assert first is not None
-    assert (first.attack, first.seq) == (Attack.ROLLED_BACK, 20)
 
 
 async def test_a_removed_store_does_not_start_anew_under_its_name(attacked: Any) -> None:
@@ -507,7 +304,11 @@ async def test_the_public_key_of_somebody_else_finds_everything_wrong(attacked: 
 async def test_ciphertexts_swapped_in_the_database_do_not_open(attacked: Any, make: Any) -> None:
     """Even whoever holds the keys is not shown one person's prompt under another's record."""
     event_id = str(uuid.UUID(bytes=rows(attacked)[14].event_id))
-    swap_ciphertexts(attacked)
+    connection = database(attacked)
+    one, two = (connection.execute("select content from sealed where seq = ?", (seq,)).fetchone() for seq in (12, 14))
+    connection.execute("update sealed set content = ? where seq = 12", two)
+    connection.execute("update sealed set content = ? where seq = 14", one)
+    connection.close()
     async with attacked.open() as log:
         with pytest.raises(StoreDamaged):
             await open_content(log, event_id, by="dana", purpose="case 1")
