@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,6 +86,13 @@ def check_durability(connection: Connection) -> None:
             "the audit database runs with synchronous_commit=off: acknowledged records would be lost in a crash; "
             "set it to on for the server, the database and the role of the audit log"
         )
+
+
+def has_news(connection: Connection) -> bool:
+    """The server said something that nobody asked for: nearly always that it ends this connection."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def execute(connection: Connection, statement: str, parameters: Parameters = ()) -> psycopg.Cursor[tuple[Any, ...]]:

@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 # An auditor's forgotten transaction, or a purge that waits for one, must not hold anything up for long.
 _IDLE_READER_SECONDS = 30.0
+# How long a failed write is held against the store while nobody tries another.
+_HOLD_OFF_SECONDS = 5.0
 
 
 class PostgresStore:
@@ -234,12 +236,11 @@ class PostgresStore:
 
     @property
     def is_writable(self) -> bool:
-        failed_at = self._writer.failed_at
         return (
             not self._writer.is_closing
             and self._writer.rolled_back is None
             and self._integrator.stopped is None
-            and (failed_at is None or self._integrator.last_contact > failed_at)
+            and not self._has_just_failed()
             and time.monotonic() - self._integrator.last_contact < self._longest_silence()
         )
 
@@ -251,6 +252,13 @@ class PostgresStore:
 
     def failures(self) -> tuple[int, int, int]:
         return self._writer.failures, self._integrator.failures, self._announcer.failures
+
+    def _has_just_failed(self) -> bool:
+        """The newest write failed. A full disk still answers questions: only a write, or some time, takes that back."""
+        failed_at = self._writer.failed_at
+        if failed_at is None or self._writer.wrote_at > failed_at:
+            return False
+        return self._integrator.last_contact < failed_at or time.monotonic() - failed_at < _HOLD_OFF_SECONDS
 
     def _longest_silence(self) -> float:
         return 2 * self._settings.database_lease_seconds + self._settings.database_statement_timeout_seconds

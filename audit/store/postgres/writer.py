@@ -22,7 +22,7 @@ from audit.row import Row
 from audit.store.compose import Composer, Job, Prepared
 from audit.store.postgres.batch import AlreadyThere, CannotFinish, DaysMoved, commit_batch, find_used
 from audit.store.postgres.claims import Claims
-from audit.store.postgres.connection import Connection, check_durability, describe, execute, unavailable
+from audit.store.postgres.connection import Connection, check_durability, describe, execute, has_news, unavailable
 from audit.store.postgres.tables import make_tables, record_table
 from audit.store.postgres.tickets import ticket_from
 from audit.store.queue import WriteQueue, reference, refusal, settle, ticket_of
@@ -58,6 +58,7 @@ class Writer:
         self._scopes: set[tuple[date, str]] = set()
         self.failures = 0
         self.failed_at: float | None = None  # monotonic; of the newest failure
+        self.wrote_at = 0.0  # monotonic; of the newest batch that is durable
         self.rolled_back: StoreRolledBack | None = None  # for good: nothing is written on an older database
         self._own = threading.local()  # .connection, one a thread
         self._connections: list[Connection] = []
@@ -245,6 +246,7 @@ class Writer:
 
     def _took(self, rows: Sequence[Row]) -> None:
         """Rows are durable: keep the tickets."""
+        self.wrote_at = time.monotonic()
         self.saw_next(rows[-1].seq + 1)
         for row in rows:
             if row.phase == Phase.INTENT:
@@ -265,6 +267,8 @@ class Writer:
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._own, "connection", None)
+        if connection is not None and not connection.closed and has_news(connection):
+            connection.close()  # ended by the server while nothing was asked: no batch has to fail for that
         if connection is None or connection.closed:
             connection = self._connect()
             check_durability(connection)

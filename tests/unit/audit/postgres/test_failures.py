@@ -97,6 +97,19 @@ async def test_every_caller_hears_it_and_the_log_recovers(place: Any, make: Any)
     assert report.records == 2 + sum(not isinstance(result, BaseException) for result in results)
 
 
+async def test_connections_that_the_server_ended_meanwhile_cost_nobody_a_record(place: Any, make: Any) -> None:
+    async with place.open() as log:
+        await asyncio.gather(*(log.intend(make.intent()) for _ in range(64)))  # by both threads
+        for _ in range(3):
+            with place.dba() as dba:
+                dba.execute(
+                    "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                    " where datname = current_database() and application_name = 'imprimatur-audit writer'"
+                )
+            await asyncio.gather(*(log.intend(make.intent()) for _ in range(8)))
+        assert log.health().write_failures == 0
+
+
 async def test_a_sequence_that_somebody_locked_is_waited_for_with_an_end(place: Any, make: Any) -> None:
     async with place.open(database_lock_timeout_seconds=0.3) as log:
         with place.dba() as dba, dba.transaction():
