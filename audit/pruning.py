@@ -42,7 +42,6 @@ async def prune(log: AuditLog, before: date, by: Subject) -> PruneReceipt:
     kept = [day for day in days if day >= before]
     if not old or not kept:
         return PruneReceipt(minimum_index=0, days=(), record=None)
-    await asyncio.to_thread(store.take_in_day, kept[0])
     # Late outcomes of an old day lie between the first records of the next: they stay, and so do their heads' numbers.
     minimum = await asyncio.to_thread(lambda: min(store.first_seq(day) for day in kept))
     left = await asyncio.to_thread(lambda: [day for day in old if store.count(day) and store.first_seq(day) < minimum])
@@ -55,6 +54,7 @@ async def prune(log: AuditLog, before: date, by: Subject) -> PruneReceipt:
         content={"before": before.isoformat(), "minimum_index": minimum},
     )
     record = await log.note(entry, Phase.PURGE, about=str(minimum))
-    await asyncio.to_thread(store.prove, [record.seq])  # in the signed tree before anything goes
+    # In the signed tree before anything goes, and with it every record below, those that go among them.
+    await asyncio.to_thread(store.prove, [record.seq])
     await asyncio.to_thread(store.prune, minimum)
     return PruneReceipt(minimum_index=minimum, days=tuple(left), record=record)

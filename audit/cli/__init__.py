@@ -27,7 +27,7 @@ from audit.cli import (
 
 app = typer.Typer(
     help="The audit log, without the gateway. Reading commands work beside a running gateway; "
-    "commands that write a record need the store for themselves.",
+    "commands that write a record do so on a log in a database, and need a log in files for themselves.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks print local variables, which may hold keys and content

@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, print_json
+from audit.cli.common import AsJson, Now, clock, errors_as_exit_codes, moment, print_json
 from audit.cli.governed import (
-    Kek,
     OfficerName,
-    SigningKey,
     Tenant,
-    Witness,
     add_decision,
     officer,
     signed,
     with_governance,
 )
+from audit.cli.log_options import LogFolder, LogOptions, takes_log
 from audit.governance.cases import Case
 from audit.governance.scope import Scope
 
@@ -28,10 +26,10 @@ app = typer.Typer(
 
 
 @app.command()
+@takes_log
 def request(
-    store: Store,
-    kek: Kek,
-    signing_key: SigningKey,
+    store: LogFolder,
+    given: LogOptions,
     name: OfficerName,
     purpose: Annotated[str, typer.Option(help="Why; goes on record.", show_default=False)],
     event: Annotated[list[str] | None, typer.Option(help="Event id; may be repeated.", show_default=False)] = None,
@@ -46,7 +44,6 @@ def request(
     ] = None,
     max_openings: Annotated[int, typer.Option(help="Records that may be opened, counting each time.")] = 100,
     days: Annotated[int, typer.Option(help="Days until the case ends, at most 30.")] = 7,
-    witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
     as_json: AsJson = False,
@@ -70,23 +67,19 @@ def request(
         expires_at = clock(now)() + timedelta(days=days)
         case = with_governance(
             store,
-            kek,
-            signing_key,
-            witness,
+            given,
             now,
-            name,
             lambda governance: governance.cases.request(purpose, scope, expires_at, by, tenant=tenant),
         )
     _show(case, as_json=as_json)
 
 
 @app.command("list")
+@takes_log
 def list_cases(
-    store: Store,
-    kek: Kek,
-    signing_key: SigningKey,
+    store: LogFolder,
+    given: LogOptions,
     name: OfficerName,
-    witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
     as_json: AsJson = False,
@@ -96,9 +89,7 @@ def list_cases(
     Example: python -m audit case list /srv/audit --kek audit.kek --signing-key audit-signing.pem --officer dana
     """
     with errors_as_exit_codes():
-        cases = with_governance(
-            store, kek, signing_key, witness, now, name, lambda governance: governance.cases.list(tenant=tenant)
-        )
+        cases = with_governance(store, given, now, lambda governance: governance.cases.list(tenant=tenant))
     if as_json:
         print_json(list(cases))
         return

@@ -15,7 +15,8 @@ import typer
 
 from audit.canonical import JSON
 from audit.cli.common import Now, Store, errors_as_exit_codes, moment
-from audit.cli.opened import Kek, Keys, OpenedLog, Reader, SigningKey, WithSubjects, with_opened_log
+from audit.cli.log_options import LogOptions, takes_log
+from audit.cli.opened import OpenedLog, Reader, WithSubjects, require_reader, with_opened_log
 from audit.export import (
     ExportRecord,
     FeedFormat,
@@ -43,8 +44,10 @@ class ExportFormat(StrEnum):
     CEF = "cef"
 
 
+@takes_log
 def export(
     store: Store,
+    given: LogOptions,
     export_format: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.EVIDENCE,
     out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="stdout")] = None,
     bundle: Annotated[
@@ -56,19 +59,14 @@ def export(
     with_content: Annotated[
         bool, typer.Option("--content/--no-content", help="Evidence with its ciphertexts (unreadable without keys).")
     ] = True,
-    witness: Annotated[
-        Path | None, typer.Option(help="Witness file; a bundle takes its newest checkpoint.", show_default=False)
-    ] = None,
     with_subjects: WithSubjects = False,
-    kek: Kek = None,
-    signing_key: SigningKey = None,
     reader: Reader = None,
     now: Now = None,
 ) -> None:
     """Write records: as evidence that `verify` accepts without the store, or as a feed for other systems.
 
     Without a selection evidence holds the whole log; with one, each record carries its own proof. Content is never
-    exported; who acted only with --with-subjects.
+    exported; who acted only with --with-subjects. A bundle takes the newest checkpoint of --witness along.
 
     Example: python -m audit export /var/lib/imprimatur/audit --format csv --from 2026-11-01 --out november.csv
     """
@@ -79,22 +77,23 @@ def export(
             first_day=_day(first_day),
             last_day=_day(last_day),
         )
+        target = given.target(store)
         if bundle is not None:
             _only_for_feeds(with_subjects, "a bundle")
-            _write_bundle(store, bundle, selection, at, with_content=with_content, witness=witness)
+            _write_bundle(target, bundle, selection, at, with_content=with_content, witness=given.witness)
             return
         if export_format is ExportFormat.EVIDENCE:
             _only_for_feeds(with_subjects, "evidence")
-            with _target(out) as file:
-                count = export_evidence(store, file, selection, taken_at=at, with_content=with_content)
+            with _output(out) as file:
+                count = export_evidence(target, file, selection, taken_at=at, with_content=with_content)
         else:
             feed_format = FeedFormat(export_format.value)
-            keys = Keys.of(kek, signing_key, reader, witness) if with_subjects else None
-            with _target(out) as file:
-                if keys is None:
-                    count = _write_feed(store, file, selection, feed_format, sealed_subject)
+            by = require_reader(given, reader) if with_subjects else None
+            with _output(out) as file:
+                if by is None:
+                    count = _write_feed(target, file, selection, feed_format, sealed_subject)
                 else:
-                    count = _write_opened_feed(store, file, selection, feed_format, keys, now)
+                    count = _write_opened_feed(store, given, by, file, selection, feed_format, now)
         if out is not None:
             typer.echo(f"{count:,} records in {out}", err=True)
 
@@ -105,7 +104,7 @@ def _only_for_feeds(with_subjects: bool, what: str) -> None:
 
 
 def _write_bundle(
-    store: Path, target: Path, selection: Selection, at: datetime, *, with_content: bool, witness: Path | None
+    store: Path | str, target: Path, selection: Selection, at: datetime, *, with_content: bool, witness: Path | None
 ) -> None:
     notes = {}
     if witness is not None:
@@ -123,7 +122,9 @@ def _write_bundle(
     )
 
 
-def _write_feed(store: Path, out: IO[str], selection: Selection, feed_format: FeedFormat, opener: SubjectOpener) -> int:
+def _write_feed(
+    store: Path | str, out: IO[str], selection: Selection, feed_format: FeedFormat, opener: SubjectOpener
+) -> int:
     with open_moment(store) as found:
         checkpoint = newest_checkpoint(found)
         records: Iterator[ExportRecord] = (
@@ -134,19 +135,26 @@ def _write_feed(store: Path, out: IO[str], selection: Selection, feed_format: Fe
 
 
 def _write_opened_feed(
-    store: Path, out: IO[str], selection: Selection, feed_format: FeedFormat, keys: Keys, now: str | None
+    store: Path,
+    given: LogOptions,
+    reader: str,
+    out: IO[str],
+    selection: Selection,
+    feed_format: FeedFormat,
+    now: str | None,
 ) -> int:
+    target = given.target(store)
     content: dict[str, JSON] = {"format": feed_format.value, **selection.as_content()}
 
     async def work(opened: OpenedLog) -> int:
         await opened.record(LogEvent.EXPORT, content)
-        return await asyncio.to_thread(_write_feed, store, out, selection, feed_format, opened.opener)
+        return await asyncio.to_thread(_write_feed, target, out, selection, feed_format, opened.opener)
 
-    return with_opened_log(store, keys, now, work)
+    return with_opened_log(store, given, reader, now, work)
 
 
 @contextmanager
-def _target(out: Path | None) -> Iterator[IO[str]]:
+def _output(out: Path | None) -> Iterator[IO[str]]:
     if out is None:
         yield sys.stdout
         return

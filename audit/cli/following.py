@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from audit.cli.common import Now, Store, clock, errors_as_exit_codes
-from audit.cli.opened import Kek, Keys, OpenedLog, Reader, SigningKey, WithSubjects, Witness, with_opened_log
+from audit.cli.log_options import LogOptions, takes_log
+from audit.cli.opened import OpenedLog, Reader, WithSubjects, require_reader, with_opened_log
 from audit.export.cursor import Cursor
 from audit.export.follow import Follow, RecordAccess
 from audit.export.formats import FeedFormat
@@ -27,8 +28,10 @@ PARKED = 1  # exit code: the receiver refused, a person must look
 _POSITIONS_FOLDER = "consumers"
 
 
+@takes_log
 def follow(
     store: Store,
+    given: LogOptions,
     consumer: Annotated[str, typer.Option(help="Name that the position is kept under.", show_default=False)],
     to: Annotated[str, typer.Option(help="syslog+tls://HOST:PORT, https://HOST/PATH or stdout.", show_default=False)],
     feed_format: Annotated[FeedFormat, typer.Option("--format", help="What to write.")] = FeedFormat.OCSF,
@@ -46,9 +49,6 @@ def follow(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Records sent at once, at most.")] = BATCH_LIMIT,
     once: Annotated[bool, typer.Option("--once", help="End when everything covered was sent.")] = False,
     with_subjects: WithSubjects = False,
-    kek: Kek = None,
-    signing_key: SigningKey = None,
-    witness: Witness = None,
     reader: Reader = None,
     now: Now = None,
 ) -> None:
@@ -68,7 +68,7 @@ def follow(
         allow_plain_loopback=allow_plain_loopback,
     )
     with errors_as_exit_codes():
-        keys = Keys.of(kek, signing_key, reader, witness) if with_subjects else None
+        by = require_reader(given, reader) if with_subjects else None
         folder = positions or store / _POSITIONS_FOLDER
 
         async def serve(source: FollowSource, record_access: RecordAccess | None) -> str:
@@ -80,12 +80,12 @@ def follow(
             async def record_access(cursor: Cursor) -> object:
                 return await opened.record(LogEvent.FOLLOW, {"consumer": consumer, "cursor": str(cursor)})
 
-            return await serve(StoreSource(opened.store, opened.opener), record_access)
+            return await serve(StoreSource(opened.log.store, opened.opener), record_access)
 
-        if keys is None:
-            parked_reason = asyncio.run(serve(FolderSource(store), None))
+        if by is None:
+            parked_reason = asyncio.run(serve(FolderSource(given.target(store)), None))
         else:
-            parked_reason = with_opened_log(store, keys, now, serve_opened)
+            parked_reason = with_opened_log(store, given, by, now, serve_opened)
     if parked_reason:
         typer.echo(f"parked: {parked_reason}", err=True)
         raise typer.Exit(PARKED)

@@ -9,8 +9,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, errors_as_exit_codes, print_json
-from audit.cli.opened import Keys, OpenedLog, with_opened_log
+from audit.cli.common import AsJson, Now, errors_as_exit_codes, print_json
+from audit.cli.log_options import LogFolder, LogOptions, takes_log
+from audit.cli.opened import with_log
 from audit.governance.facade import Governance
 from audit.governance.officer import Officer, Signature
 from audit.record import Subject
@@ -19,9 +20,6 @@ T = TypeVar("T")
 
 MatterId = Annotated[str, typer.Argument(metavar="ID", help="Id of the case, hold or request.", show_default=False)]
 
-Kek = Annotated[Path, typer.Option(help="File of the key-encryption key.", show_default=False)]
-SigningKey = Annotated[Path, typer.Option(help="File of the signing key.", show_default=False)]
-Witness = Annotated[Path | None, typer.Option(help="Witness file of the log.", show_default=False)]
 OfficerName = Annotated[str, typer.Option("--officer", help="Who decides; goes on record.", show_default=False)]
 Tenant = Annotated[str, typer.Option(help="Tenant it is about.")]
 WithoutEvidence = Annotated[
@@ -43,22 +41,9 @@ def officer(name: str, *, without_evidence: bool, is_fresh_needed: bool) -> Offi
     return Officer(Subject(actor=name), is_without_evidence=without_evidence)
 
 
-def with_governance(
-    store: Path,
-    kek: Path,
-    signing_key: Path,
-    witness: Path | None,
-    now: str | None,
-    name: str,
-    work: Callable[[Governance], Awaitable[T]],
-) -> T:
-    """Run ``work`` on a log and its governance. Raises what ``AuditLog.open`` raises."""
-
-    async def run(opened: OpenedLog) -> T:
-        return await work(opened.log.governance)
-
-    keys = Keys(kek=kek, signing_key=signing_key, reader=name, witness=witness)
-    return with_opened_log(store, keys, now, run, accept_no_mfa_evidence=True)
+def with_governance(store: Path, given: LogOptions, now: str | None, work: Callable[[Governance], Awaitable[T]]) -> T:
+    """Run ``work`` on the governance of a log. Raises what ``AuditLog.open`` raises."""
+    return with_log(store, given, now, lambda log: work(log.governance), accept_no_mfa_evidence=True)
 
 
 def add_decision(
@@ -73,35 +58,25 @@ def add_decision(
     """Add a command in which an officer decides about one thing. ``act`` gets its id, the officer and the tenant."""
 
     def command(
-        store: Store,
+        store: LogFolder,
         matter_id: MatterId,
-        kek: Kek,
-        signing_key: SigningKey,
         officer_name: OfficerName,
+        given: LogOptions,
         without_mfa_evidence: WithoutEvidence = False,
-        witness: Witness = None,
         tenant: Tenant = "default",
         now: Now = None,
         as_json: AsJson = False,
     ) -> None:
         with errors_as_exit_codes():
             by = officer(officer_name, without_evidence=without_mfa_evidence, is_fresh_needed=is_fresh_needed)
-            done = with_governance(
-                store,
-                kek,
-                signing_key,
-                witness,
-                now,
-                officer_name,
-                lambda governance: act(governance, matter_id, by, tenant),
-            )
+            done = with_governance(store, given, now, lambda governance: act(governance, matter_id, by, tenant))
         if as_json:
             print_json(done)
         else:
             tell(done)
 
     command.__doc__ = help_text
-    app.command(name)(command)
+    app.command(name)(takes_log(command))
 
 
 def signed(what: str, signature: Signature | None) -> str:

@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, errors_as_exit_codes, print_json
+from audit.cli.common import AsJson, Now, errors_as_exit_codes, print_json
 from audit.cli.governed import (
-    Kek,
     OfficerName,
-    SigningKey,
     Tenant,
-    Witness,
     add_decision,
     officer,
     signed,
     with_governance,
 )
+from audit.cli.log_options import LogFolder, LogOptions, takes_log
 from audit.governance.holds import Hold, HoldKind
 from audit.governance.scope import HoldScope
 
@@ -30,10 +28,10 @@ app = typer.Typer(
 
 
 @app.command()
+@takes_log
 def request(
-    store: Store,
-    kek: Kek,
-    signing_key: SigningKey,
+    store: LogFolder,
+    given: LogOptions,
     name: OfficerName,
     reason: Annotated[str, typer.Option(help="Why; goes on record.", show_default=False)],
     kind: Annotated[HoldKind, typer.Option(help="legal or abuse.")] = HoldKind.LEGAL,
@@ -41,7 +39,6 @@ def request(
     actor: Annotated[str, typer.Option(help="Whose records, instead of event ids.", show_default=False)] = "",
     from_day: Annotated[str | None, typer.Option(help="First day (UTC).", show_default=False)] = None,
     to_day: Annotated[str | None, typer.Option(help="Last day (UTC).", show_default="open-ended")] = None,
-    witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
     as_json: AsJson = False,
@@ -61,11 +58,8 @@ def request(
         by = officer(name, without_evidence=False, is_fresh_needed=False)
         hold = with_governance(
             store,
-            kek,
-            signing_key,
-            witness,
+            given,
             now,
-            name,
             lambda governance: governance.holds.request(kind, scope, reason, by, tenant=tenant),
         )
     if as_json:
@@ -75,12 +69,11 @@ def request(
 
 
 @app.command("list")
+@takes_log
 def list_holds(
-    store: Store,
-    kek: Kek,
-    signing_key: SigningKey,
+    store: LogFolder,
+    given: LogOptions,
     name: OfficerName,
-    witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
     as_json: AsJson = False,
@@ -90,9 +83,7 @@ def list_holds(
     Example: python -m audit hold list /srv/audit --kek audit.kek --signing-key audit-signing.pem --officer dana
     """
     with errors_as_exit_codes():
-        holds = with_governance(
-            store, kek, signing_key, witness, now, name, lambda governance: governance.holds.list(tenant=tenant)
-        )
+        holds = with_governance(store, given, now, lambda governance: governance.holds.list(tenant=tenant))
     if as_json:
         print_json(list(holds))
         return

@@ -1,4 +1,4 @@
-"""Opening a log for commands that name persons: the keys, the reader's name, and the record that comes first."""
+"""Opening a log for commands that work in it: the record comes first, then what it says."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from audit.canonical import JSON
 from audit.cli.common import clock
+from audit.cli.log_options import LogOptions
 from audit.export.record import SubjectOpener, ring_opener
 from audit.log import AuditLog
 from audit.record import Effect, Entry, Phase, RecordRef, Subject
-from audit.settings import AuditSettings
-from audit.store.disk import Disk
-from audit.store.files.layout import Identity, Layout
-from audit.store.opening import open_store
-from audit.store.port import Store
 from audit.vocabulary import LogEvent
 
 T = TypeVar("T")
 
-Kek = Annotated[Path | None, typer.Option(help="File of the key-encryption key.", show_default=False)]
-SigningKey = Annotated[
-    Path | None, typer.Option(help="File of the signing key; a snapshot needs none.", show_default=False)
-]
-Witness = Annotated[Path | None, typer.Option(help="Witness file of the log.", show_default=False)]
 Reader = Annotated[
     str | None, typer.Option("--reader", help="Who takes the subjects out; goes on record.", show_default=False)
 ]
@@ -38,35 +29,15 @@ WithSubjects = Annotated[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
-    """What a command was given to open a log with."""
-
-    kek: Path
-    signing_key: Path | None
-    reader: str
-    witness: Path | None
-
-    @classmethod
-    def of(cls, kek: Path | None, signing_key: Path | None, reader: str | None, witness: Path | None = None) -> Keys:
-        """Raises ``ValueError`` if something is missing."""
-        if kek is None or not reader:
-            raise ValueError(
-                "--with-subjects needs --kek and --reader: who takes persons out of the log goes on record"
-            )
-        return cls(kek=kek, signing_key=signing_key, reader=reader, witness=witness)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedLog:
-    """A log opened by a command, which nobody else writes meanwhile."""
+    """A log opened by a command, and who reads in it."""
 
     log: AuditLog
-    store: Store
     reader: str
 
     @property
     def opener(self) -> SubjectOpener:
-        return ring_opener(self.store.ring)
+        return ring_opener(self.log.store.ring)
 
     async def record(self, event: LogEvent, content: dict[str, JSON]) -> RecordRef:
         """Record, durably, what is about to be taken out and by whom."""
@@ -74,33 +45,34 @@ class OpenedLog:
         return await self.log.note(entry, Phase.ACCESS)
 
 
-def with_opened_log(
-    store: Path,
-    keys: Keys,
-    now: str | None,
-    work: Callable[[OpenedLog], Awaitable[T]],
-    *,
-    accept_no_mfa_evidence: bool = False,
+def require_reader(given: LogOptions, reader: str | None) -> str:
+    """Who takes persons out. Raises ``ValueError`` if nobody is named, or no key is given."""
+    if (given.kek is None and given.service is None) or not reader:
+        raise ValueError(
+            "--with-subjects needs --kek or --service, and --reader: who takes persons out of the log goes on record"
+        )
+    return reader
+
+
+def with_log(
+    store: Path, given: LogOptions, now: str | None, work: Callable[[AuditLog], Awaitable[T]], **more: Any
 ) -> T:
-    """Run ``work`` on a log; a snapshot is opened as one. Raises what ``AuditLog.open`` raises."""
-    identity = Identity.read(Layout(store).identity)
-    is_snapshot = identity.snapshot_taken_at is not None
-    settings = AuditSettings(
-        directory=store,
-        kek_path=keys.kek,
-        signing_key_path=None if is_snapshot else keys.signing_key,
-        origin=identity.origin,
-        witness_path=None if is_snapshot else keys.witness,
-        node="command",
-        accept_no_mfa_evidence=accept_no_mfa_evidence,
-    )
+    """Run ``work`` on a log; a snapshot is opened as one. ``more``: further settings. Raises what ``AuditLog.open``
+    and ``LogOptions.settings`` raise."""
+    settings, is_snapshot = given.settings(store, **more)
 
     async def run() -> T:
-        opened = open_store(settings, clock(now), Disk(), read_snapshot=is_snapshot)
-        log = AuditLog(settings, clock(now), opened)
+        log = await AuditLog.open(settings, clock=clock(now), read_snapshot=is_snapshot)
         try:
-            return await work(OpenedLog(log=log, store=opened, reader=keys.reader))
+            return await work(log)
         finally:
             await log.aclose()
 
     return asyncio.run(run())
+
+
+def with_opened_log(
+    store: Path, given: LogOptions, reader: str, now: str | None, work: Callable[[OpenedLog], Awaitable[T]]
+) -> T:
+    """The same for a command in which one person reads."""
+    return with_log(store, given, now, lambda log: work(OpenedLog(log=log, reader=reader)))

@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, plain, print_json
+from audit.cli.common import AsJson, Now, errors_as_exit_codes, moment, plain, print_json
+from audit.cli.log_options import DatabaseUrlFile, LogFolder, LogOptions, identity_of, takes_log
+from audit.cli.opened import with_log
 from audit.drill import RestoreDrill
 from audit.errors import StoreError
 from audit.keys.destroyed import DestroyedDays, PurgeStep, Scope, ScopeState
@@ -20,10 +22,9 @@ from audit.log import AuditLog
 from audit.retention import ListedRetention, PurgeReceipt, RetentionRules
 from audit.retention.clock import QUIET, ClockConfirmation
 from audit.retention.receipts import read_receipts
-from audit.settings import AuditSettings
 from audit.store.disk import Disk
-from audit.store.files.layout import Identity, Layout
-from audit.store.files.moment import Moment
+from audit.store.files.layout import Layout
+from audit.store.moment import open_moment
 
 RetentionDays = Annotated[int, typer.Option(help="Whole days that content stays readable.")]
 Classes = Annotated[
@@ -56,13 +57,10 @@ class ScopeLine:
         return f"gone since {self.destroyed_at:%Y-%m-%d %H:%M:%S}Z{held}"
 
 
+@takes_log
 def purge(
-    store: Store,
-    kek: Annotated[Path, typer.Option(help="File of the key-encryption key.", show_default=False)],
-    signing_key: Annotated[Path, typer.Option(help="File of the signing key.", show_default=False)],
-    witness: Annotated[
-        Path | None, typer.Option(help="Witness file to append checkpoints to.", show_default=False)
-    ] = None,
+    store: LogFolder,
+    given: LogOptions,
     retention_days: RetentionDays = 30,
     classes: Classes = None,
     clock_is_right: Annotated[
@@ -77,20 +75,21 @@ def purge(
     """
     with errors_as_exit_codes():
         rules = _rules(retention_days, classes)
-        identity = Identity.read(Layout(store).identity)
-        settings = AuditSettings(
-            directory=store,
-            kek_path=kek,
-            signing_key_path=None if identity.snapshot_taken_at else signing_key,
-            origin=identity.origin,
-            witness_path=witness,
+        is_vouched_for = clock_is_right or now is not None
+
+        async def work(log: AuditLog) -> list[PurgeReceipt]:
+            if not is_vouched_for:
+                _require_plausible_clock(log.newest_record_at_start, moment(now))
+            return await log.purge()
+
+        receipts = with_log(
+            store,
+            given,
+            now,
+            work,
             retention_days=rules.default_days,
             retention_days_by_class=rules.days_by_class,
-            node="command",
         )
-        is_snapshot = identity.snapshot_taken_at is not None
-        is_vouched_for = clock_is_right or now is not None
-        receipts = asyncio.run(_purge(settings, now, is_snapshot=is_snapshot, clock_is_right=is_vouched_for))
     if as_json:
         print_json([plain(receipt) for receipt in receipts])
         return
@@ -103,7 +102,7 @@ def purge(
 
 
 def retention(
-    store: Store,
+    store: LogFolder,
     retention_days: RetentionDays = 30,
     classes: Classes = None,
     everything: Annotated[bool, typer.Option("--all", help="List days that are gone for good, too.")] = False,
@@ -114,6 +113,7 @@ def retention(
             help="Tell a running log that its clock is right although it leapt ahead: it purges within a second.",
         ),
     ] = False,
+    database_url_file: DatabaseUrlFile = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -124,13 +124,14 @@ def retention(
     at = moment(now)
     with errors_as_exit_codes():
         rules = _rules(retention_days, classes)
-        Identity.read(Layout(store).identity)  # or a mistyped folder would be taken for a log without keys
+        url = LogOptions(database_url_file=database_url_file).database_url()
+        identity_of(store, url)  # or a mistyped folder would be taken for a log without keys
         folder = KeyFolder(Layout(store).keys_folder)
         if confirm_clock:
             ClockConfirmation(folder.path).give(at, Disk())
         listed = DestroyedDays(folder.destroyed_list, Disk())
         states = {scope: listed.state(scope) for scope in listed.scopes()}
-        lines = _lines(store, folder, listed, rules, everything=everything)
+        lines = _lines(url or store, folder, listed, rules, everything=everything)
         figures = ListedRetention.of(folder.classes_by_day(), states, rules, at)
         receipts = list(read_receipts(folder.receipts))
     due = [line for line in lines if line.destroyed_at is None and line.due_at <= at]
@@ -143,18 +144,6 @@ def retention(
     typer.echo(f"next purge {_when(figures.next_purge_at)}, last purge {_when(figures.last_purge_at)}")
     if confirm_clock:
         typer.echo(f"confirmed: it is {at:%Y-%m-%d %H:%M:%S}Z; a waiting purge goes on within a second")
-
-
-async def _purge(
-    settings: AuditSettings, now: str | None, *, is_snapshot: bool, clock_is_right: bool
-) -> list[PurgeReceipt]:
-    log = await AuditLog.open(settings, clock=clock(now), read_snapshot=is_snapshot)
-    try:
-        if not clock_is_right:
-            _require_plausible_clock(log.newest_record_at_start, moment(now))
-        return await log.purge()
-    finally:
-        await log.aclose()
 
 
 def _require_plausible_clock(newest: datetime | None, now: datetime) -> None:
@@ -177,7 +166,7 @@ def _rules(default_days: int, classes: list[str] | None) -> RetentionRules:
 
 
 def _lines(
-    store: Path, folder: KeyFolder, listed: DestroyedDays, rules: RetentionRules, *, everything: bool
+    target: Path | str, folder: KeyFolder, listed: DestroyedDays, rules: RetentionRules, *, everything: bool
 ) -> list[ScopeLine]:
     lines = []
     keys = folder.classes_by_day()
@@ -185,7 +174,7 @@ def _lines(
         "select r.class_, count(*), count(s.seq) from {record} r left join {sealed} s on s.seq = r.seq"
         " group by r.class_ order by r.class_"
     )
-    with Moment(Layout(store)) as found:
+    with open_moment(target) as found:
         views = {view.day: view for view in found.days}
         for day in sorted(views.keys() | keys.keys()):
             whole = listed.state(Scope(day))

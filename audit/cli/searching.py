@@ -1,36 +1,30 @@
-"""``python -m audit search``: find requests and events. It writes a record of its own, so it needs keys, and the store
-for itself (or a snapshot)."""
+"""``python -m audit search``: find requests and events. It writes a record of its own, so it needs keys; of a log in
+files, also the store for itself, or a snapshot."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, clock, errors_as_exit_codes, moment, print_json
-from audit.cli.opened import Keys, OpenedLog, with_opened_log
+from audit.cli.common import AsJson, Now, clock, errors_as_exit_codes, moment, print_json
+from audit.cli.log_options import LogFolder, LogOptions, takes_log
+from audit.cli.opened import with_log
 from audit.query import DEFAULT_LIMIT, Condition, Field, Page, Query, RequestRow, read_query
 from audit.record import Subject
 
-Kek = Annotated[Path, typer.Option(help="File of the key-encryption key.", show_default=False)]
-SigningKey = Annotated[
-    Path | None, typer.Option(help="File of the signing key; a snapshot needs none.", show_default=False)
-]
-Witness = Annotated[Path | None, typer.Option(help="Witness file to append checkpoints to.", show_default=False)]
 Reader = Annotated[str, typer.Option("--reader", help="Who is reading; goes on record.", show_default=False)]
 Tenant = Annotated[str, typer.Option(help="Tenant to look at.")]
 
 
+@takes_log
 def search(
-    store: Store,
-    kek: Kek,
+    store: LogFolder,
+    given: LogOptions,
     reader: Reader,
     text: Annotated[
         str, typer.Argument(metavar="[QUERY]", help="Such as 'actor:alice effect:deny created:7d'.", show_default=False)
     ] = "",
-    signing_key: SigningKey = None,
-    witness: Witness = None,
     actor: Annotated[str | None, typer.Option(help="Stable id of who acted, exactly.", show_default=False)] = None,
     action: Annotated[str | None, typer.Option(help="Such as image:generate.", show_default=False)] = None,
     effect: Annotated[str | None, typer.Option(help="allow, mask, review, deny, ...", show_default=False)] = None,
@@ -50,7 +44,7 @@ def search(
     Example: python -m audit search /srv/copy "effect:deny reason:dlp.* created:7d" --kek audit.kek --reader dana
     """
     with errors_as_exit_codes():
-        given = {
+        asked_for = {
             Field.ACTOR: actor,
             Field.ACTION: action,
             Field.EFFECT: effect,
@@ -62,7 +56,7 @@ def search(
             tenant=tenant,
             conditions=(
                 *asked.conditions,
-                *(Condition(field, (value,)) for field, value in given.items() if value is not None),
+                *(Condition(field, (value,)) for field, value in asked_for.items() if value is not None),
                 *_created(asked.created),
             ),
             created_from=moment(created_from) if created_from else None,
@@ -72,10 +66,7 @@ def search(
             with_facets=facets,
         )
 
-        async def ask(opened: OpenedLog) -> Page:
-            return await opened.log.search(query, searched_by=Subject(actor=reader))
-
-        page = with_opened_log(store, Keys.of(kek, signing_key, reader, witness), now, ask)
+        page = with_log(store, given, now, lambda log: log.search(query, searched_by=Subject(actor=reader)))
     if as_json:
         print_json(page)
         return

@@ -9,19 +9,17 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.common import AsJson, Now, Store, errors_as_exit_codes, print_json
+from audit.cli.common import AsJson, Now, errors_as_exit_codes, print_json
 from audit.cli.governed import (
-    Kek,
     OfficerName,
-    SigningKey,
     Tenant,
     WithoutEvidence,
-    Witness,
     add_decision,
     officer,
     signed,
     with_governance,
 )
+from audit.cli.log_options import LogFolder, LogOptions, takes_log
 from audit.governance.erasure import ErasureReceipt, KeptReason
 from audit.governance.facade import Governance
 from audit.governance.officer import Officer
@@ -37,15 +35,14 @@ RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request.
 
 
 @app.command()
+@takes_log
 def request(
-    store: Store,
-    kek: Kek,
-    signing_key: SigningKey,
+    store: LogFolder,
+    given: LogOptions,
     name: OfficerName,
     kind: Annotated[SubjectRequestKind, typer.Option(help="erasure or export.", show_default=False)],
     actor: Annotated[str, typer.Option(help="Stable id of the person it is about.", show_default=False)],
     note: Annotated[str, typer.Option(help="On what ground; goes on record.", show_default=False)],
-    witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
     as_json: AsJson = False,
@@ -59,11 +56,8 @@ def request(
         by = officer(name, without_evidence=False, is_fresh_needed=False)
         made = with_governance(
             store,
-            kek,
-            signing_key,
-            witness,
+            given,
             now,
-            name,
             lambda governance: _requests(governance, kind).request(actor, note, by, tenant=tenant),
         )
     if as_json:
@@ -73,15 +67,14 @@ def request(
 
 
 @app.command()
+@takes_log
 def export(
-    store: Store,
+    store: LogFolder,
     request_id: RequestId,
-    kek: Kek,
-    signing_key: SigningKey,
+    given: LogOptions,
     name: OfficerName,
     output: Annotated[Path, typer.Option("--output", help="File to write; must not exist.", show_default=False)],
     without_mfa_evidence: WithoutEvidence = False,
-    witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
 ) -> None:
@@ -97,11 +90,8 @@ def export(
         try:
             taken = with_governance(
                 store,
-                kek,
-                signing_key,
-                witness,
+                given,
                 now,
-                name,
                 lambda governance: governance.subject_access.export(request_id, by, tenant=tenant),
             )
         except BaseException:
@@ -114,12 +104,11 @@ def export(
 
 
 @app.command("list")
+@takes_log
 def list_requests(
-    store: Store,
-    kek: Kek,
-    signing_key: SigningKey,
+    store: LogFolder,
+    given: LogOptions,
     name: OfficerName,
-    witness: Witness = None,
     tenant: Tenant = "default",
     now: Now = None,
     as_json: AsJson = False,
@@ -137,7 +126,7 @@ def list_requests(
         return sorted(found, key=lambda request: request.created_at, reverse=True)
 
     with errors_as_exit_codes():
-        requests = with_governance(store, kek, signing_key, witness, now, name, work)
+        requests = with_governance(store, given, now, work)
     if as_json:
         print_json(requests)
         return

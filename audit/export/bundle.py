@@ -64,7 +64,7 @@ class BundleReceipt:
 
 
 def write_bundle(
-    directory: Path,
+    directory: Path | str,
     target: Path,
     selection: Selection = EVERYTHING,
     *,

@@ -72,7 +72,12 @@ EVERYTHING = Selection()
 
 
 def export_evidence(
-    directory: Path, out: IO[str], selection: Selection = EVERYTHING, *, taken_at: datetime, with_content: bool = True
+    directory: Path | str,
+    out: IO[str],
+    selection: Selection = EVERYTHING,
+    *,
+    taken_at: datetime,
+    with_content: bool = True,
 ) -> int:
     """Write an evidence file of a store's directory; see ``write_evidence``."""
     with open_moment(directory) as moment:

@@ -87,8 +87,8 @@ async def test_persons_are_told_with_the_keys_and_after_it_is_on_record(place: A
 async def test_an_export_that_cannot_be_recorded_tells_nobody(place: Any, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     common = ("export", place.store, "--format", "csv", "--out", out, "--with-subjects")
-    assert "needs --kek and --reader" in refused(*common)
-    assert "needs --kek and --reader" in refused(*common, *place.keys)
+    assert "needs --kek or --service, and --reader" in refused(*common)
+    assert "needs --kek or --service, and --reader" in refused(*common, *place.keys)
     async with place.open():
         assert "is open in another process" in refused(*common, *place.keys, "--reader", "dana", *NOW)
     assert not out.exists()
