@@ -48,6 +48,45 @@ class ClaimProfile(Section):
     )
 
 
+class ScimSettings(Section):
+    """One provider's SCIM client. What it provisions are people of that provider and no other."""
+
+    token_path: Path = Field(description="File with the bearer token (32+ characters) that the SCIM client shows.")
+    subject_from: Literal["externalId", "userName", "id"] = Field(
+        "externalId", description="Which SCIM attribute equals the `sub` of this provider's ID tokens."
+    )
+    is_required: bool = Field(False, description="Whether only people who were provisioned may sign in.")
+    gives_groups: bool = Field(
+        False, description="Whether the groups of a provisioned person count as well, beside those in tokens."
+    )
+
+
+class ThrottleSettings(Section):
+    """How often one network, and one account from one network, may try to get in."""
+
+    network_per_minute: PositiveInt = Field(
+        30, description="Sign-ins begun or answered, a network (IPv4 /32, IPv6 /64)."
+    )
+    refusals_per_minute: PositiveInt = Field(
+        20, description="Refused credentials (keys, tokens, sessions) from one network before it has to wait."
+    )
+    account_refusals: PositiveInt = Field(
+        5, description="Refused answers about one account from one network before that pair has to wait."
+    )
+    wait_seconds: PositiveInt = Field(60, description="The first wait; each further one is twice as long.")
+    longest_wait_seconds: PositiveInt = Field(3600, description="No wait is longer than this.")
+
+
+class EmergencySettings(Section):
+    """Break-glass: two sealed accounts for the day when the provider is away or the admins are locked out."""
+
+    open_seconds: int = Field(3600, ge=300, le=3600, description="How long an opened emergency lasts (60 min at most).")
+    second_person_seconds: PositiveInt = Field(
+        600, description="How long the second person may take to agree (10 min)."
+    )
+    drill_days: PositiveInt = Field(90, description="A seal that was not tried for so long is reported as overdue.")
+
+
 class Provider(Section):
     """One OpenID Connect issuer."""
 
@@ -65,6 +104,17 @@ class Provider(Section):
     )
     acr_values: str = Field("", description="`acr_values` sent when asking for a second factor.")
     profile: ClaimProfile = Field(default_factory=lambda: ClaimProfile(), description="How its claims are to be read.")
+    recheck_seconds: int = Field(
+        600,
+        ge=60,
+        le=3600,
+        description="Sessions ask the provider by refresh token whether the person may still come in, this often "
+        "(10 min). Only where it gives us refresh tokens (usually for the scope offline_access).",
+    )
+    device_client_id: str = Field(
+        "", description="Public client that `imprimatur login` signs in with (RFC 8628); empty = no device sign-in."
+    )
+    scim: ScimSettings | None = Field(None, description="Provisioning of this provider's people over SCIM 2.0.")
 
 
 class IdentitySettings(Section):
@@ -88,6 +138,10 @@ class IdentitySettings(Section):
     )
     key_default_days: PositiveInt = Field(30, description="How long an API key lives unless asked otherwise.")
     key_max_days: PositiveInt = Field(90, description="How long a person's API key may live at most.")
+    service_key_max_days: PositiveInt = Field(180, description="How long a service account's key may live at most.")
+    proposal_days: PositiveInt = Field(7, description="A proposal that nobody decided ends after this.")
+    throttle: ThrottleSettings = ThrottleSettings()
+    emergency: EmergencySettings = EmergencySettings()
     key_mint_mfa_seconds: PositiveInt = Field(300, description="Minting a key needs MFA not older than this (5 min).")
     groups_max_age_days: PositiveInt = Field(
         30,

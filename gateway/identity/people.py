@@ -34,10 +34,11 @@ class Person:
     status: Status
     epoch: int
     revoked_at: datetime | None
+    deprovisioned_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
-        return self.status == "active"
+        return self.status == "active" and self.deprovisioned_at is None
 
 
 class People:
@@ -103,4 +104,5 @@ def person_of(row: Row[Any]) -> Person:
         status=row.status,
         epoch=row.epoch,
         revoked_at=row.revoked_at,
+        deprovisioned_at=row.deprovisioned_at,
     )

@@ -125,6 +125,8 @@ def test_nobody_s_second_factor_may_be_older_than_the_design_says() -> None:
         "auditor": 15 * 60,
         "billing": 3600,
         "service": 15 * 60,
+        "admin": 5 * 60,
+        "break-glass": 3600,
     }
     sensitive = ("key:manage", "case:approve", "content:open", "hold:manage", "subject:manage")
     assert config("roles")["permission_mfa_max_age_seconds"] == dict.fromkeys(sensitive, 5 * 60)
