@@ -65,7 +65,7 @@ class ThrottleSettings(Section):
     """How often one network, and one account from one network, may try to get in."""
 
     network_per_minute: PositiveInt = Field(
-        30, description="Sign-ins begun or answered, a network (IPv4 /32, IPv6 /64)."
+        120, description="Sign-ins begun by unknown browsers, a network (IPv4 address, IPv6 /64)."
     )
     refusals_per_minute: PositiveInt = Field(
         20, description="Refused credentials (keys, tokens, sessions) from one network before it has to wait."

@@ -17,6 +17,7 @@ from audit import JSON, AuditError, AuditLog, Entry, Subject
 from gateway.exchange import Credentials, Origin
 from gateway.identity.api_keys import FoundKey
 from gateway.identity.authenticate import KeyFault
+from gateway.identity.throttle import Wait, network_of
 from gateway.vocabulary import Code, Effect, Event
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,24 @@ class TurnedAway:
         )
         if not await self._note(entry):
             self._forms += number
+
+    async def wait(self, wait: Wait, origin: Origin, account: str) -> None:
+        """Too many attempts from a network, or about an account from there: told when the wait begins."""
+        entry = Entry(
+            action=Event.SIGN_IN_THROTTLE.value,
+            subject=_UNKNOWN,
+            effect=Effect.DENY.value,
+            reasons=(Code.SUBJECT_THROTTLED.value,),
+            content={
+                "network": network_of(origin.ip),
+                "account": account,
+                "seconds": round(wait.seconds),
+                "ip": origin.ip,
+                "user_agent": origin.user_agent,
+            },
+            index={"network": (origin.ip,)},
+        )
+        await self._note(entry)
 
     async def _note(self, entry: Entry) -> bool:
         try:

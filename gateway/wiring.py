@@ -67,7 +67,9 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         audit = await AuditLog.open(audit_settings(settings), clock=clock, rules=lambda: retention_rules(keeping))
         stack.push_async_callback(audit.aclose)
         away = TurnedAway(audit, clock)
-        identity = Identity(settings.identity, settings.server.public_url, database, clock, away.key, away.form)
+        identity = Identity(
+            settings.identity, settings.server.public_url, database, clock, away.key, away.form, away.wait
+        )
         stack.push_async_callback(identity.aclose)
         policy = Policy(_policy_engine(settings, clock, _on_reload(audit, metrics)))
         stack.push_async_callback(policy.aclose)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from gateway.api import arriving
 from gateway.api.access import credentials_of, origin_of
 from gateway.exchange import Actor
 from gateway.identity import Cookie, SignInRefused
@@ -28,7 +29,9 @@ Text = Annotated[str | None, Query(max_length=2048)]
 @router.get("/auth/sign-in")
 async def sign_in(request: Request, provider: Text = None, return_to: Text = None) -> Response:
     """Off to the provider. `return_to` counts only as a path of ours."""
-    departure = await services_of(request).identity.begin_sign_in(provider, return_to)
+    identity = services_of(request).identity
+    identity.door.begin(origin_of(request), request.headers.get("cookie"))
+    departure = await identity.begin_sign_in(provider, return_to)
     return _redirect(departure.url, departure.cookie)
 
 
@@ -52,6 +55,7 @@ async def callback(request: Request, provider: str) -> Response:
         await services.record(arrival.event, actor, origin, content=_evidence(actor, provider))
         cookies = await services.identity.admit(arrival)
     except SignInRefused as refusal:
+        await services.identity.door.sign_in_refused(origin, refusal.actor)
         await services.record(
             Event.SIGN_IN_REFUSED,
             None,
@@ -61,7 +65,7 @@ async def callback(request: Request, provider: str) -> Response:
             content={"provider": provider if provider in services.identity.providers else "", "actor": refusal.actor},
         )
         raise
-    return _redirect(arrival.return_to, *cookies)
+    return _redirect(arrival.return_to, *cookies, await arriving.admitted(request, actor))
 
 
 @router.post("/auth/sign-out")

@@ -7,6 +7,8 @@
 * `mfa.py`           was there a second factor, and when; `profile.py` what else a provider's claims say
 * `sessions.py`      server-side sessions; `cookies.py`, `csrf.py`
 * `api_keys.py`      `imp_pat_…`; `minting.py` who may make one
+* `door.py`          how often strangers may knock: `throttle.py`, `known_browsers.py`; `notices.py` what one is told
+* `proposals.py`     what takes two people
 * `people.py`        who has signed in, suspension, revocation epoch; `roles.py` groups -> roles
 * `refusals.py`      the sentences that refused people read
 """

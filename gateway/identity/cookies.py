@@ -36,6 +36,7 @@ class CookieNames:
         self.secure = secure
         prefix = "__Host-" if secure else ""
         self.session = f"{prefix}imprimatur-session"
+        self.browser = f"{prefix}imprimatur-browser"
         self._sign_in = f"{prefix}imprimatur-sign-in-"
 
     def sign_in(self, state: str) -> str:

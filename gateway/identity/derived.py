@@ -20,6 +20,7 @@ class DerivedKeys:
     sign_in: bytes = field(repr=False)
     csrf: bytes = field(repr=False)
     api_key_pepper: bytes = field(repr=False)
+    known_browser: bytes = field(repr=False)
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Self:
@@ -31,7 +32,12 @@ class DerivedKeys:
             info = f"imprimatur/identity/{purpose}/v1".encode()
             return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
 
-        return cls(sign_in=derive("sign-in-cookie"), csrf=derive("csrf-token"), api_key_pepper=derive("api-key-pepper"))
+        return cls(
+            sign_in=derive("sign-in-cookie"),
+            csrf=derive("csrf-token"),
+            api_key_pepper=derive("api-key-pepper"),
+            known_browser=derive("known-browser"),
+        )
 
     @classmethod
     def from_file(cls, path: Path) -> Self:

@@ -16,7 +16,9 @@ from gateway.identity.authenticate import Authenticator, OnRefusedKey, answering
 from gateway.identity.cookies import Cookie, CookieNames
 from gateway.identity.csrf import CsrfGuard
 from gateway.identity.derived import DerivedKeys
+from gateway.identity.door import Door, OnWait
 from gateway.identity.minting import Minting
+from gateway.identity.notices import Notices
 from gateway.identity.oidc import OidcProvider
 from gateway.identity.people import People
 from gateway.identity.roles import RoleMap
@@ -41,9 +43,10 @@ class Identity:
         clock: Callable[[], datetime],
         on_refused_key: OnRefusedKey | None = None,
         on_foreign_form: OnForeignForm | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
-        """Raises ValueError when a setting would be unsafe: the gateway then does not start. The last two are told of
-        what is turned away here, and must not raise."""
+        """Raises ValueError when a setting would be unsafe: the gateway then does not start. The last three are told
+        of what is turned away here, and must not raise."""
         self._on_foreign_form = on_foreign_form
         public_url = public_url.rstrip("/")
         derived = DerivedKeys.from_file(settings.secret_path)
@@ -63,6 +66,8 @@ class Identity:
             )
             for provider in settings.providers
         }
+        self.door = Door(settings.throttle, self._cookie_names, derived.known_browser, clock, on_wait)
+        self.notices = Notices(db, clock)
         self._csrf = CsrfGuard(derived.csrf, _origin_of(public_url))
         self.people = People(db, self._roles, clock)
         self._sessions = Sessions(db, settings, self._roles, clock)
@@ -100,8 +105,9 @@ class Identity:
         return {name: provider.provider.label for name, provider in self._providers.items()}
 
     async def authenticate(self, credentials: Credentials, origin: Origin) -> Actor:
-        """Who is asking. Raises Unauthenticated, IdentityUnavailable, and Denied when a session cookie comes with an
-        unsafe method and without proof that one of our own pages sent it."""
+        """Who is asking. Raises Unauthenticated, or RateLimited instead when too many were refused from there;
+        IdentityUnavailable; and Denied when a session cookie comes with an unsafe method and without proof that one of
+        our own pages sent it."""
         if not self._is_sent_by_us(credentials):
             if self._on_foreign_form is not None:
                 await self._on_foreign_form(credentials, origin)
@@ -110,9 +116,14 @@ class Identity:
                 "Reload the page and try again.",
                 code="csrf_refused",
             )
-        return await self.authenticator.from_headers(
-            authorization=credentials.authorization, cookie=credentials.cookie, origin=origin
-        )
+        try:
+            return await self.authenticator.from_headers(
+                authorization=credentials.authorization, cookie=credentials.cookie, origin=origin
+            )
+        except Unauthenticated:
+            if credentials.authorization is not None:  # a session's cookie ends by itself, and is no attempt then
+                await self.door.credential_refused(origin)
+            raise
 
     def csrf_token(self, credentials: Credentials) -> str:
         """What our pages send back in `x-csrf-token` or the field `csrf_token`. Empty without a session cookie."""
