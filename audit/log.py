@@ -67,7 +67,12 @@ class AuditLog(LogReader):
         super().__init__(store, governance, self._write)
         self._purging = asyncio.Lock()
         self.retention = Retention(
-            store, rules or settings.retention_rules, self._record_purge, settings.tenant, governance.escrow
+            store,
+            rules or settings.retention_rules,
+            self._record_purge,
+            settings.tenant,
+            governance.escrow,
+            governance.settling.alone,
         )
         self._watch = _watch(settings, clock, store)
         self._closed = False

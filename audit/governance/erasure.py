@@ -33,6 +33,7 @@ from audit.governance.holds import Holds
 from audit.governance.ledger import StoredRow
 from audit.governance.officer import Officer
 from audit.governance.records import StoreRecords
+from audit.governance.settling import Settling
 from audit.governance.subject_requests import SubjectRequest, SubjectRequests, SubjectRequestState
 from audit.keys.ring import DayKeys, KeyRing
 from audit.record import Phase, RecordRef, Subject
@@ -101,6 +102,7 @@ class Erasures:
         ring: KeyRing,
         erased: ErasedEvents,
         lists: ErasureLists,
+        settling: Settling,
     ) -> None:
         self.requests = requests
         self._acts = acts
@@ -109,6 +111,7 @@ class Erasures:
         self._ring = ring
         self._erased = erased
         self._lists = lists
+        self._settling = settling
 
     async def execute(self, request_id: str, by: Officer | Subject, *, tenant: str = "default") -> ErasureReceipt:
         """Erase what may be erased now. Two people have agreed already, so anybody, also a part of the product, may
@@ -135,9 +138,7 @@ class Erasures:
             reasons=(LogReason.ERASED_ON_REQUEST,),
         )
         await asyncio.to_thread(self._lists.put, record.event_id, canonical)
-        if await asyncio.to_thread(self._keeping) != holds_before:
-            raise ErasureRefused("a hold was placed or released meanwhile: erase again", LogReason.SUBJECT_REFUSED)
-        await asyncio.to_thread(self._erased.add, plan.event_ids, self._acts.now())
+        await asyncio.to_thread(self._give_up, plan, holds_before)
         await self._records.sign(record.seq)  # what is gone is explained by what is signed, or by nothing
         await self._records.erase(plan.seqs)
         receipt = ErasureReceipt(
@@ -199,6 +200,13 @@ class Erasures:
 
     def _keys_of(self, day: date, tenant: str, class_: str) -> DayKeys:
         return self._ring.get(day, tenant, class_)
+
+    def _give_up(self, plan: _Plan, holds_before: set[str]) -> None:
+        """Put what goes on the list, unless a hold may have begun to keep some of it. Nobody opens it from here on."""
+        with self._settling.alone():
+            if self._keeping() != holds_before:
+                raise ErasureRefused("a hold was placed or released meanwhile: erase again", LogReason.SUBJECT_REFUSED)
+            self._erased.add(plan.event_ids, self._acts.now())
 
     def _keeping(self) -> set[str]:
         return {hold.id for hold in self._holds.keeping()}

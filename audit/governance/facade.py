@@ -23,6 +23,7 @@ from audit.governance.names import ERASED_NAME, LISTS_FOLDER, REGISTER_NAME
 from audit.governance.officer import MfaRule
 from audit.governance.records import RowOpener, StoreRecords
 from audit.governance.scope import RecordFacts
+from audit.governance.settling import Settling
 from audit.governance.subject_access import SubjectAccess
 from audit.governance.subject_requests import SubjectRequestKind, SubjectRequests
 from audit.governance.wrapped import KeyWrapper
@@ -49,6 +50,7 @@ class Governance:
         erased: ErasedEvents,
         lists: ErasureLists,
         mfa: MfaRule,
+        settling: Settling,
     ) -> None:
         """Use ``open``."""
         self._store = store
@@ -59,7 +61,8 @@ class Governance:
         self.erased = erased
         self.lists = lists
         self.cases = Cases(self._ledger, acts)
-        self.holds = Holds(self._ledger, acts, hold_keys, erased)
+        self.settling = settling
+        self.holds = Holds(self._ledger, acts, hold_keys, erased, settling)
         self.opener = RowOpener(store.ring, self.holds, erased)
         self._records = StoreRecords(store, self.holds, self.opener)
         self.erasures = Erasures(
@@ -70,6 +73,7 @@ class Governance:
             ring=store.ring,
             erased=erased,
             lists=lists,
+            settling=settling,
         )
         self.subject_access = SubjectAccess(
             SubjectRequests(self._ledger, acts, SubjectRequestKind.EXPORT), acts, self._records, self.opener
@@ -107,6 +111,7 @@ class Governance:
             erased=ErasedEvents(folder / ERASED_NAME, disk),
             lists=lists,
             mfa=mfa or MfaRule(),
+            settling=Settling(folder),
         )
 
     def close(self) -> None:
@@ -118,6 +123,7 @@ class Governance:
         """What retention calls before it destroys the keys of a day and class: keeps the keys of held records, and
         returns the records whose ciphertexts must stay. Once the keys are gone it answers from what it keeps.
 
+        Called inside ``settling.alone()``, with the destruction: a hold placed in between would keep nothing.
         Whatever it raises must stop that purge. Safe to repeat. Blocks; call it from a thread without an event loop.
         """
         holds = [hold for hold in self.holds.keeping() if hold.scope.includes_day(day)]

@@ -8,7 +8,8 @@ Only a placed hold keeps anything: until the second person agrees, retention goe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import NoReturn
 
 from audit.canonical import JSON
@@ -21,6 +22,7 @@ from audit.governance.hold_keys import HoldKeys
 from audit.governance.ledger import Ledger, RowChanged, StoredRow
 from audit.governance.officer import SYSTEM_PREFIX, Officer, Signature
 from audit.governance.scope import HoldScope, check_text
+from audit.governance.settling import Settling
 from audit.governance.tables import HOLD
 from audit.ids import new_event_id
 from audit.record import Phase, Subject, to_micros
@@ -32,9 +34,10 @@ __all__ = ["Hold", "HoldKind", "HoldState", "Holds"]
 class Holds(HeldRecords):
     """Holds of one log. Methods that change something record it first and raise ``AuditUnavailable`` if they can't."""
 
-    def __init__(self, ledger: Ledger, acts: Acts, keys: HoldKeys, erased: ErasedEvents) -> None:
+    def __init__(self, ledger: Ledger, acts: Acts, keys: HoldKeys, erased: ErasedEvents, settling: Settling) -> None:
         super().__init__(ledger, keys, erased, acts.now)
         self._acts = acts
+        self._settling = settling
 
     async def request(
         self, kind: HoldKind, scope: HoldScope, reason: str, requested_by: Officer, *, tenant: str = "default"
@@ -54,14 +57,17 @@ class Holds(HeldRecords):
         return await self._open(LogEvent.HOLD_PLACE, HoldState.ACTIVE, HoldKind.ABUSE, scope, reason, system, tenant)
 
     async def place(self, hold_id: str, by: Officer, *, tenant: str = "default") -> Hold:
-        """Agree to a hold: from now on it keeps. Never by who asked; needs a fresh second factor."""
+        """Agree to a hold: from now on it keeps. Never by who asked; needs a fresh second factor.
+
+        A purge or an erasure that is destroying in this moment goes first, and the hold keeps what is left.
+        """
         row, hold = await self._find(hold_id, tenant)
         await self._check(
             LogEvent.HOLD_PLACE, by, hold, (HoldState.REQUESTED,), others=(hold.requested.actor,), is_fresh_needed=True
         )
         await self._record(LogEvent.HOLD_PLACE, by, hold)
         await asyncio.to_thread(self._keys.create, hold_id)
-        return await self._change(row, state=HoldState.ACTIVE.value, decided=self._signature(by))
+        return await self._change(row, is_settled=True, state=HoldState.ACTIVE.value, decided=self._signature(by))
 
     async def reject(self, hold_id: str, by: Officer, *, tenant: str = "default") -> Hold:
         """Turn a requested hold down; whoever asked may take it back this way."""
@@ -137,7 +143,7 @@ class Holds(HeldRecords):
             "scope": scope.as_json(),
             "requested": Signature.of(by, now).as_json(),
         }
-        return read_hold(await asyncio.to_thread(self._ledger.insert, HOLD, values))
+        return read_hold(await asyncio.to_thread(self._insert, values, is_settled=state in KEEPING))
 
     async def _check(
         self,
@@ -176,10 +182,19 @@ class Holds(HeldRecords):
             raise HoldNotFound(f"no hold {hold_id}")
         return row, read_hold(row)
 
-    async def _change(self, row: StoredRow, **changes: object) -> Hold:
+    def _insert(self, values: Mapping[str, object], *, is_settled: bool) -> StoredRow:
+        with self._settling.alone() if is_settled else nullcontext():
+            return self._ledger.insert(HOLD, values)
+
+    async def _change(self, row: StoredRow, *, is_settled: bool = False, **changes: object) -> Hold:
         changes["changed_at"] = to_micros(self._acts.now())
+
+        def change() -> StoredRow:
+            with self._settling.alone() if is_settled else nullcontext():
+                return self._ledger.change(HOLD, row, changes)
+
         try:
-            return read_hold(await asyncio.to_thread(self._ledger.change, HOLD, row, changes))
+            return read_hold(await asyncio.to_thread(change))
         except RowChanged:
             raise HoldRefused(
                 f"hold {row.id} was changed by somebody else meanwhile: look again", LogReason.HOLD_REFUSED

@@ -3,7 +3,8 @@
 A class of a day is past retention once the day is more than its number of whole days old (UTC). For each such day,
 oldest first:
 
-1. records under a hold get their keys into escrow, durably, or that class is not purged;
+1. the day takes no more records, and no hold is placed until 2. is done; records under a hold get their keys into
+   escrow, durably, or that class is not purged;
 2. day and class go on the durable list of destroyed days, their key files are overwritten and unlinked: from here on
    nobody can read content, subjects or the blind index, with the database, its backups and its WAL in hand;
 3. a purge record that names them becomes durable in the log, and signed if the disk lets it, so that ``verify`` knows
@@ -21,7 +22,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -94,7 +95,10 @@ class Retention:
         record: RecordPurge,
         tenant: str,
         escrow: Escrow = nothing_held,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        """``alone`` keeps holds from being placed inside its block, by any process; it may block, or raise an
+        ``AuditError``."""
         self._store = store
         self._ring = store.ring
         self._rules = rules
@@ -104,6 +108,7 @@ class Retention:
         self._receipts = Receipts(self._ring.folder.receipts, self._ring.disk)
         self._known: set[Scope] = set()  # purges that the log was seen to hold
         self._kept: dict[Scope, frozenset[int]] = {}  # held records as of the last purge of a scope by this process
+        self._alone = alone
         self.escrow = escrow  # set by whoever opens the holds
         self.failures = 0  # scopes that could not be purged, since the start
         self.is_clock_trusted = True  # set by the worker
@@ -144,15 +149,8 @@ class Retention:
 
     async def _purge_day(self, work: _DayWork, now: datetime, failures: list[Exception]) -> list[PurgeReceipt]:
         store, day = self._store, work.due.day
-        # Records that are not in the tree yet are checked with the day's keys at the next start: not without them.
-        await asyncio.to_thread(store.take_in_day, day)
-        work.figures = await asyncio.to_thread(store.class_figures, day)
-        await asyncio.to_thread(self._put_in_escrow, work, failures)  # 1.
-        if work.due.classes is not None and not work.due.classes:
-            await asyncio.to_thread(store.release_day, day, work.due.classes)
+        if not await asyncio.to_thread(self._keep_and_destroy, work, now, failures):  # 1., 2.
             return []
-        await asyncio.to_thread(self._destroy, work, now)  # 2.
-        await asyncio.to_thread(store.release_day, day, work.due.classes)
         await self._record_all(work, now)  # 3.
         await asyncio.to_thread(self._cover, work)
         keep = frozenset().union(*work.held.values())
@@ -160,6 +158,26 @@ class Retention:
         await self._record_all(work, now)  # the disk was full; now it may not be
         left = await asyncio.to_thread(store.class_figures, day) if freed else work.figures
         return [await asyncio.to_thread(self._conclude, work, scope, left, freed, now) for scope in work.due.scopes()]
+
+    def _keep_and_destroy(self, work: _DayWork, now: datetime, failures: list[Exception]) -> bool:
+        """Keep what is held, destroy the keys; ``False`` if the holds of all that is due failed. In between no hold is
+        placed and no record of the day comes: it would be told to be safe, and its keys would go."""
+        store, day = self._store, work.due.day
+        with self._alone():
+            try:
+                # Records that are not in the tree yet are checked with the day's keys at the next start.
+                store.take_in_day(day)
+                work.figures = store.class_figures(day)
+                self._put_in_escrow(work, failures)
+                is_left = work.due.classes is None or bool(work.due.classes)
+                if is_left:
+                    self._destroy(work, now)
+            except BaseException:
+                with suppress(OSError, sqlite3.Error, AuditError):
+                    store.release_day(day, frozenset())  # take records again: the next round tries again
+                raise
+            store.release_day(day, work.due.classes)
+        return is_left
 
     def _put_in_escrow(self, work: _DayWork, failures: list[Exception]) -> None:
         """Ask the holds, class by class; a class whose holds fail is not purged."""

@@ -213,12 +213,13 @@ class Store(Protocol):
         ...
 
     def take_in_day(self, day: date) -> None:
-        """Return only when every record of the day is in the stored tree: without keys it could not be checked."""
+        """Return only when every record of the day is in the stored tree: without keys it could not be checked. The day
+        takes no more records until ``release_day``."""
         ...
 
     def release_day(self, day: date, classes: frozenset[str] | None = None) -> list[Ticket]:
         """Forget the open tickets of a day and these classes (``None``: all; they can't be concluded any more;
-        returned) and close what holds the day open."""
+        returned) and close what holds the day open. Records of what is left of the day are taken again."""
         ...
 
     def is_freed(self, day: date, classes: frozenset[str] | None) -> bool:

@@ -152,6 +152,7 @@ class FilesStore:
         return self._look(day, DayReader.count, 0)
 
     def take_in_day(self, day: date) -> None:
+        self._writer.pause_day(day)
         self._integrator.take_in(self._look(day, DayReader.newest_seq, -1))
 
     def class_figures(self, day: date) -> dict[str, ClassFigures]:
@@ -162,7 +163,7 @@ class FilesStore:
         if gone:
             self._integrator.drop_tickets(gone)
         self._close_day(day)
-        self.take_in_day(day)  # a late outcome may have come in between
+        self._writer.resume_day(day)
         return gone
 
     def is_freed(self, day: date, classes: frozenset[str] | None) -> bool:
