@@ -65,12 +65,16 @@ class Bed(ABC):
     @abstractmethod
     def enable(self) -> None: ...
 
+    def close(self) -> None:
+        self._opened.close()
+
+
+class FarBed(Bed):
+    """A service that can be away: a file is there, or it is gone for good."""
+
     @abstractmethod
     def down(self) -> AbstractContextManager[dict[str, Any]]:
         """The service does not do its work inside the block; yields what the settings must say to meet that."""
-
-    def close(self) -> None:
-        self._opened.close()
 
 
 class FileBed(Bed):
@@ -100,11 +104,8 @@ class FileBed(Bed):
     def enable(self) -> None:
         self._path.chmod(0o600)
 
-    def down(self) -> AbstractContextManager[dict[str, Any]]:
-        pytest.skip("a file is there or it is not")
 
-
-class TransitBed(Bed):
+class TransitBed(FarBed):
     kind = "transit"
 
     def __init__(self, folder: Path, bao: OpenBao) -> None:
@@ -153,7 +154,7 @@ class TransitBed(Bed):
             self._bao.unseal()
 
 
-class KmsBed(Bed):
+class KmsBed(FarBed):
     kind = "aws-kms"
 
     def __init__(self) -> None:
@@ -191,7 +192,7 @@ class KmsBed(Bed):
             yield {"endpoint_url": f"http://127.0.0.1:{port}"}
 
 
-class HsmBed(Bed):
+class HsmBed(FarBed):
     kind = "pkcs11"
     secrets = (PIN,)
 
@@ -284,17 +285,31 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHsm]:
         os.environ["SOFTHSM2_CONF"] = before
 
 
-@pytest.fixture(params=["file", "transit", "aws-kms", "pkcs11"])
+FAR = ("transit", "aws-kms", "pkcs11")
+
+
+@pytest.fixture(params=["file", *FAR])
 def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
-    makers: dict[str, Callable[[], Bed]] = {
-        "file": lambda: FileBed(tmp_path),
-        "transit": lambda: TransitBed(tmp_path, request.getfixturevalue("openbao")),
-        "aws-kms": KmsBed,
-        "pkcs11": lambda: HsmBed(tmp_path, request.getfixturevalue("softhsm")),
-    }
-    made = makers[request.param]()
+    """Every key service."""
+    made = FileBed(tmp_path) if request.param == "file" else _far_bed(request, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(params=FAR)
+def far_bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FarBed]:
+    """Every key service that can be away."""
+    made = _far_bed(request, tmp_path)
+    yield made
+    made.close()
+
+
+def _far_bed(request: pytest.FixtureRequest, folder: Path) -> FarBed:
+    if request.param == "transit":
+        return TransitBed(folder, request.getfixturevalue("openbao"))
+    if request.param == "pkcs11":
+        return HsmBed(folder, request.getfixturevalue("softhsm"))
+    return KmsBed()
 
 
 @pytest.fixture

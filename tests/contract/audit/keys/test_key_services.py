@@ -16,7 +16,7 @@ from audit.canonical import encode
 from audit.errors import AuditUnavailable, KeyRefused, KeyServiceUnavailable
 
 if TYPE_CHECKING:  # a conftest is no module to import from
-    Bed = Any
+    Bed = FarBed = Any
 
 SECRET = os.urandom(64)
 CONTEXT = encode("imprimatur/audit/day-key/v1", "default", "standard", "2026-11-22", "00ff" * 4)
@@ -142,11 +142,11 @@ def test_a_disabled_key_opens_nothing_until_it_is_enabled_again(bed: Bed) -> Non
     assert service.unwrap(wrapped, CONTEXT) == SECRET
 
 
-def test_a_service_that_is_down_says_so_in_time_and_works_again_after(bed: Bed, timeout_seconds: float) -> None:
-    service = bed.open()
+def test_a_service_that_is_down_says_so_in_time_and_works_again_after(far_bed: FarBed, timeout_seconds: float) -> None:
+    service = far_bed.open()
     wrapped = service.wrap(SECRET, CONTEXT)
-    with bed.down() as changes:
-        troubled = bed.open(timeout_seconds=timeout_seconds, **changes)
+    with far_bed.down() as changes:
+        troubled = far_bed.open(timeout_seconds=timeout_seconds, **changes)
         for call in (lambda: troubled.unwrap(wrapped, CONTEXT), lambda: troubled.wrap(SECRET, CONTEXT), troubled.check):
             begun = time.monotonic()
             with pytest.raises(KeyServiceUnavailable) as caught:

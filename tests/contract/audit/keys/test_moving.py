@@ -16,7 +16,7 @@ from audit.keys.services.succession import Succession
 from audit.store.disk import Disk
 
 if TYPE_CHECKING:  # a conftest is no module to import from
-    Bed = Any
+    Bed = FarBed = Any
 
 DAYS = [date(2026, 11, day) for day in range(1, 6)]
 
@@ -49,10 +49,12 @@ def test_day_keys_move_to_a_service_and_through_its_rotations(bed: Bed, tmp_path
         KeyRing(folder, service, Disk()).get(DAYS[0], "default", "standard")
 
 
-def test_a_rewrap_while_the_service_is_down_changes_nothing(bed: Bed, tmp_path: Path, timeout_seconds: float) -> None:
+def test_a_rewrap_while_the_service_is_down_changes_nothing(
+    far_bed: FarBed, tmp_path: Path, timeout_seconds: float
+) -> None:
     folder = tmp_path / "keys"
-    KeyRing(folder, bed.open(), Disk()).get_or_create(DAYS[0], "default", "standard")
+    KeyRing(folder, far_bed.open(), Disk()).get_or_create(DAYS[0], "default", "standard")
     (before,) = [path.read_bytes() for path in folder.glob("*.json")]
-    with bed.down() as changes, pytest.raises(KeyServiceUnavailable):
-        rewrap(folder, bed.open(timeout_seconds=timeout_seconds, **changes), everything=True)
+    with far_bed.down() as changes, pytest.raises(KeyServiceUnavailable):
+        rewrap(folder, far_bed.open(timeout_seconds=timeout_seconds, **changes), everything=True)
     assert [path.read_bytes() for path in folder.glob("*.json")] == [before]
