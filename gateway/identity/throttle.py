@@ -103,7 +103,7 @@ class Throttle:
         self._counts.move_to_end(who)
         if len(self._counts) > REMEMBERED:
             self._counts.popitem(last=False)
-        if count.last and now - count.last >= CALM_SECONDS:
+        if count.last and now - max(count.last, count.until) >= CALM_SECONDS:
             count.waits = 0
         count.last = now
         if now < count.until:
