@@ -172,7 +172,9 @@ scim_users = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("provider", String(31), nullable=False),
-    Column("user_name", String(255), nullable=False, doc="Lower case: unique without regard to case (RFC 7643, 4.1.1)"),
+    Column(
+        "user_name", String(255), nullable=False, doc="As compared: unique without regard to case (RFC 7643, 4.1.1)"
+    ),
     Column("external_id", String(255), nullable=True),
     Column("actor", String(255), nullable=True, doc="ActorId, by the provider's `subject_from`"),
     Column("is_active", Boolean, nullable=False),
@@ -181,7 +183,7 @@ scim_users = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("modified_at", UtcDateTime, nullable=False),
     UniqueConstraint("provider", "user_name"),
-    Index("ix_scim_users_actor", "actor"),
+    UniqueConstraint("actor"),
     Index("ix_scim_users_external_id", "provider", "external_id"),
 )
 
@@ -190,7 +192,12 @@ scim_groups = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("provider", String(31), nullable=False),
-    Column("display_name", String(255), nullable=False),
+    Column(
+        "display_name",
+        String(255),
+        nullable=False,
+        doc="As compared: without regard to case; `resource` has it as sent",
+    ),
     Column("external_id", String(255), nullable=True),
     Column("resource", JSON, nullable=False),
     Column("version", Integer, nullable=False),

@@ -91,10 +91,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scim_users")),
+        sa.UniqueConstraint("actor", name=op.f("uq_scim_users_actor")),
         sa.UniqueConstraint("provider", "user_name", name=op.f("uq_scim_users_provider")),
     )
     with op.batch_alter_table("scim_users", schema=None) as batch_op:
-        batch_op.create_index("ix_scim_users_actor", ["actor"], unique=False)
         batch_op.create_index("ix_scim_users_external_id", ["provider", "external_id"], unique=False)
 
     op.create_table(
@@ -195,7 +195,6 @@ def downgrade() -> None:
     op.drop_index("ix_notices_actor", table_name="notices")
     op.drop_table("notices")
     op.drop_index("ix_scim_users_external_id", table_name="scim_users")
-    op.drop_index("ix_scim_users_actor", table_name="scim_users")
     op.drop_table("scim_users")
     op.drop_index("ix_scim_groups_provider", table_name="scim_groups")
     op.drop_table("scim_groups")
