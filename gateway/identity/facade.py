@@ -20,7 +20,9 @@ from gateway.identity.door import Door, OnWait
 from gateway.identity.minting import Minting
 from gateway.identity.notices import Notices
 from gateway.identity.oidc import OidcProvider
+from gateway.identity.own_sessions import OwnSessions
 from gateway.identity.people import People
+from gateway.identity.provisioned import Provisioned
 from gateway.identity.roles import RoleMap
 from gateway.identity.sessions import Sessions
 from gateway.identity.sign_in import Arrival, Departure, SignIn
@@ -68,8 +70,10 @@ class Identity:
         }
         self.door = Door(settings.throttle, self._cookie_names, derived.known_browser, clock, on_wait)
         self.notices = Notices(db, clock)
+        self.own_sessions = OwnSessions(db, clock)
         self._csrf = CsrfGuard(derived.csrf, _origin_of(public_url))
-        self.people = People(db, self._roles, clock)
+        self.provisioned = Provisioned(settings.providers, db, self._roles, clock)
+        self.people = People(db, self._roles, clock, self.provisioned)
         self._sessions = Sessions(db, settings, self._roles, clock)
         api_keys = ApiKeys(db, derived.api_key_pepper, clock)
         self.keys = Minting(api_keys, settings, clock)
@@ -83,6 +87,7 @@ class Identity:
             roles=self._roles,
             clock=clock,
             on_refused_key=on_refused_key,
+            provisioned=self.provisioned,
         )
         self._sign_in = SignIn(
             providers=self._providers,
@@ -93,6 +98,7 @@ class Identity:
             sessions=self._sessions,
             roles=self._roles,
             clock=clock,
+            provisioned=self.provisioned,
         )
 
     async def aclose(self) -> None:

@@ -1,8 +1,8 @@
 """The pages people see: thin routes over templates. What they may see is decided by `gateway.api.access`, what they do
 goes through the same `/v1` API that programs use.
 
-* `front.py` the door · `studio.py` the employee's place · `keys.py` API keys · `records.py`, `cases.py`, `holds.py`,
-  `subjects.py`, `retention.py` the auditor's, over `governing.py`
+* `front.py` the door · `account.py` one's own account · `studio.py` the employee's place · `keys.py` API keys
+* `records.py`, `cases.py`, `holds.py`, `subjects.py`, `retention.py` the auditor's, over `governing.py`
 * `templates.py` + `templates/`, `words.py` how things are said · `static_files.py` + `static/` how they look and move
 * `proof_drawing.py` an inclusion proof as a picture · `record_query.py`, `record_views.py` between form, log and page
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from gateway.web import cases, front, holds, keys, records, retention, studio, subjects
+from gateway.web import account, cases, front, holds, keys, records, retention, studio, subjects
 from gateway.web.pages import problem_page
 from gateway.web.static_files import PREFIX, static_tree
 
@@ -21,7 +21,7 @@ __all__ = ["mount_static", "problem_page", "router"]
 def router() -> APIRouter:
     """Every page route."""
     pages = APIRouter(include_in_schema=False)
-    for module in (front, studio, keys, cases, holds, subjects, retention, records):
+    for module in (front, account, studio, keys, cases, holds, subjects, retention, records):
         pages.include_router(module.router)
     return pages
 

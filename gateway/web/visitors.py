@@ -23,7 +23,10 @@ PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
 """(address, label, roles it is drawn for). Only what the bar shows: each door asks policy itself, so a role that
 policy grants more to can still walk in by address, and one that it denies is turned away there."""
 
-OWN_PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (("/keys", "API keys", frozenset({Role.EMPLOYEE})),)
+OWN_PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
+    ("/account", "Your account", frozenset(Role)),
+    ("/keys", "API keys", frozenset({Role.EMPLOYEE})),
+)
 """The same for what is under a person's own name."""
 
 

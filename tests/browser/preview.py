@@ -61,6 +61,7 @@ from gateway.exchange import (
     TokenUsage,
 )
 from gateway.identity import Identity
+from gateway.identity.notices import NoticeKind
 from gateway.identity.people import People
 from gateway.identity.profile import Described
 from gateway.identity.roles import RoleMap
@@ -387,6 +388,9 @@ async def _start_session(services: Services, name: str) -> str:
         person = await People(services.database, roles, clock).seen(tx, ActorId(f"preview|{name}"), PEOPLE[name])
         mfa = Mfa(at=clock(), amr=("pwd", "otp"))
         await Sessions(services.database, settings, roles, clock).start(tx, id, person, mfa)
+    if name == "alice" and not await services.identity.notices.of(person.id):
+        facts = {"network": "192.0.2.17", "browser": f"Firefox on Windows {XSS[0]}"}
+        await services.identity.notices.tell(person.id, NoticeKind.NEW_BROWSER, **facts)
     return id.secret
 
 

@@ -18,6 +18,8 @@ PAGES = {
     "no-role": ("dave", "/"),
     "studio": ("alice", "/studio"),
     "keys": ("alice", "/keys"),
+    "account": ("alice", "/account"),
+    "account-quiet": ("bob", "/account"),
     "records": ("bob", "/audit"),
     "records-none": ("bob", "/audit?who=nobody&action="),
     "records-unreadable": ("bob", "/audit?effect=perhaps"),
@@ -69,7 +71,7 @@ async def test_a_page_is_accessible_and_says_what_it_is(visit, preview, screensh
 @pytest.mark.parametrize(
     "name",
     [
-        *("welcome", "no-role", "studio", "keys", "records", "record", "not-found"),
+        *("welcome", "no-role", "studio", "keys", "account", "records", "record", "not-found"),
         *("cases", "case-requested", "holds", "hold-new", "hold-ending", "subjects", "erasure-done", "retention"),
     ],
 )
