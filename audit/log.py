@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from audit.canonical import JSON
 from audit.errors import (
+    AuditError,
     AuditUnavailable,
     EntryInvalid,
     RecordNotFound,
@@ -16,8 +19,10 @@ from audit.errors import (
 )
 from audit.governance.facade import Governance
 from audit.governance.officer import MfaRule
+from audit.governance.rewrap import NotedRewraps, Rewrapped, rewrap_entry, rewrap_on_record
 from audit.health import DiskState, Health, disk_state, measure
 from audit.ids import new_event_id, parse_event_id
+from audit.keys.services.opening import open_key_service
 from audit.reading import LogReader
 from audit.record import Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
 from audit.retention import PurgeReceipt, Retention, RetentionRules, RetentionWorker, newest_record
@@ -32,6 +37,8 @@ from audit.witness.opening import open_witnesses
 from audit.witness.watch import CheckpointWatch
 
 Clock = Callable[[], datetime]
+
+_log = logging.getLogger("audit.log")
 
 _RETENTION_LEASE_SECONDS = 90.0  # longer than a turn of the worker
 NOT_KEPT = Subject(actor="-", display="not kept")  # whose records hold no content, to whoever concludes them
@@ -101,7 +108,9 @@ class AuditLog(LogReader):
         except BaseException:
             await asyncio.to_thread(store.close)
             raise
-        return cls(settings, clock, store, rules, newest)
+        log = cls(settings, clock, store, rules, newest)
+        await log._record_noted_rewraps()
+        return log
 
     async def aclose(self) -> None:
         """Write what is queued, sign it, close. Safe to repeat."""
@@ -220,7 +229,35 @@ class AuditLog(LogReader):
         ``AuditError`` if the keys of a day cannot be destroyed, after every other day had its try.
         """
         async with self._purging:
+            await self._record_noted_rewraps()
             return await self.retention.run(now or self._clock())
+
+    async def rewrap_keys(self, by: Subject, *, everything: bool = False) -> Rewrapped:
+        """Wrap every living day key, and the keys of cases and holds, under the key that the settings' key service
+        wraps with now. On record before and after. Safe to repeat and to interrupt; the keys themselves do not change.
+
+        ``everything``: also what that key wraps already. Raises ``AuditUnavailable``, ``StoreInUse`` while another
+        rewrap runs, ``KeyRefused`` for a key of cases or holds that does not open, and what the key service raises.
+        """
+
+        async def note(content: dict[str, JSON]) -> RecordRef:
+            return await self.note(rewrap_entry(by.actor, content, self._settings.tenant))
+
+        disk = self._ring.disk
+        service = await asyncio.to_thread(open_key_service, self._settings.key_service_settings(), disk)
+        try:
+            return await rewrap_on_record(self._ring.folder.path, service, disk, note, everything=everything)
+        finally:
+            await asyncio.to_thread(service.close)
+
+    async def _record_noted_rewraps(self) -> None:
+        """Put rewraps on record that a command did beside this log. Whatever fails here waits for the next turn."""
+        if self._store.is_snapshot:
+            return
+        try:
+            await NotedRewraps(self._ring.folder.path, self._ring.disk).put_on_record(self.note, self._settings.tenant)
+        except (AuditError, OSError) as error:
+            _log.error("audit.rewrap.unrecorded", extra={"cause": type(error).__name__})
 
     def retention_worker(self, lease: Callable[[], bool] | None = None) -> RetentionWorker:
         """The worker that purges by itself: run it as a task, cancel it before ``aclose``. ``lease`` tells whether this

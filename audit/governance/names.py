@@ -11,4 +11,5 @@ LISTS_FOLDER: Final = "erasures"  # beside a SQLite store; see coverage.py
 KEY_NAME: Final = "governance.json"  # see keys.py
 REGISTER_NAME: Final = "governance-rows"  # see ledger.py
 ERASED_NAME: Final = "erased"  # see erased.py
+REWRAPS_NAME: Final = "rewraps"  # see rewrap.py
 HOLDS_FOLDER: Final = "holds"  # see hold_keys.py

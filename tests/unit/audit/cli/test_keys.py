@@ -20,6 +20,7 @@ from audit.keys.services.file import FileKeyService, siblings
 from audit.store.disk import Disk
 
 ORIGIN = ("--origin", "example.com/audit")
+BY = ("--by", "dana")
 DAYS = [date(2026, 11, day) for day in (20, 21, 22)]
 
 
@@ -93,7 +94,7 @@ def test_check_opens_the_keys_of_cases_and_holds_as_well(store: Path, kek: Path)
 def test_rotate_rewraps_the_keys_of_cases_and_holds_before_it_lets_the_old_one_go(store: Path, kek: Path) -> None:
     GovernanceKeys(store / "keys", FileKeyService(kek), Disk()).ensure(may_create=True)
     HoldKeys(store / "keys", FileKeyService(kek), Disk()).create(str(uuid.uuid4()))
-    assert "2 keys of cases and holds rewrapped" in invoke("rotate", store, "--kek", kek)
+    assert "2 keys of cases and holds rewrapped" in invoke("rotate", store, *BY, "--kek", kek)
     for old in siblings(kek):
         old.unlink()
     assert "4 keys open" in invoke("check", store, "--kek", kek)
@@ -108,7 +109,7 @@ def test_check_with_another_key_names_the_one_that_is_missing(store: Path, kek: 
 
 def test_rotate_makes_a_new_key_and_says_when_the_old_one_can_go(store: Path, kek: Path) -> None:
     before, old_id = kek.read_bytes(), FileKeyService(kek).key_id
-    told = invoke("rotate", store, "--kek", kek)
+    told = invoke("rotate", store, *BY, "--kek", kek)
     kept = kek.with_name(f"kek.previous-{old_id}")
     assert kept.read_bytes() == before != kek.read_bytes()
     assert "2 rewrapped" in told
@@ -120,22 +121,22 @@ def test_rotate_makes_a_new_key_and_says_when_the_old_one_can_go(store: Path, ke
 def test_the_old_key_is_not_said_to_be_of_no_use_while_a_file_needs_it(store: Path, kek: Path) -> None:
     spoiled = store / "keys" / "2026-11-22.default.standard.json"
     spoiled.write_bytes((store / "keys" / "2026-11-21.default.standard.json").read_bytes())
-    told = invoke("rotate", store, "--kek", kek, code=1)
+    told = invoke("rotate", store, *BY, "--kek", kek, code=1)
     assert spoiled.name in told
     assert "erase it" not in told
 
 
 def test_rewrap_can_be_repeated(store: Path, kek: Path) -> None:
-    assert "0 rewrapped, 2 already" in invoke("rewrap", store, "--kek", kek)
-    assert "2 rewrapped" in invoke("rewrap", store, "--kek", kek, "--everything")
+    assert "0 rewrapped, 2 already" in invoke("rewrap", store, *BY, "--kek", kek)
+    assert "2 rewrapped" in invoke("rewrap", store, *BY, "--kek", kek, "--everything")
 
 
 def test_rewrap_moves_from_one_service_to_another(store: Path, kek: Path, tmp_path: Path) -> None:
     FileKeyService.create(tmp_path / "new", Disk())
     settings = tmp_path / "service.yaml"
     settings.write_text(f"kind: file\npath: {tmp_path / 'new'}\n")
-    assert "does not have" in invoke("rewrap", store, "--service", settings, code=1)
-    assert "2 rewrapped" in invoke("rewrap", store, "--service", settings, "--from-kek", kek)
+    assert "does not have" in invoke("rewrap", store, *BY, "--service", settings, code=1)
+    assert "2 rewrapped" in invoke("rewrap", store, *BY, "--service", settings, "--from-kek", kek)
     kek.unlink()
     assert "2 keys open" in invoke("check", store, "--service", settings)
 
@@ -143,7 +144,9 @@ def test_rewrap_moves_from_one_service_to_another(store: Path, kek: Path, tmp_pa
 @pytest.mark.parametrize("command", ["check", "rewrap"])
 def test_the_key_is_given_in_exactly_one_way(store: Path, kek: Path, tmp_path: Path, command: str) -> None:
     for ways in ([], ["--kek", kek, "--service", tmp_path / "service.yaml"]):
-        assert "either --kek FILE or --service" in invoke(command, store, *ways, code=2)
+        assert "either --kek FILE or --service" in invoke(
+            command, store, *(BY if command == "rewrap" else ()), *ways, code=2
+        )
 
 
 def test_mistakes_are_told_in_a_line(tmp_path: Path, store: Path, kek: Path) -> None:
@@ -157,7 +160,7 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path, store: Path, kek: Path) -> 
     assert "transit.url" in text
     assert "transit.key" in text
     kek.chmod(0o644)
-    assert "0644" in told("rotate", store, "--kek", kek)
+    assert "0644" in told("rotate", store, *BY, "--kek", kek)
 
 
 @pytest.mark.parametrize("command", ["init", "public", "list", "check", "rewrap", "rotate"])
