@@ -22,6 +22,7 @@ from gateway.identity.cookies import CookieNames
 from gateway.identity.oidc import OidcProvider
 from gateway.identity.people import People, Person
 from gateway.identity.profile import describe
+from gateway.identity.provisioned import Provisioned, Standing
 from gateway.identity.refusals import refused_credential
 from gateway.identity.roles import RoleMap
 from gateway.identity.sessions import Session, Sessions
@@ -54,8 +55,10 @@ class Authenticator:
         roles: RoleMap,
         clock: Callable[[], datetime],
         on_refused_key: OnRefusedKey | None = None,
+        provisioned: Provisioned | None = None,
     ) -> None:
         self._settings = settings
+        self._provisioned = provisioned
         self._on_refused_key = on_refused_key
         self._cookie_names = cookie_names
         self._sessions = sessions
@@ -149,10 +152,14 @@ class Authenticator:
         id = ActorId(f"{provider.provider.name}|{verified.subject}")
         person = await self._people.find(id)
         _check_owner(person, verified)
+        standing = Standing() if self._provisioned is None else await self._provisioned.standing(id)
+        if standing.fault is not None:
+            raise refused_credential(f"owner-{standing.fault.value.partition('.')[2]}")
         described = describe(provider.provider.profile, verified.claims, verified.subject)
         # Groups in the token are younger than ours; a token without any leaves those of the last sign-in.
         names_groups = provider.provider.profile.groups_claim in verified.claims
         groups = described.groups if names_groups or person is None else person.groups
+        groups = tuple(dict.fromkeys((*groups, *standing.groups)))
         return Actor(
             id=id,
             display_name=described.display_name if person is None else person.display_name,

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.exchange import ActorId
 from gateway.identity.profile import Described
+from gateway.identity.provisioned import Provisioned
 from gateway.identity.roles import RoleMap
 from gateway.identity.tables import people
 from gateway.storage.database import Database
@@ -23,7 +24,7 @@ Status = Literal["active", "suspended"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A row of `people`. `groups` are as of `groups_at`."""
+    """A row of `people`. `groups` are the provider's, as of `groups_at`, and those that its directory adds."""
 
     id: ActorId
     display_name: str
@@ -35,6 +36,8 @@ class Person:
     epoch: int
     revoked_at: datetime | None
     deprovisioned_at: datetime | None = None
+    scim_groups: tuple[str, ...] = ()
+    """Those among `groups` that the directory (SCIM) gives."""
 
     @property
     def is_active(self) -> bool:
@@ -44,7 +47,14 @@ class Person:
 class People:
     """Reads and writes `people`. Methods that take a connection belong to the caller's transaction."""
 
-    def __init__(self, database: Database, roles: RoleMap, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        roles: RoleMap,
+        clock: Callable[[], datetime],
+        provisioned: Provisioned | None = None,
+    ) -> None:
+        self._provisioned = provisioned
         self._database = database
         self._roles = roles
         self._clock = clock
@@ -70,7 +80,9 @@ class People:
         new = insert(people).values(id=id, status="active", epoch=1, first_seen=now, **known)
         await tx.execute(new.on_conflict_do_nothing(index_elements=["id"]))
         before = person_of((await tx.execute(select(people).where(people.c.id == id).with_for_update())).one())
-        changed = self._roles.roles_of(before.groups) != self._roles.roles_of(described.groups)
+        given = () if self._provisioned is None else await self._provisioned.groups_of(tx, id)
+        known["scim_groups"] = list(given)
+        changed = self._roles.roles_of(before.groups) != self._roles.roles_of((*described.groups, *given))
         values: dict[str, Any] = {**known, "epoch": before.epoch + 1} if changed else known
         await tx.execute(update(people).where(people.c.id == id).values(**values))
         return person_of((await tx.execute(select(people).where(people.c.id == id))).one())
@@ -99,10 +111,11 @@ def person_of(row: Row[Any]) -> Person:
         display_name=row.display_name,
         email=row.email,
         department=row.department,
-        groups=tuple(row.groups),
+        groups=tuple(dict.fromkeys((*row.groups, *row.scim_groups))),
         groups_at=row.groups_at,
         status=row.status,
         epoch=row.epoch,
         revoked_at=row.revoked_at,
         deprovisioned_at=row.deprovisioned_at,
+        scim_groups=tuple(row.scim_groups),
     )

@@ -23,8 +23,9 @@ from gateway.identity.authenticate import answering
 from gateway.identity.cookies import Cookie, CookieNames
 from gateway.identity.mfa import is_fresh
 from gateway.identity.oidc import Identified, OidcProvider
-from gateway.identity.people import People
+from gateway.identity.people import People, Person
 from gateway.identity.profile import Described
+from gateway.identity.provisioned import SENTENCES, Provisioned, Standing
 from gateway.identity.refusals import SignInRefused, invalid_sign_in
 from gateway.identity.return_to import local_path
 from gateway.identity.roles import RoleMap
@@ -77,7 +78,9 @@ class SignIn:
         sessions: Sessions,
         roles: RoleMap,
         clock: Callable[[], datetime],
+        provisioned: Provisioned | None = None,
     ) -> None:
+        self._provisioned = provisioned
         self._providers = providers
         self._cookie_names = cookie_names
         self._box = box
@@ -123,7 +126,7 @@ class SignIn:
             raise invalid_sign_in("step-up-session", provider)
         identified = await self._providers[provider].finish(transaction, parameters)
         id = ActorId(f"{provider}|{identified.subject}")
-        await self._check_may_enter(id)
+        given = await self._check_may_enter(id)
         self._check_second_factor(provider, id, identified.mfa)
         is_step_up = bool(transaction.step_up_of) and current is not None
         if is_step_up:
@@ -132,7 +135,7 @@ class SignIn:
         presented = cookies.read(cookie, self._cookie_names.session)
         return Arrival(
             event=Event.STEP_UP if is_step_up else Event.SIGN_IN,
-            actor=self._actor(id, identified, session_id),
+            actor=self._actor(id, identified, session_id, given),
             return_to=transaction.return_to,
             described=identified.described,
             session_id=session_id,
@@ -147,7 +150,7 @@ class SignIn:
         async with answering(), self._database.transaction() as tx:
             person = await self._people.seen(tx, arrival.actor.id, arrival.described)
             if not person.is_active:
-                raise _suspended(person.id)
+                raise _shut_out(person)
             for digest in arrival.replaces:
                 await self._sessions.end(tx, digest)
             end = await self._sessions.start(
@@ -188,11 +191,16 @@ class SignIn:
         async with answering():
             return await self._sessions.find(secret)
 
-    async def _check_may_enter(self, id: ActorId) -> None:
+    async def _check_may_enter(self, id: ActorId) -> tuple[str, ...]:
+        """Returns the groups that the person's directory adds to those of the provider."""
         async with answering():
             person = await self._people.find(id)
+            standing = Standing() if self._provisioned is None else await self._provisioned.standing(id)
         if person is not None and not person.is_active:
-            raise _suspended(id)
+            raise _shut_out(person)
+        if standing.fault is not None:
+            raise SignInRefused(standing.fault, SENTENCES[standing.fault], actor=id)
+        return standing.groups
 
     def _check_second_factor(self, provider: str, id: ActorId, mfa: Mfa) -> None:
         if mfa.at is None:
@@ -220,15 +228,16 @@ class SignIn:
                 actor=id,
             )
 
-    def _actor(self, id: ActorId, identified: Identified, session_id: SessionId) -> Actor:
+    def _actor(self, id: ActorId, identified: Identified, session_id: SessionId, given: tuple[str, ...]) -> Actor:
         described = identified.described
+        groups = tuple(dict.fromkeys((*described.groups, *given)))
         return Actor(
             id=id,
             display_name=described.display_name,
             method="session",
             credential_id=credential_id(session_id.digest),
-            roles=self._roles.roles_of(described.groups, who=id),
-            groups=described.groups,
+            roles=self._roles.roles_of(groups, who=id),
+            groups=groups,
             department=described.department,
             email=described.email,
             mfa=identified.mfa,
@@ -238,10 +247,12 @@ class SignIn:
         return Cookie(name=name, value="", max_age_seconds=0, secure=self._cookie_names.secure)
 
 
-def _suspended(id: ActorId) -> SignInRefused:
+def _shut_out(person: Person) -> SignInRefused:
+    if person.deprovisioned_at is not None:
+        return SignInRefused(Code.SUBJECT_DEPROVISIONED, SENTENCES[Code.SUBJECT_DEPROVISIONED], actor=person.id)
     return SignInRefused(
         Code.SUBJECT_SUSPENDED,
         "Your access to Imprimatur is suspended. Nothing of yours was deleted. Ask the administrators of Imprimatur "
         "what happened and how to come back.",
-        actor=id,
+        actor=person.id,
     )
