@@ -10,6 +10,7 @@
     │   ├── CreditsEmpty            402
     │   ├── Denied                  403  policy says no
     │   ├── ReviewPending           403  a person has to look first
+    │   ├── Stopped                 403  whoever asked was shut out in the middle
     │   ├── NotFound                404  also: not yours to see
     │   ├── ContentBlocked          400  screening found what policy does not let through
     │   └── RateLimited             429
@@ -124,6 +125,13 @@ class ReviewPending(Refusal):
     """Policy wants a person to look first; nothing is delivered until then."""
 
     code = "review_pending"
+    type = "permission_error"
+
+
+class Stopped(Refusal):
+    """Whoever asked was suspended, or taken out by their directory, while it was being worked on."""
+
+    code = "stopped"
     type = "permission_error"
 
 

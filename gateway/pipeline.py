@@ -5,7 +5,7 @@
  3. authorise            policy on who, what, where, how often    Denied, StepUpRequired, PolicyUnavailable
  4. screen what came     findings -> policy -> allow or mask      ContentBlocked, ReviewPending, InvalidRequest
  5. reserve credits                                               CreditsEmpty
- 6. forward              masked texts, clean pictures, no more    ModelUnavailable, ModelOverloaded, InvalidRequest
+ 6. forward              masked texts, clean pictures, no more    ModelUnavailable, ModelOverloaded, Stopped
  7. moderate             findings -> policy, each picture         ContentBlocked, ReviewPending
  8. sign                 provenance marks (a room still empty)
  9. conclude             the outcome is durable, credits settled  AuditUnavailable: no picture leaves
@@ -31,6 +31,7 @@ from gateway.identity import Identity
 from gateway.obedience import find, mask, obey, texts_of
 from gateway.policy import Policy, build_input
 from gateway.recording import Call, OpenRecord, Recorder
+from gateway.running import Running
 from gateway.screening.facade import Screening
 from gateway.upstream import ImageServer, Made
 from gateway.vocabulary import Effect, Permission
@@ -46,6 +47,7 @@ class Pipeline:
     screening: Screening
     ledger: Ledger
     rate: RateLimit
+    running: Running
     server: ImageServer
     clock: Callable[[], datetime]
 
@@ -56,7 +58,7 @@ class Pipeline:
         with stage("authn"):
             actor = await self.identity.authenticate(call.credentials, call.origin)  # 1
         call.headers.update(self.rate.take(actor.id))
-        async with self.recorder.open(actor, call) as (record, request):  # 2
+        async with self.recorder.open(actor, call) as (record, request), self.running.job(actor.id) as job:  # 2
             await self._decide(record, request, "request")  # 3
             texts = await self._screen(record, request)  # 4
             await self._clean(record, request)
@@ -70,7 +72,7 @@ class Pipeline:
             made: Made | None = None
             making = self.server.make(request, texts, record.uploads, record.request_id, actor)
             async with aclosing(making) as answers:  # 6
-                async for answer in answers:
+                async for answer in job.each(answers):
                     if isinstance(answer, Made):
                         made = answer
                     elif isinstance(answer, Progress) or await self._may_show(answer):
@@ -79,6 +81,7 @@ class Pipeline:
                 raise ModelBroken("The image server ended without a picture. Nothing was charged.")
             record.pictures, record.making = made.pictures, made.making
             await self._moderate(record, request, made.pictures)  # 7
+            job.check()
             pictures = made.pictures  # 8: Content Credentials and watermark go here
             effect = Effect.MASK if record.revised_prompt is not None else Effect.ALLOW
             left = await self.recorder.conclude(record, effect)  # 9

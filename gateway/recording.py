@@ -41,6 +41,7 @@ from gateway.errors import (
     RateLimited,
     Refusal,
     ReviewPending,
+    Stopped,
     StorageUnavailable,
 )
 from gateway.exchange import (
@@ -290,6 +291,8 @@ def _ending(error: BaseException) -> tuple[str, tuple[str, ...]]:
     """(effect, reason codes) for a request that ended in `error`."""
     if isinstance(error, ReviewPending):
         return Effect.REVIEW, tuple(dict.fromkeys(r.code for r in error.reasons))
+    if isinstance(error, Stopped):
+        return Conclusion.CANCELLED, tuple(r.code for r in error.reasons)
     if isinstance(error, Refusal):
         codes = tuple(dict.fromkeys(r.code for r in error.reasons))
         return Effect.DENY, codes or (_CODES.get(type(error), Code.REQUEST_INVALID),)

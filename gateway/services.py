@@ -22,6 +22,7 @@ from gateway.pipeline import Pipeline
 from gateway.policy import Policy
 from gateway.recording import subject_of
 from gateway.room import Room
+from gateway.running import Running
 from gateway.screening.facade import Screening
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -51,6 +52,7 @@ class Services:
     room: Room
     catalogue: Catalogue
     pipeline: Pipeline
+    running: Running
     metrics: Metrics
 
     async def record(

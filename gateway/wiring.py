@@ -32,6 +32,7 @@ from gateway.policy.opa import OpaEngine
 from gateway.policy.reload import OnReload, Reload
 from gateway.recording import Recorder
 from gateway.room import Room
+from gateway.running import Running
 from gateway.screening.facade import Screening
 from gateway.services import Services
 from gateway.settings import Settings
@@ -94,6 +95,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         ledger = Ledger(database, settings.credits, clock)
         usage = UsageCounts(database, clock)
         recorder = Recorder(audit, ledger, usage, metrics, clock, keeping)
+        running = Running()
         pipeline = Pipeline(
             identity=identity,
             recorder=recorder,
@@ -101,6 +103,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             screening=screening,
             ledger=ledger,
             rate=RateLimit(settings.server.requests_per_minute),
+            running=running,
             server=server,
             clock=clock,
         )
@@ -110,7 +113,12 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         # database it may be another gateway's, at work.
         is_alone = settings.audit.database_url_path is None
         await sweeper.sweep(timedelta(seconds=0 if is_alone else settings.audit.orphan_seconds))
-        for name, work in (("sweeper", sweeper.run()), ("retention", audit.retention_worker().run())):
+        await identity.provisioned.settle()
+        for name, work in (
+            ("sweeper", sweeper.run()),
+            ("retention", audit.retention_worker().run()),
+            ("running", running.watch(identity.people.shut_out)),
+        ):
             stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
         await _note_life(audit, Event.GATEWAY_START, policy.revision)
         stack.push_async_callback(_note_stop, audit, policy)
@@ -135,6 +143,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             room=Room(settings.server.upload_room_bytes),
             catalogue=Catalogue(server),
             pipeline=pipeline,
+            running=running,
             metrics=metrics,
         )
 

@@ -16,8 +16,9 @@ from gateway.exchange import ActorId
 from gateway.identity.profile import Described
 from gateway.identity.provisioned import Provisioned
 from gateway.identity.roles import RoleMap
-from gateway.identity.tables import people
+from gateway.identity.tables import people, scim_users
 from gateway.storage.database import Database
+from gateway.vocabulary import Code
 
 Status = Literal["active", "suspended"]
 
@@ -86,6 +87,24 @@ class People:
         values: dict[str, Any] = {**known, "epoch": before.epoch + 1} if changed else known
         await tx.execute(update(people).where(people.c.id == id).values(**values))
         return person_of((await tx.execute(select(people).where(people.c.id == id))).one())
+
+    async def shut_out(self, ids: frozenset[ActorId]) -> dict[ActorId, Code]:
+        """Those among `ids` who may not go on with what they have running, and why."""
+        over: dict[ActorId, Code] = {}
+        async with self._database.reading() as tx:
+            gone = select(scim_users.c.actor).where(scim_users.c.actor.in_(ids), scim_users.c.is_active.is_(False))
+            over.update({ActorId(id): Code.SUBJECT_DEPROVISIONED for id in (await tx.execute(gone)).scalars()})
+            rows = (
+                await tx.execute(
+                    select(people.c.id, people.c.status, people.c.deprovisioned_at).where(people.c.id.in_(ids))
+                )
+            ).all()
+        for row in rows:
+            if row.deprovisioned_at is not None:
+                over[ActorId(row.id)] = Code.SUBJECT_DEPROVISIONED
+            elif row.status != "active":
+                over[ActorId(row.id)] = Code.SUBJECT_SUSPENDED
+        return over
 
     async def revoke(self, id: ActorId) -> None:
         """End every session of this person, and every access token issued until now. Durable when it returns."""
