@@ -1,7 +1,8 @@
 """Makes sure that what the tests drive is on this machine: `python -m tests.support.requirements`.
 
 Chromium and SoftHSM (a PKCS #11 token in software) come from the distribution's packages: installed when we are root,
-else asked for in words. OpenSSL, which plays the time-stamping authority, is part of every distribution.
+else asked for in words. OpenSSL, which plays the time-stamping authority, is part of every distribution. Node (20 or
+newer) runs one of the three identity providers, which `tests.support.providers.packages` fetches.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.providers import packages as providers
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+NODE_MAJOR = 20
 SOFTHSM = (
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -32,7 +36,32 @@ def softhsm() -> str | None:
     return os.environ.get("SOFTHSM2_MODULE") or next((path for path in SOFTHSM if Path(path).exists()), None)
 
 
+def node() -> str | None:
+    """Path of a Node that is new enough for oidc-provider, with npm beside it."""
+    path = shutil.which("node")
+    if path is None or shutil.which("npm") is None:
+        return None
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    major = version.lstrip("v").partition(".")[0]
+    return path if major.isdigit() and int(major) >= NODE_MAJOR else None
+
+
 def main() -> int:
+    """Install what is missing. 1 when somebody has to do it by hand."""
+    if (problem := _install_packages()) != 0:
+        return problem
+    if not node():
+        print(
+            f"The tests of sign-in run a provider on Node {NODE_MAJOR} or newer, and this machine has none that new. "
+            "Install it (https://nodejs.org/en/download) and run `make test` again.",
+            file=sys.stderr,
+        )
+        return 1
+    providers.main()
+    return 0
+
+
+def _install_packages() -> int:
     packages: list[str] = []
     if not chromium():
         packages += ["chromium", "fonts-dejavu-core"]
@@ -40,6 +69,8 @@ def main() -> int:
         packages.append("softhsm2")
     if not shutil.which("openssl"):
         packages.append("openssl")
+    if not shutil.which("node") or not shutil.which("npm"):
+        packages += ["nodejs", "npm"]
     if not packages:
         return 0
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
