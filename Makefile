@@ -39,6 +39,9 @@ bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=audit|gatew
 storm: $(VENV)/.test ## Kill the audit log's processes a thousand times and look what was lost (ARGS="--kills 200")
 	@$(BIN)/python -m tests.storm $(ARGS)
 
+mutants: $(VENV)/.test ## Take each security check away in turn and look that a test goes red: make mutants NAME=identity
+	@$(BIN)/python -m tests.mutants $(NAME) $(ARGS)
+
 train: $(VENV)/.test ## Train the embedded model again from public artwork (hours on a CPU)
 	@$(BIN)/python -m model_server.embedded.train $(ARGS)
 

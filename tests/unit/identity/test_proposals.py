@@ -120,6 +120,16 @@ async def test_its_author_and_nobody_else_withdraws_it(proposals, propose):
         proposals.check_decidable(await proposals.find(proposal.id), by=GAIL, digest=proposal.digest)
 
 
+async def test_what_is_over_is_not_open_and_can_not_be_withdrawn(proposals, database, propose, moment):
+    proposal = await propose()
+    assert proposal.is_open(moment())
+    await approve(proposals, database, proposal, GAIL)
+    over = await proposals.find(proposal.id)
+    assert not over.is_open(moment())
+    with pytest.raises(InvalidRequest, match="was approved already"):
+        await proposals.withdraw(over, by=ALICE)
+
+
 @pytest.mark.parametrize("note", ["", "  ", "x" * 501, "a\x00b"])
 def test_it_says_why(proposals, note):
     with pytest.raises(InvalidRequest, match="Say why"):

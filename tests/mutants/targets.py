@@ -1,0 +1,43 @@
+"""Which files hold the checks of a subject, and which tests are to notice when one is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One file and its tests, the quickest first."""
+
+    path: str
+    tests: tuple[str, ...]
+
+
+def _unit(name: str, *tests: str) -> Target:
+    folder = "tests/unit/identity"
+    return Target(f"gateway/identity/{name}.py", tuple(f"{folder}/test_{test}.py" for test in tests))
+
+
+TARGETS: Mapping[str, tuple[Target, ...]] = {
+    "identity": (
+        _unit("tokens", "hostile_tokens", "authenticate", "sign_in"),
+        _unit("jwks", "jwks", "authenticate"),
+        _unit("mfa", "mfa"),
+        _unit("return_to", "return_to"),
+        _unit("csrf", "csrf"),
+        _unit("roles", "roles"),
+        _unit("sessions", "sessions", "sign_in", "authenticate"),
+        _unit("transactions", "sign_in"),
+        _unit("discovery", "sign_in", "jwks", "authenticate"),
+        _unit("oidc", "sign_in"),
+        _unit("sign_in", "sign_in", "sessions"),
+        _unit("authenticate", "authenticate", "api_keys", "sessions"),
+        _unit("api_keys", "api_keys"),
+        _unit("minting", "api_keys"),
+        _unit("proposals", "proposals"),
+        _unit("throttle", "door"),
+        _unit("known_browsers", "door"),
+        _unit("facade", "csrf", "authenticate", "door", "sessions"),
+    ),
+}
