@@ -2,8 +2,8 @@
 
 A check is
 
-- an `if` that leads to a `raise`, or to a `return` of nothing good (`None`, `False`, an empty text or tuple): its
-  condition becomes false;
+- an `if` that leads to a `raise`, or to a `return` of nothing good (`None`, `False`, an empty text or tuple, a
+  constant): its condition becomes false; so does that of `return NOTHING if … else …`;
 - one side of an `or` or `and` in such a condition: it is left out;
 - a statement that only calls something named `check…` or `_check…`: it is left out;
 - a `return` of a condition from something that answers `bool`: each side of its `and` and `or` is left out.
@@ -77,6 +77,8 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:
+        if isinstance(node.value, ast.IfExp) and _is_nothing(node.value.body) and not self._is_exempt(node):
+            self._condition(node.value.test, "False")
         if self._answers_bool and isinstance(node.value, ast.BoolOp) and not self._is_exempt(node):
             self._sides(node.value)
         self.generic_visit(node)
@@ -105,10 +107,14 @@ def _refuses(body: list[ast.stmt]) -> bool:
     if isinstance(last, ast.Raise):
         return True
     if isinstance(last, ast.Return):
-        value = last.value
-        empty = isinstance(value, ast.Constant) and not value.value
-        return value is None or empty or (isinstance(value, ast.Tuple | ast.List) and not value.elts)
+        return _is_nothing(last.value)
     return False
+
+
+def _is_nothing(value: ast.expr | None) -> bool:
+    empty = isinstance(value, ast.Constant) and not value.value
+    constant = isinstance(value, ast.Name) and value.id.isupper()
+    return value is None or empty or constant or (isinstance(value, ast.Tuple | ast.List) and not value.elts)
 
 
 def _name(function: ast.expr) -> str:

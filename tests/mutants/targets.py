@@ -26,7 +26,6 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         _unit("mfa", "mfa"),
         _unit("return_to", "return_to"),
         _unit("csrf", "csrf"),
-        _unit("roles", "roles"),
         _unit("sessions", "sessions", "sign_in", "authenticate"),
         _unit("transactions", "sign_in"),
         _unit("discovery", "sign_in", "jwks", "authenticate"),
