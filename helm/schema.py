@@ -31,7 +31,7 @@ DECIDED_BY_CHART: Final = {
     "PolicySettings": {"engine", "directory", "opa_url", "opa_token_path"},
     "ScreeningSettings": {"secret_path"},
     "UpstreamSettings": {"url", "secret_path"},  # and tls_* with modelServer.enabled: a template says so
-    "AuditSection": {"directory", "kek_path", "signing_key_path", "witness_path", "create_keys"},
+    "AuditSection": {"directory", "kek_path", "signing_key_path", "witness_path", "create_keys", "database_url_path"},
 }
 """Settings that are no value of the chart: addresses, folders and key files inside the pod, and the ones that are
 safe on a laptop only (plain-http cookies, a shifted clock, keys made at start)."""

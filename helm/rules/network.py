@@ -54,7 +54,8 @@ def _expected(chart: Rendered, component: str, direction: str) -> Iterator[Edge]
     values = chart.values["networkPolicy"]
     model = chart.values["modelServer"]["enabled"]
     monitoring = values["monitoring"] if chart.values["monitoring"]["serviceMonitor"]["enabled"] else []
-    database = values["egress"]["database"] if chart.values["database"]["host"] else []
+    has_database = chart.values["database"]["host"] or chart.values["auditDatabase"]["existingSecret"]
+    database = values["egress"]["database"] if has_database else []
 
     def ours(name: str) -> str:
         labels = dict(chart.component("Deployment", "gateway")["spec"]["selector"]["matchLabels"])

@@ -68,14 +68,37 @@ def _settings_fit_the_pod(chart: Rendered, settings: Settings) -> Iterator[str]:
         ),
         settings.audit.kek_path,
         settings.audit.signing_key_path,
+        *filter(None, (settings.audit.database_url_path,)),
         *(p.client_secret_path for p in settings.identity.providers if p.client_secret_path),
     ]
     for path in secrets:
         if path.parent != Path("/run/imprimatur/secrets"):
             yield f"{path} is not among the mounted secrets"
+    if chart.values["auditDatabase"]["existingSecret"]:
+        yield from _audit_database_is_reached(chart, settings)
     if settings.audit.directory in settings.audit.witness_path.parents:
         yield "the witness lies beside the log it is to witness"
     if not settings.identity.cookie_secure or settings.audit.create_keys or settings.server.clock_offset_seconds:
         yield "a setting for laptops is on"
     if settings.server.port != HTTP_PORTS["gateway"]:
         yield f"the gateway listens on {settings.server.port}, its probes ask {HTTP_PORTS['gateway']}"
+
+
+def _audit_database_is_reached(chart: Rendered, settings: Settings) -> Iterator[str]:
+    """The log's records go to the database that was asked for, migrated before the gateway starts."""
+    path = settings.audit.database_url_path
+    if path is None:
+        yield "the log's records go into files although auditDatabase names a database"
+        return
+    pod = chart.component("Deployment", "gateway")["spec"]["template"]["spec"]
+    files = {
+        item["path"]
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", ())
+        if source.get("secret", {}).get("name") == chart.values["auditDatabase"]["existingSecret"]
+        for item in source["secret"].get("items", ())
+    }
+    if path.name not in files:
+        yield f"{path} is in no mounted secret"
+    if not any(str(path) in container.get("command", ()) for container in pod["initContainers"]):
+        yield "nothing migrates the log's database"

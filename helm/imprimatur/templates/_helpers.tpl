@@ -108,13 +108,15 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
 {{- if .Values.database.host }}
 - name: PGPASSFILE
   value: /run/imprimatur/secrets/pgpass
+{{- end }}
+{{- if or .Values.database.host .Values.auditDatabase.existingSecret }}
 - name: PGSSLROOTCERT
   value: {{ ternary "/run/database-ca/ca.crt" "/etc/ssl/certs/ca-certificates.crt" (ne .Values.database.tls.caSecret "") }}
 {{- end }}
 {{- end -}}
 
 {{- define "imprimatur.databaseCaVolume" -}}
-{{- if and .Values.database.host .Values.database.tls.caSecret }}
+{{- if and (or .Values.database.host .Values.auditDatabase.existingSecret) .Values.database.tls.caSecret }}
 - name: database-ca
   secret:
     secretName: {{ .Values.database.tls.caSecret }}
@@ -123,7 +125,7 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
 {{- end -}}
 
 {{- define "imprimatur.databaseCaMount" -}}
-{{- if and .Values.database.host .Values.database.tls.caSecret }}
+{{- if and (or .Values.database.host .Values.auditDatabase.existingSecret) .Values.database.tls.caSecret }}
 - {name: database-ca, mountPath: /run/database-ca, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -226,6 +228,15 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
 {{- $_ := set $upstream "tls_certificate_path" (printf "%s/upstream-certificate.pem" $secrets) -}}
 {{- $_ := set $upstream "tls_key_path" (printf "%s/upstream-key.pem" $secrets) -}}
 {{- end -}}
+{{- $audit := dict
+  "directory" "/var/lib/imprimatur/audit"
+  "kek_path" (printf "%s/audit-kek.key" $secrets)
+  "signing_key_path" (printf "%s/audit-signing.key" $secrets)
+  "witness_path" "/var/lib/imprimatur-witness/checkpoints.txt"
+-}}
+{{- if .Values.auditDatabase.existingSecret -}}
+{{- $_ := set $audit "database_url_path" (printf "%s/audit-database-url" $secrets) -}}
+{{- end -}}
 {{- $defaults := dict -}}
 {{- with include "imprimatur.defaultModel" . -}}
 {{- $_ := set $defaults "upstream" (dict "default_model" .) -}}
@@ -238,11 +249,7 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
   "policy" $policy
   "screening" (dict "secret_path" (printf "%s/screening.key" $secrets))
   "upstream" $upstream
-  "audit" (dict
-    "directory" "/var/lib/imprimatur/audit"
-    "kek_path" (printf "%s/audit-kek.key" $secrets)
-    "signing_key_path" (printf "%s/audit-signing.key" $secrets)
-    "witness_path" "/var/lib/imprimatur-witness/checkpoints.txt")
+  "audit" $audit
 -}}
 {{- toYaml (mergeOverwrite $defaults (deepCopy .Values.config) $decided) -}}
 {{- end -}}

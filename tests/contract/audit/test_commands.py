@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.cli.log_options import DATABASE_URL_VARIABLE
 from audit.migrations.migrate import upgrade
+from audit.migrations.revision import head
 from audit.record import Ticket
 from tests.support.governed import START, Governed
-from tests.support.postgres import fresh_database
+from tests.support.postgres import fresh_database, shared_server
 
 EVIDENCE = "--without-mfa-evidence"
 
@@ -176,6 +177,19 @@ def test_a_database_that_is_away_is_told_without_its_password(desk: Desk, ticket
     told = desk.bare(*words, "--database-url-file", away, code=2)
     assert "cannot be read" in told
     assert "hunter2" not in told
+
+
+def test_a_database_is_migrated_by_a_url_from_a_file(tmp_path: Path) -> None:
+    empty = private(tmp_path / "url", f"{shared_server().url(shared_server().create_database())}\n")
+    words = ("migrate", "--database-url-file", str(empty))
+    asked = CliRunner().invoke(app, [*words, "--check"], env={DATABASE_URL_VARIABLE: None})
+    assert asked.output == "empty: no revision yet\n"
+    assert CliRunner().invoke(app, words).output == f"{head()}\n"
+    shared_server().drop_database(empty.read_text().strip().rpartition("/")[2])
+    for wrong in ([], ["sqlite:///x.sqlite"]):
+        twice = ["--database-url-file", str(empty)] if wrong else []
+        refused = CliRunner().invoke(app, ["migrate", *wrong, *twice], env={DATABASE_URL_VARIABLE: None})
+        assert (refused.exit_code, "name the database once" in refused.output) == (2, True)
 
 
 def _database(desk: Desk) -> list[object]:
