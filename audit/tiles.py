@@ -48,6 +48,18 @@ class TileTree:
         self._check(size)
         return self._range(0, size) if size else EMPTY_ROOT
 
+    def subtrees(self, size: int) -> list[bytes]:
+        """Roots of the full subtrees that the first ``size`` leaves fall into, the largest first: one for each bit of
+        ``size``. They give every root above; of a pruned log they are what is left of the records before it begins."""
+        self._check(size)
+        roots: list[bytes] = []
+        low = 0
+        while low < size:
+            width = 1 << ((size - low).bit_length() - 1)
+            roots.append(self._range(low, low + width))
+            low += width
+        return roots
+
     def leaf(self, index: int) -> bytes:
         """Leaf hash number ``index``."""
         self._check(index + 1)

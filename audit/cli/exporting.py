@@ -85,7 +85,7 @@ def export(
         if export_format is ExportFormat.EVIDENCE:
             _only_for_feeds(with_subjects, "evidence")
             with _output(out) as file:
-                count = export_evidence(target, file, selection, taken_at=at, with_content=with_content)
+                count = export_evidence(target, file, selection, with_content=with_content)
         else:
             feed_format = FeedFormat(export_format.value)
             by = require_reader(given, reader) if with_subjects else None

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from audit.export.bundle import BundleReceipt, write_bundle
 from audit.export.bundle_reader import Bundle, BundleRefused, is_bundle, open_bundle
-from audit.export.evidence import (
-    FORMAT,
-    Selection,
-    export_evidence,
-    read_lines,
-    record_from_json,
-    record_to_json,
-    write_evidence,
-)
+from audit.export.evidence import Selection, export_evidence, write_evidence
+from audit.export.evidence_lines import FORMAT, Header, LineRefused, parse_record, read_lines, record_line
 from audit.export.formats import RENDERINGS, FeedFormat, write_feed
 from audit.export.record import ExportRecord, export_record
 
@@ -28,14 +21,16 @@ __all__ = [
     "BundleRefused",
     "ExportRecord",
     "FeedFormat",
+    "Header",
+    "LineRefused",
     "Selection",
     "export_evidence",
     "export_record",
     "is_bundle",
     "open_bundle",
+    "parse_record",
     "read_lines",
-    "record_from_json",
-    "record_to_json",
+    "record_line",
     "write_bundle",
     "write_evidence",
     "write_feed",

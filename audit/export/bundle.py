@@ -9,17 +9,18 @@
 ``proofs/EVENT.PHASE.tlog-proof``  one proof a record, if the bundle holds at most ``MAX_PROOFS`` records
 ===========================  ==========================================================================================
 
-The manifest's sums find a file damaged on its way. What finds a changed one is the log's signature: whoever changes a
-record can compute a new sum, too. Entries carry the time of the export and are in a fixed order, so the same export
-gives the same bytes.
+The zip ends with a sum over all of its bytes (``bundle_seal.py``), the manifest holds one of each file: they find what
+was damaged on its way. What finds a changed record is the log's signature: whoever changes one can compute new sums,
+too. So what nobody signs is marked where it is shown: when the bundle was taken, and what was selected. Entries carry
+the time of the export and are in a fixed order, so the same export gives the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ from typing import IO, Any, Final
 from typing_extensions import Buffer
 
 from audit.checkpoint import Checkpoint
-from audit.export.bundle_text import readme
+from audit.export.bundle_seal import UNSEALED, seal
+from audit.export.bundle_text import manifest_text, readme
 from audit.export.evidence import EVERYTHING, Selection, newest_checkpoint, selected_rows, write_evidence
 from audit.proof import Proof
 from audit.record import NAME_PATTERN
@@ -39,7 +41,7 @@ from audit.row import Row, leaf_data
 from audit.store.moment import MomentPort, open_moment
 from audit.tiles import TileTree
 
-BUNDLE_FORMAT: Final = "imprimatur-audit-bundle/1"
+BUNDLE_FORMAT: Final = "imprimatur-audit-bundle/2"
 README: Final = "README.txt"
 MANIFEST: Final = "manifest.json"
 EVIDENCE: Final = "evidence.jsonl"
@@ -76,9 +78,10 @@ def write_bundle(
 
     A failure leaves no file behind. Raises ``FileExistsError`` and what ``write_evidence`` raises.
     """
-    with open_moment(directory) as moment, target.open("xb") as file:
+    with open_moment(directory) as moment, target.open("x+b") as file:
         try:
             receipt = _write(moment, file, selection, taken_at, with_content, witness_notes or {})
+            seal(file)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -97,9 +100,10 @@ def _write(
     checkpoint = newest_checkpoint(moment)
     key = moment.identity.verifier_key
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        archive.comment = UNSEALED
         writer = _Writer(archive, taken_at)
         with writer.entry(EVIDENCE) as out, io.TextIOWrapper(out, encoding="utf-8", newline="\n") as text:
-            records = write_evidence(moment, text, selection, taken_at=taken_at, with_content=with_content)
+            records = write_evidence(moment, text, selection, with_content=with_content)
         writer.add(CHECKPOINT, checkpoint.note(key).encode())
         for name, note in sorted(witness_notes.items()):
             writer.add(f"{WITNESS_FOLDER}{_witness_name(name)}.txt", note.encode())
@@ -107,7 +111,7 @@ def _write(
         if records <= MAX_PROOFS:
             for row in selected_rows(moment, selection, checkpoint.size):
                 proof = _proof(moment, row, checkpoint)
-                writer.add(f"{PROOF_FOLDER}{proof.event_id}.{proof.phase}.tlog-proof", proof.text.encode())
+                writer.add(PROOF_FOLDER + proof_name(row), proof.text.encode())
                 proofs += 1
         manifest = {
             "format": BUNDLE_FORMAT,
@@ -124,8 +128,13 @@ def _write(
             "files": writer.files,
         }
         writer.add(README, readme(manifest).encode())
-        writer.add(MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+        writer.add(MANIFEST, manifest_text(manifest).encode())
     return {"records": records, "checkpoint_size": checkpoint.size, "proofs": proofs}
+
+
+def proof_name(row: Row) -> str:
+    """Name of the file with a record's proof."""
+    return f"{uuid.UUID(bytes=row.event_id)}.{row.phase}.tlog-proof"
 
 
 def _proof(moment: MomentPort, row: Row, checkpoint: Checkpoint) -> Proof:

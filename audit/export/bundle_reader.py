@@ -8,7 +8,6 @@ ever unpacked to a path that the bundle chose.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import struct
@@ -30,6 +29,8 @@ from audit.export.bundle import (
     README,
     WITNESS_FOLDER,
 )
+from audit.export.bundle_seal import is_sealed
+from audit.export.bundle_text import manifest_text, readme
 
 _ENTRY = re.compile(
     rf"{README}|{EVIDENCE}|{CHECKPOINT}|{WITNESS_FOLDER}[a-z0-9-]{{1,63}}\.txt|{PROOF_FOLDER}[a-z0-9.-]{{1,80}}\.tlog-proof"
@@ -39,7 +40,24 @@ _MAX_MANIFEST_BYTES: Final = 1024 * 1024
 _MAX_SMALL_BYTES: Final = 64 * 1024  # of a note, a proof, the page; evidence is read as a stream
 _MAX_RATIO: Final = 200  # sealed parts hardly shrink; DEFLATE itself ends near 1030
 _PIECE_BYTES: Final = 1024 * 1024
+_ZIP_MAGIC: Final = b"PK\x03\x04"
 _ENCRYPTED: Final = 0x1
+_MEMBERS: Final = frozenset(
+    {
+        "format",
+        "origin",
+        "vkey",
+        "taken_at",
+        "complete",
+        "events",
+        "first_day",
+        "last_day",
+        "records",
+        "checkpoint_size",
+        "with_content",
+        "files",
+    }
+)
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 # What the standard library raises for a file that is cut, changed or made to confuse it.
 _BROKEN: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
@@ -60,15 +78,16 @@ class Bundle:
     _archive: zipfile.ZipFile
 
     @contextmanager
-    def evidence(self) -> Iterator[IO[str]]:
+    def evidence(self) -> Iterator[IO[bytes]]:
         """The evidence file, for ``verify_evidence`` to read."""
-        with self._archive.open(EVIDENCE) as file, io.TextIOWrapper(file, encoding="utf-8", newline="\n") as text:
-            yield text
+        with self._archive.open(EVIDENCE) as file:
+            yield file
 
 
 def is_bundle(path: Path) -> bool:
-    """Does the file look like a bundle, and not like evidence or a proof?"""
-    return path.is_file() and zipfile.is_zipfile(path)
+    """Does the file look like a bundle, also a damaged one, and not like evidence or a proof?"""
+    with path.open("rb") as file:
+        return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC or zipfile.is_zipfile(file)
 
 
 @contextmanager
@@ -77,7 +96,8 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
     with path.open("rb") as file, ExitStack() as stack:
         try:
             archive = stack.enter_context(zipfile.ZipFile(file))
-            bundle = _load(archive)
+            is_whole = is_sealed(file)
+            bundle = _load(archive, is_whole=is_whole)
         except BundleRefused:
             raise
         except _BROKEN as error:
@@ -85,17 +105,21 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         yield bundle
 
 
-def _load(archive: zipfile.ZipFile) -> Bundle:
+def _load(archive: zipfile.ZipFile, *, is_whole: bool) -> Bundle:
     _check_entries(archive)
     manifest = _manifest(archive)
     _check_sums(archive, manifest)
-    small = {name: _small(archive, name) for name in archive.namelist() if name not in (EVIDENCE, MANIFEST, README)}
+    if not is_whole:  # last, because the checks before it say which file is damaged
+        raise BundleRefused("the bundle does not end with the sum of its bytes: it was damaged, or written anew")
+    small = {name: _small(archive, name) for name in archive.namelist() if name not in (EVIDENCE, MANIFEST)}
     notes, proofs = {}, {}
     for name, text in small.items():
         if name.startswith(WITNESS_FOLDER):
             notes[name[len(WITNESS_FOLDER) :].removesuffix(".txt")] = text
         elif name.startswith(PROOF_FOLDER):
             proofs[name[len(PROOF_FOLDER) :]] = text
+    if small.pop(README) != readme(manifest):
+        raise BundleRefused(f"{README} is not the page that goes with the manifest")
     return Bundle(manifest=manifest, checkpoint=small[CHECKPOINT], witness_notes=notes, proofs=proofs, _archive=archive)
 
 
@@ -126,10 +150,13 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     if archive.getinfo(MANIFEST).file_size > _MAX_MANIFEST_BYTES:
         raise BundleRefused(f"{MANIFEST} is too long")
     try:
-        manifest = json.loads(archive.read(MANIFEST))
-        listed = {str(entry["path"]) for entry in manifest["files"]}
+        text = archive.read(MANIFEST).decode("ascii")
+        manifest = json.loads(text)
         if manifest["format"] != BUNDLE_FORMAT:
             raise BundleRefused(f"not an evidence bundle: expected format {BUNDLE_FORMAT}")
+        listed = {str(entry["path"]) for entry in manifest["files"]}
+        if manifest_text(manifest) != text or not _is_as_written(manifest):
+            raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleRefused):
             raise
@@ -138,6 +165,16 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     if listed != there or len(manifest["files"]) != len(listed):
         raise BundleRefused(f"the files of the bundle are not those of its manifest: {len(listed ^ there)} differ")
     return dict(manifest)
+
+
+def _is_as_written(manifest: dict[str, Any]) -> bool:
+    return (
+        manifest.keys() == _MEMBERS
+        and all(type(manifest[name]) is str for name in ("origin", "vkey", "taken_at"))
+        and all(type(manifest[name]) is bool for name in ("complete", "with_content"))
+        and all(type(manifest[name]) is int for name in ("records", "checkpoint_size"))
+        and all(entry.keys() == {"path", "size_bytes", "sha256"} for entry in manifest["files"])
+    )
 
 
 def _check_sums(archive: zipfile.ZipFile, manifest: dict[str, Any]) -> None:

@@ -1,17 +1,25 @@
-"""The page that lies in every evidence bundle, for a reader who has never seen one."""
+"""The texts that lie in every evidence bundle: its manifest, and a page for a reader who has never seen one."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """The text of ``manifest.json``."""
+    return json.dumps(manifest, indent=2) + "\n"
+
+
 def readme(manifest: Mapping[str, Any]) -> str:
     """The text of ``README.txt``."""
-    whole = "every record of the log up to the checkpoint" if manifest["complete"] else "selected records of the log"
+    whole = (
+        "every record that the log has up to the checkpoint" if manifest["complete"] else "selected records of the log"
+    )
     content = "with" if manifest["with_content"] else "without"
     return f"""Evidence from the audit log {manifest["origin"]}
-taken at {manifest["taken_at"]}
+taken at {manifest["taken_at"]}, says who took it; nobody signed that
 
 It holds {manifest["records"]:,} records ({whole}), {content} the sealed parts,
 under a signed checkpoint of {manifest["checkpoint_size"]:,} records.
@@ -25,8 +33,9 @@ Get the public key (audit.vkey) from somebody other than whoever gave you this f
 
     {manifest["vkey"]}
 
-but a forger would name their own. What the command finds: a record changed, left out, added or moved; a checkpoint
-that the log did not sign. What it cannot find: records written after the checkpoint.
+but a forger would name their own. What the command finds: a record changed, added or moved, and in a whole log one
+left out; a checkpoint that the log did not sign; any damage to this file. What it cannot find: records written after
+the checkpoint.
 
 In this file
     manifest.json    what was selected; size and SHA-256 of each file

@@ -12,7 +12,7 @@ last record it took has another leaf now. With ``StoreRolledBack``, if the log e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -28,11 +28,12 @@ RecordAccess = Callable[[Cursor], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records to hand over together, and where to go on once they were accepted."""
+    """Records to hand over together, and where to go on once they were accepted. Without records if all were of other
+    tenants."""
 
     records: tuple[ExportRecord, ...]
     cursor: Cursor
-    last_leaf: bytes  # leaf of the last record
+    last_leaf: bytes  # leaf of the last record before the cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +55,20 @@ class Follow:
         clock: Callable[[], datetime],
         last_leaf: bytes | None = None,
         record_access: RecordAccess | None = None,
+        tenants: Collection[str] = (),
     ) -> None:
         """``last_leaf`` is that of the record before the cursor, if the follower kept it: see the module's page.
 
         ``record_access`` is None only where no record can be written and no person is opened: beside a log that
-        another process has open.
+        another process has open. Of other tenants than ``tenants`` (none: all) nothing is opened or handed out; their
+        records are checked all the same, and the cursor goes past them.
         """
         self._source = source
         self._cursor = cursor
         self._clock = clock
         self._last_leaf = last_leaf
         self._record_access = record_access
+        self._tenants = frozenset(tenants)
         self._recorded_day: date | None = None
 
     @property
@@ -141,4 +145,5 @@ class Follow:
 
     def _open(self, rows: tuple[Row, ...], size: int) -> tuple[ExportRecord, ...]:
         origin = self._cursor.origin
-        return tuple(export_record(origin, row, size, self._source.open_subject) for row in rows)
+        wanted = (row for row in rows if not self._tenants or row.tenant in self._tenants)
+        return tuple(export_record(origin, row, size, self._source.open_subject) for row in wanted)

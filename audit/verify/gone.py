@@ -19,7 +19,16 @@ from audit.verify.records import is_stripped
 from audit.verify.report import Attack, Report
 from audit.vocabulary import LogEvent
 
+_MAX_DIGITS = 19  # of a tree's size
 Run = tuple[int, int]  # first and last of consecutive stripped records
+
+
+def pruned_by(row: Row) -> int:
+    """Up to which record a prune record says that the log was pruned; 0 for every other record."""
+    if row.action != LogEvent.PRUNE or row.phase != Phase.PURGE or not (row.about.isdecimal() and row.about.isascii()):
+        return 0
+    index = int(row.about) if len(row.about) <= _MAX_DIGITS else 0
+    return index if index <= row.seq else 0  # it cannot announce the end of records that were not there yet
 
 
 @dataclass(slots=True)
@@ -46,10 +55,7 @@ class Gone:
             self.purges.add(row.about)
         elif row.phase == Phase.ERASURE:
             self.erasures.append((str(uuid.UUID(bytes=row.event_id)), row.about))
-        if row.action == LogEvent.PRUNE and row.phase == Phase.PURGE and row.about.isdecimal() and row.about.isascii():
-            index = int(row.about)
-            if index <= row.seq:  # it cannot announce the end of records that were not there yet
-                self.pruned_to = max(self.pruned_to, index)
+        self.pruned_to = max(self.pruned_to, pruned_by(row))
 
     def add(self, other: Gone) -> None:
         """Take over what another part of the log showed."""

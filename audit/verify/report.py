@@ -27,6 +27,7 @@ class Attack(StrEnum):
     UNREADABLE = "file cannot be read"
     PRUNED_UNSEEN = "records removed without a prune record"
     WITNESS_MISSING = "too few witnesses"
+    MALFORMED = "not as the log writes it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Report:
     covered_size: int = 0  # size of the newest checkpoint that holds
     root: bytes = b""  # its root, where there is only one
     uncovered: int = 0  # records that no checkpoint covers yet
+    complete: bool | None = None  # of evidence: every record that the log has, or some; None for anything else
     first_record: int = 0  # the log was pruned up to here; before it only hashes are left
     erased: int = 0  # records whose content was erased on request
     cosigned: dict[str, str] = field(default_factory=dict)  # witnesses that cosigned what was checked, and when
@@ -102,6 +104,7 @@ class Report:
             "witnessed": self.witnessed,
             "covered_size": self.covered_size,
             "uncovered": self.uncovered,
+            "complete": self.complete,
             "first_record": self.first_record,
             "erased": self.erased,
             "cosigned": self.cosigned,

@@ -67,7 +67,6 @@ async def test_verify_names_the_first_bad_record_and_exits_1(place: Any) -> None
     ("arguments", "says"),
     [
         (["verify", "{store}/missing"], "does not exist"),
-        (["verify", "{store}/log.json"], "not an evidence file"),
         (["verify", "{folder}"], "is not an audit store"),
         (["verify", "{store}", "--vkey", "nonsense"], "public key"),
         (["verify", "{store}", "--witness", "{folder}/missing"], "cannot be read"),

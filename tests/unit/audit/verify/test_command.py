@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from audit.checkpoint import parse_checkpoint, sign_checkpoint
 from audit.cli import app
 from audit.cosignature import Cosigner
+from audit.export import Header
 from audit.keys.signing import create_signer, load_signer
 from audit.note import VerifierKey, add_signatures
 from audit.store.disk import Disk
@@ -158,10 +160,11 @@ async def test_witnesses_are_required_of_papers_and_evidence(place: Any) -> None
     evidence = place.folder / "all.jsonl"
     invoke("export", place.store, "--out", evidence)
     assert "too few witnesses" in invoke("verify", evidence, *key, code=1)
-    lines = evidence.read_text().splitlines(keepends=True)
-    header = json.loads(lines[0]) | {"checkpoint": plain.read_text()}
-    evidence.write_text(json.dumps(header) + "\n" + "".join(lines[1:]))
+    first, *rest = evidence.read_bytes().splitlines(keepends=True)
+    header = replace(Header.parse(first), checkpoint=plain.read_text())
+    evidence.write_bytes(b"".join([header.line(), *rest]))
     assert "in order" in invoke("verify", evidence, *key)
+    assert "note: the checkpoint has 1 signature(s) more, not checked" in invoke("verify", evidence, *key[:2])
 
 
 async def test_bundles_are_checked_with_all_that_lies_in_them(place: Any) -> None:
