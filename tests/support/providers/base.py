@@ -42,9 +42,11 @@ class Features:
     """Whether ID tokens name the provider's session."""
     refresh_token: bool
     """Whether the gateway's client gets one."""
-    refresh_sees_dismissal: bool
-    """Whether a refresh of somebody who was let go is refused."""
+    refresh_error_of_the_dismissed: str | None
+    """How a refresh of somebody who was let go is refused; None: it is not, and goes on for ever."""
     back_channel_logout: bool
+    says_back_channel_logout: bool
+    """Whether discovery says so."""
     logout_token_typ: str | None
     """`typ` of its logout tokens; None without any."""
     logout_returns: str
@@ -52,6 +54,10 @@ class Features:
     device_flow: bool
     jwt_access_token: bool
     """Whether access tokens for a resource are JWTs of RFC 9068."""
+    access_token_shows_factors: bool
+    """Whether those carry `amr` and `auth_time`."""
+    access_token_groups: str
+    """How those carry groups: `list` or `comma-string`."""
     private_key_jwt: bool
     promises_iss: bool
     """Whether discovery promises the `iss` parameter of RFC 9207 (all three send it)."""
@@ -95,6 +101,16 @@ class RunningProvider(abc.ABC):
         """The audience of access tokens for the gateway."""
         return self.public_url
 
+    @property
+    def robot_scope(self) -> str:
+        """What the robot asks for."""
+        return "image:generate"
+
+    @property
+    def device_scope(self) -> str:
+        """What `imprimatur login` asks for."""
+        return " ".join(self.provider()["scopes"])
+
     @abc.abstractmethod
     def provider(self) -> dict[str, Any]:
         """What the gateway is told: one entry of its setting `identity.providers`."""
@@ -106,6 +122,10 @@ class RunningProvider(abc.ABC):
     async def answer(self, browser: httpx.AsyncClient, page: httpx.Response, person: Person) -> httpx.Response | None:
         """Do on a page of the provider what `person` would; None: it is an ordinary form."""
         return None
+
+    def is_end(self, page: httpx.Response) -> bool:
+        """Whether there is nothing (more) to answer on a page of the provider."""
+        return "<form" not in page.text
 
     @abc.abstractmethod
     async def dismiss(self, name: str) -> None:

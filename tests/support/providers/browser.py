@@ -41,7 +41,7 @@ async def follow(
             if _origin(there) != provider and not is_ours:
                 return response
             response = await browser.get(there, follow_redirects=False)
-        elif _origin(str(response.url)) != provider or not _has_more(response):
+        elif _origin(str(response.url)) != provider or response.is_error or idp.is_end(response):
             return response
         elif (special := await idp.answer(browser, response, person)) is not None:
             response = special
@@ -59,11 +59,6 @@ async def _answer_form(browser: httpx.AsyncClient, page: httpx.Response, person:
     if is_question and answer.status_code == 200 and "<form" in answer.text and _same_question(form, answer):
         raise SignInStopped("the provider did not accept the answer", answer)
     return answer
-
-
-def _has_more(page: httpx.Response) -> bool:
-    """Whether there is something to answer on it: a form, or a page that is a program (glewlwyd's)."""
-    return page.is_success and ("<form" in page.text or "<script" in page.text)
 
 
 def _origin(address: str) -> str:

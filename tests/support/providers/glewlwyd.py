@@ -49,12 +49,15 @@ class Glewlwyd(RunningProvider):
         auth_time_moves=True,
         sid=True,
         refresh_token=True,
-        refresh_sees_dismissal=False,
+        refresh_error_of_the_dismissed=None,
         back_channel_logout=True,
+        says_back_channel_logout=False,
         logout_token_typ="JWT",
         logout_returns="id_token_hint",
         device_flow=True,
         jwt_access_token=True,
+        access_token_shows_factors=False,
+        access_token_groups="comma-string",
         private_key_jwt=True,
         promises_iss=False,
         refresh_id_token=False,
@@ -63,6 +66,10 @@ class Glewlwyd(RunningProvider):
     @property
     def issuer(self) -> str:
         return f"http://{HOST}:{self.port}/api/{PLUGIN}"
+
+    @property
+    def robot_scope(self) -> str:
+        return STRONG_SCOPE
 
     @property
     def _home(self) -> str:
@@ -81,6 +88,7 @@ class Glewlwyd(RunningProvider):
             "device_client_id": CLI_CLIENT,
             "profile": {
                 "mfa_amr_two_distinct_of": ["password", "otp"],
+                "trusts_auth_time": True,
                 "groups_claim": "groups",
                 "groups_form": "list",
             },
@@ -334,22 +342,47 @@ class Glewlwyd(RunningProvider):
             return None
         asked = {name: values[0] for name, values in parse_qs(urlsplit(str(page.url)).query).items()}
         api = f"{self._home}/api"
-        done = await browser.post(f"{api}/auth/", json={"username": person.name, "password": person.password})
-        if done.status_code != 200:
-            raise SignInStopped("the provider did not accept the answer", done)
-        schemes = (await browser.get(f"{api}/auth/scheme/", params={"scope": asked["scope"]})).json()
-        wanted = [name for name, scope in schemes.items() if scope["available"]]
-        if any(schemes[name]["schemes"] for name in wanted):
+        if asked.get("prompt") == "end_session":
+            return await self._end_session(browser, page, asked)
+        scopes = await self._scopes(browser, asked["scope"])
+        # A session of its own is used without a question, unless the application asked for one.
+        is_known = all("available" in scope for scope in scopes.values()) and asked.get("prompt") != "login"
+        if not is_known:
+            await self._post(browser, {"username": person.name, "password": person.password})
+            scopes = await self._scopes(browser, asked["scope"])
+        available = {name: scope for name, scope in scopes.items() if scope["available"]}
+        if not is_known and any(scope["schemes"] for scope in available.values()):
             if person.totp_secret is None:
-                raise SignInStopped(f"{person.name} has no second factor to answer with", done)
+                raise SignInStopped(f"{person.name} has no second factor to answer with", page)
             self._forget_last_code(person.name)
             code = {"value": pyotp.TOTP(person.totp_secret).now()}
-            body = {"username": person.name, "scheme_type": "otp", "scheme_name": "otp", "value": code}
-            done = await browser.post(f"{api}/auth/", json=body)
-            if done.status_code != 200:
-                raise SignInStopped("the provider did not accept the answer", done)
-        await browser.put(f"{api}/auth/grant/{asked['client_id']}", json={"scope": " ".join(wanted)})
+            scheme = {"username": person.name, "scheme_type": "otp", "scheme_name": "otp", "value": code}
+            await self._post(browser, scheme)
+        await browser.put(f"{api}/auth/grant/{asked['client_id']}", json={"scope": " ".join(available)})
         return await browser.get(f"{asked['callback_url']}&g_continue", follow_redirects=False)
+
+    async def _scopes(self, browser: httpx.AsyncClient, asked: str) -> dict[str, Any]:
+        found = await browser.get(f"{self._home}/api/auth/scheme/", params={"scope": asked})
+        return dict(found.raise_for_status().json())
+
+    async def _post(self, browser: httpx.AsyncClient, answer: dict[str, Any]) -> None:
+        done = await browser.post(f"{self._home}/api/auth/", json=answer)
+        if done.status_code != 200:
+            raise SignInStopped("the provider did not accept the answer", done)
+
+    async def _end_session(
+        self, browser: httpx.AsyncClient, page: httpx.Response, asked: dict[str, str]
+    ) -> httpx.Response:
+        # What its button does: end the session at the applications, then here, then go where it was asked to.
+        api = f"{self._home}/api"
+        (await browser.delete(f"{api}/{asked['plugin']}/session/{asked['sid']}")).raise_for_status()
+        (await browser.delete(f"{api}/auth/")).raise_for_status()
+        back = asked.get("post_redirect_to")
+        return await browser.get(back, follow_redirects=False) if back else page
+
+    def is_end(self, page: httpx.Response) -> bool:
+        """Its page is always the same program: the address says when there is nothing more to do."""
+        return page.url.params.get("prompt") == "deviceComplete"
 
     def _forget_last_code(self, name: str) -> None:
         # It takes no code twice (RFC 6238, 5.2), and the next one comes in half a minute, which tests do not wait for.

@@ -195,7 +195,8 @@ const STEPS = { login: ['Your name', 'text'], password: ['Password', 'password']
 
 async function interaction(request, response, uid) {
   const details = await provider.interactionDetails(request, response);
-  if (details.uid !== uid || details.prompt.name !== 'login') throw new Error(`unexpected ${details.prompt.name}`);
+  if (details.uid !== uid) throw new Error('another interaction than this browser has');
+  if (details.prompt.name === 'consent') return consent(request, response, details);
   const so = halfway.get(uid) ?? { step: 'login', amr: [] };
   halfway.set(uid, so);
   if (request.method === 'GET') return send(response, 200, question(uid, so.step, ...STEPS[so.step]));
@@ -221,6 +222,24 @@ async function interaction(request, response, uid) {
   halfway.delete(uid);
   const login = { accountId: so.name, acr: so.amr.includes('otp') ? TWO_FACTORS : ONE_FACTOR, amr: so.amr };
   return provider.interactionFinished(request, response, { login }, { mergeWithLastSubmission: false });
+}
+
+// Programs on people's own machines are asked about each time (RFC 8252, 8.6): anyone can pretend to be one.
+async function consent(request, response, details) {
+  if (request.method === 'GET') {
+    return send(response, 200, page('Example Company', `<form method="post" action="/interaction/${details.uid}">
+      <p>Let ${details.params.client_id} act for you?</p><button name="confirm" value="yes">Yes</button></form>`));
+  }
+  const grant = details.grantId
+    ? await provider.Grant.find(details.grantId)
+    : new provider.Grant({ accountId: details.session.accountId, clientId: details.params.client_id });
+  const { missingOIDCScope, missingResourceScopes } = details.prompt.details;
+  if (missingOIDCScope) grant.addOIDCScope(missingOIDCScope.join(' '));
+  for (const [resource, scopes] of Object.entries(missingResourceScopes ?? {})) {
+    grant.addResourceScope(resource, scopes.join(' '));
+  }
+  const result = { consent: { grantId: await grant.save() } };
+  return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true });
 }
 
 function same(one, other) {
