@@ -48,8 +48,7 @@ class ProposalKind(Protocol):
     def to_approve(self) -> Permission:
         """Who may approve or reject. Policy asks for the fresh second factor."""
 
-    @property
-    def event(self) -> Event | None:
+    def event(self, payload: Mapping[str, Any]) -> Event | None:
         """What carrying it out is in the audit log, beside the approval; None: an approval changes nothing yet."""
 
     async def describe(self, payload: Mapping[str, Any]) -> Wording:
