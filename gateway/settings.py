@@ -40,6 +40,9 @@ class ClaimProfile(Section):
         "(for providers that send neither acr nor amr).",
     )
     trusts_auth_time: bool = Field(False, description="Whether `auth_time` may date the MFA; else our own clock does.")
+    logout_token_typ_jwt: bool = Field(
+        False, description="Whether its logout tokens may say `typ: JWT` instead of `logout+jwt`."
+    )
     groups_claim: str = Field("groups", description="Claim that holds the groups.")
     groups_form: Literal["list", "comma-string"] = Field("list", description="How that claim is written.")
     department_claim: str = Field("department", description="Claim that holds the department; empty when absent.")

@@ -17,6 +17,7 @@ from audit import JSON, AuditError, AuditLog, Entry, Subject
 from gateway.exchange import Credentials, Origin
 from gateway.identity.api_keys import FoundKey
 from gateway.identity.authenticate import KeyFault
+from gateway.identity.sessions import Session
 from gateway.identity.throttle import Wait, network_of
 from gateway.vocabulary import Code, Effect, Event
 
@@ -44,6 +45,8 @@ class TurnedAway:
         self._told: OrderedDict[tuple[str, KeyFault], datetime] = OrderedDict()
         self._form_told: datetime | None = None
         self._forms = 0
+        self._logout_told: datetime | None = None
+        self._logouts = 0
 
     async def key(self, fault: KeyFault, found: FoundKey, origin: Origin) -> None:
         """A key that is over was used. `found.owner` is whose it was, which need not be who is here."""
@@ -112,6 +115,52 @@ class TurnedAway:
             index={"network": (origin.ip,)},
         )
         await self._note(entry)
+
+    async def lapse(self, session: Session, cause: str, origin: Origin) -> None:
+        """A session ended because its provider, asked again, does not vouch for its person any more."""
+        person = session.person
+        subject = Subject(
+            actor=person.id, display=person.display_name, department=person.department, groups=person.groups
+        )
+        entry = Entry(
+            action=Event.SESSION_LAPSE.value,
+            subject=subject,
+            effect=Effect.DENY.value,
+            reasons=(Code.SUBJECT_LAPSED.value,),
+            content={
+                "credential": session.credential_id,
+                "cause": cause,
+                "ip": origin.ip,
+                "user_agent": origin.user_agent,
+            },
+            index={"network": (origin.ip,), "credential": (session.credential_id,)},
+        )
+        await self._note(entry)
+
+    async def logout_token(self, provider: str, fault: str, origin: Origin) -> None:
+        """A logout token that was not good. Anybody can send one that is not, so it is told once a minute."""
+        now = self._clock()
+        self._logouts += 1
+        if self._logout_told is not None and now - self._logout_told < FORM_EVERY:
+            return
+        number, self._logouts, self._logout_told = self._logouts, 0, now
+        content: dict[str, JSON] = {
+            "times": number,
+            "provider": provider,
+            "fault": fault,
+            "ip": origin.ip,
+            "user_agent": origin.user_agent,
+        }
+        entry = Entry(
+            action=Event.LOGOUT_TOKEN_REFUSED.value,
+            subject=_UNKNOWN,
+            effect=Effect.DENY.value,
+            reasons=(Code.SUBJECT_SIGN_IN_INVALID.value,),
+            content=content,
+            index={"network": (origin.ip,)},
+        )
+        if not await self._note(entry):
+            self._logouts += number
 
     async def _note(self, entry: Entry) -> bool:
         try:

@@ -69,7 +69,15 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         stack.push_async_callback(audit.aclose)
         away = TurnedAway(audit, clock)
         identity = Identity(
-            settings.identity, settings.server.public_url, database, clock, away.key, away.form, away.wait
+            settings.identity,
+            settings.server.public_url,
+            database,
+            clock,
+            away.key,
+            away.form,
+            away.wait,
+            away.lapse,
+            away.logout_token,
         )
         stack.push_async_callback(identity.aclose)
         policy = Policy(_policy_engine(settings, clock, _on_reload(audit, metrics)))

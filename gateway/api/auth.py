@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -17,7 +18,9 @@ from gateway.api import arriving
 from gateway.api.access import credentials_of, origin_of
 from gateway.exchange import Actor
 from gateway.identity import Cookie, SignInRefused
+from gateway.identity.backchannel import LogoutRefused
 from gateway.identity.csrf import FORM_FIELD
+from gateway.identity.tokens import MAX_TOKEN_BYTES
 from gateway.services import services_of
 from gateway.vocabulary import Effect, Event
 
@@ -53,7 +56,7 @@ async def callback(request: Request, provider: str) -> Response:
         arrival = await services.identity.identify(provider, _once(request), request.headers.get("cookie"))
         actor = arrival.actor
         await services.record(arrival.event, actor, origin, content=_evidence(actor, provider))
-        cookies = await services.identity.admit(arrival)
+        cookies = await services.identity.admit(arrival, origin)
     except SignInRefused as refusal:
         await services.identity.door.sign_in_refused(origin, refusal.actor)
         await services.record(
@@ -76,10 +79,33 @@ async def sign_out(request: Request) -> Response:
     credentials = credentials_of(request)
     if isinstance(token, str):
         credentials = replace(credentials, csrf_token=token)
-    actor = await services.identity.authenticate(credentials, origin)
+    actor = await services.identity.authenticate(credentials, origin, is_leaving=True)
     cookie, elsewhere = await services.identity.sign_out(actor)
     await services.record(Event.SIGN_OUT, actor, origin, content={"credential": actor.credential_id})
     return _redirect(elsewhere or "/signed-out", cookie)
+
+
+@router.post("/auth/back-channel-logout/{provider}")
+async def back_channel_logout(request: Request, provider: str) -> Response:
+    """A provider says that somebody signed out there (OpenID Connect Back-Channel Logout 1.0). The sessions end before
+    that is recorded; the answer says 200 only when both is done, so that the provider sends it again otherwise."""
+    services, origin = services_of(request), origin_of(request)
+    token = await _logout_token(request)
+    try:
+        logging_out = services.identity.back_channel.logging_out(provider, token, origin)
+        async with logging_out as out:
+            content = {
+                "provider": out.provider,
+                "actor": out.actor,
+                "everywhere": out.is_everywhere,
+                "credentials": [one.credential_id for one in out.ended],
+            }
+            await services.record(Event.SESSION_REVOKE, None, origin, content=content)
+    except LogoutRefused as refused:
+        await services.identity.door.credential_refused(origin)
+        body = {"error": refused.code, "error_description": refused.message}
+        return JSONResponse(body, 400, headers={"cache-control": "no-store"})
+    return Response(status_code=200, headers={"cache-control": "no-store"})
 
 
 @router.get("/.well-known/oauth-protected-resource")
@@ -94,6 +120,21 @@ def _once(request: Request) -> dict[str, str]:
     pairs = request.query_params.multi_items()
     names = [name for name, _ in pairs]
     return {name: value for name, value in pairs if names.count(name) == 1}
+
+
+async def _logout_token(request: Request) -> str:
+    """The form's token; empty for anything but one small form with one of it."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_TOKEN_BYTES + 1024:
+            return ""
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=8)
+    except ValueError:
+        return ""
+    found = [value for name, value in pairs if name == "logout_token"]
+    return found[0] if len(found) == 1 else ""
 
 
 def _evidence(actor: Actor, provider: str) -> dict[str, Any]:

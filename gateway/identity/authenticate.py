@@ -23,6 +23,7 @@ from gateway.identity.oidc import OidcProvider
 from gateway.identity.people import People, Person
 from gateway.identity.profile import describe
 from gateway.identity.provisioned import Provisioned, Standing
+from gateway.identity.recheck import Recheck
 from gateway.identity.refusals import refused_credential
 from gateway.identity.roles import RoleMap
 from gateway.identity.sessions import Session, Sessions
@@ -56,7 +57,9 @@ class Authenticator:
         clock: Callable[[], datetime],
         on_refused_key: OnRefusedKey | None = None,
         provisioned: Provisioned | None = None,
+        recheck: Recheck | None = None,
     ) -> None:
+        self._recheck = recheck
         self._settings = settings
         self._provisioned = provisioned
         self._on_refused_key = on_refused_key
@@ -68,9 +71,12 @@ class Authenticator:
         self._roles = roles
         self._clock = clock
 
-    async def from_headers(self, *, authorization: str | None, cookie: str | None, origin: Origin) -> Actor:
+    async def from_headers(
+        self, *, authorization: str | None, cookie: str | None, origin: Origin, is_leaving: bool = False
+    ) -> Actor:
         """The actor. Raises Unauthenticated with one sentence whatever was wrong, IdentityUnavailable when it can't be
-        known. `origin` is where the request came from: keys will be held to networks by it."""
+        known. `origin` is where the request came from: keys will be held to networks by it. Somebody who `is_leaving`
+        may do so whatever their provider says."""
         has_session = cookies.is_present(cookie, self._cookie_names.session)
         if authorization is None and not has_session:
             raise Unauthenticated(
@@ -82,7 +88,10 @@ class Authenticator:
             if authorization is not None and has_session:
                 raise refused_credential("two-credentials")
             if authorization is None:
-                return actor_of_session(await self.session(cookie))
+                session = await self.session(cookie)
+                if self._recheck is not None and not is_leaving:
+                    session = await self._recheck.confirm(session, origin)
+                return actor_of_session(session)
             match = _BEARER.fullmatch(authorization)
             if match is None:
                 raise refused_credential("scheme")

@@ -21,6 +21,8 @@ class DerivedKeys:
     csrf: bytes = field(repr=False)
     api_key_pepper: bytes = field(repr=False)
     known_browser: bytes = field(repr=False)
+    provider_tokens: bytes = field(repr=False)
+    form_draft: bytes = field(repr=False)
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Self:
@@ -37,6 +39,8 @@ class DerivedKeys:
             csrf=derive("csrf-token"),
             api_key_pepper=derive("api-key-pepper"),
             known_browser=derive("known-browser"),
+            provider_tokens=derive("provider-tokens"),
+            form_draft=derive("form-draft"),
         )
 
     @classmethod

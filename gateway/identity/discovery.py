@@ -37,6 +37,7 @@ class ProviderMetadata:
     jwks_uri: str
     userinfo_endpoint: str = ""
     end_session_endpoint: str = ""
+    revocation_endpoint: str = ""
     sends_iss: bool = False
     """Whether it promises the `iss` parameter of RFC 9207; if so, an answer without it is refused."""
     token_auth_methods: tuple[str, ...] = ("client_secret_basic",)
@@ -139,6 +140,7 @@ def _read(document: Mapping[str, Any], issuer: str) -> ProviderMetadata:
         jwks_uri=address("jwks_uri", required=True),
         userinfo_endpoint=address("userinfo_endpoint", required=False),
         end_session_endpoint=address("end_session_endpoint", required=False),
+        revocation_endpoint=address("revocation_endpoint", required=False),
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
         token_auth_methods=tuple(m for m in methods if isinstance(m, str))
         if isinstance(methods, list)

@@ -13,17 +13,21 @@ from gateway.exchange import Actor, Credentials, Origin
 from gateway.identity import cookies, discovery
 from gateway.identity.api_keys import GRANTABLE, ApiKeys
 from gateway.identity.authenticate import Authenticator, OnRefusedKey, answering
+from gateway.identity.backchannel import BackChannel, OnRefusedLogout
 from gateway.identity.cookies import Cookie, CookieNames
 from gateway.identity.csrf import CsrfGuard
 from gateway.identity.derived import DerivedKeys
 from gateway.identity.door import Door, OnWait
+from gateway.identity.leaving import Leaving
 from gateway.identity.minting import Minting
 from gateway.identity.notices import Notices
 from gateway.identity.oidc import OidcProvider
 from gateway.identity.own_sessions import OwnSessions
 from gateway.identity.people import People
 from gateway.identity.provisioned import Provisioned
+from gateway.identity.recheck import OnLapse, Recheck
 from gateway.identity.roles import RoleMap
+from gateway.identity.sealing import Sealer
 from gateway.identity.sessions import Sessions
 from gateway.identity.sign_in import Arrival, Departure, SignIn
 from gateway.identity.transactions import TransactionBox
@@ -46,8 +50,10 @@ class Identity:
         on_refused_key: OnRefusedKey | None = None,
         on_foreign_form: OnForeignForm | None = None,
         on_wait: OnWait | None = None,
+        on_lapse: OnLapse | None = None,
+        on_refused_logout: OnRefusedLogout | None = None,
     ) -> None:
-        """Raises ValueError when a setting would be unsafe: the gateway then does not start. The last three are told
+        """Raises ValueError when a setting would be unsafe: the gateway then does not start. The last five are told
         of what is turned away here, and must not raise."""
         self._on_foreign_form = on_foreign_form
         public_url = public_url.rstrip("/")
@@ -74,7 +80,21 @@ class Identity:
         self._csrf = CsrfGuard(derived.csrf, _origin_of(public_url))
         self.provisioned = Provisioned(settings.providers, db, self._roles, clock)
         self.people = People(db, self._roles, clock, self.provisioned)
-        self._sessions = Sessions(db, settings, self._roles, clock)
+        sealer = Sealer(derived.provider_tokens)
+        self._sessions = Sessions(db, settings, self._roles, clock, sealer)
+        self.leaving = Leaving(db, self._providers, sealer, clock)
+        self.back_channel = BackChannel(
+            self._providers, self.leaving, settings.clock_leeway_seconds, clock, on_refused_logout
+        )
+        recheck = Recheck(
+            database=db,
+            sessions=self._sessions,
+            people=self.people,
+            providers=self._providers,
+            sealer=sealer,
+            clock=clock,
+            on_lapse=on_lapse,
+        )
         api_keys = ApiKeys(db, derived.api_key_pepper, clock)
         self.keys = Minting(api_keys, settings, clock)
         self.authenticator = Authenticator(
@@ -88,6 +108,7 @@ class Identity:
             clock=clock,
             on_refused_key=on_refused_key,
             provisioned=self.provisioned,
+            recheck=recheck,
         )
         self._sign_in = SignIn(
             providers=self._providers,
@@ -96,6 +117,7 @@ class Identity:
             database=db,
             people=self.people,
             sessions=self._sessions,
+            sealer=sealer,
             roles=self._roles,
             clock=clock,
             provisioned=self.provisioned,
@@ -110,7 +132,7 @@ class Identity:
         """Name -> label of each sign-in provider, for the sign-in page."""
         return {name: provider.provider.label for name, provider in self._providers.items()}
 
-    async def authenticate(self, credentials: Credentials, origin: Origin) -> Actor:
+    async def authenticate(self, credentials: Credentials, origin: Origin, *, is_leaving: bool = False) -> Actor:
         """Who is asking. Raises Unauthenticated, or RateLimited instead when too many were refused from there;
         IdentityUnavailable; and Denied when a session cookie comes with an unsafe method and without proof that one of
         our own pages sent it."""
@@ -124,7 +146,10 @@ class Identity:
             )
         try:
             return await self.authenticator.from_headers(
-                authorization=credentials.authorization, cookie=credentials.cookie, origin=origin
+                authorization=credentials.authorization,
+                cookie=credentials.cookie,
+                origin=origin,
+                is_leaving=is_leaving,
             )
         except Unauthenticated:
             if credentials.authorization is not None:  # a session's cookie ends by itself, and is no attempt then
@@ -164,9 +189,9 @@ class Identity:
         """Judge an answer of a provider; stores nothing. Record the arrival's event, then `admit` it."""
         return await self._sign_in.identify(provider, parameters, cookie)
 
-    async def admit(self, arrival: Arrival) -> tuple[Cookie, ...]:
+    async def admit(self, arrival: Arrival, origin: Origin | None = None) -> tuple[Cookie, ...]:
         """Let a recorded arrival in. Returns the cookies to set."""
-        return await self._sign_in.admit(arrival)
+        return await self._sign_in.admit(arrival, origin)
 
     async def sign_out(self, actor: Actor) -> tuple[Cookie, str | None]:
         """End all sessions of the actor, on every device. Returns the cookie that clears this browser, and where the
@@ -174,10 +199,11 @@ class Identity:
         if actor.method != "session":
             raise Unauthenticated("Only a browser session can sign out. To end a key, revoke it under /v1/keys.")
         async with answering():
-            await self.people.revoke(actor.id)
-            await self._sessions.forget_all(actor.id)
+            ended = await self.leaving.everywhere(actor.id)
+        await self.leaving.give_back(ended)
         provider = self._providers.get(actor.id.partition("|")[0])
-        url = await provider.logout_url(f"{self._public_url}/signed-out") if provider else None
+        hint = next((one.id_token for one in ended if one.credential_id == actor.credential_id), "")
+        url = await provider.logout_url(f"{self._public_url}/signed-out", hint) if provider else None
         return self._sign_in.forget_cookie(), url
 
     def protected_resource(self) -> dict[str, Any]:

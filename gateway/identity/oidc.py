@@ -6,11 +6,12 @@ Authlib writes the requests. What comes back is judged here and in `tokens.py`.
 from __future__ import annotations
 
 import logging
+import secrets
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import httpx2
@@ -23,12 +24,20 @@ from gateway.identity.discovery import TIMEOUT, Discovery, ProviderMetadata, fet
 from gateway.identity.jwks import KeyCache
 from gateway.identity.profile import Described, describe
 from gateway.identity.refusals import SignInRefused, invalid_sign_in
-from gateway.identity.tokens import TokenRefused, TokenVerifier, Use, VerifiedToken
+from gateway.identity.sealing import ProviderTokens
+from gateway.identity.tokens import MAX_SESSION, TokenRefused, TokenVerifier, Use, VerifiedToken, nonce_of
 from gateway.identity.transactions import Transaction
 from gateway.settings import IdentitySettings, Provider
 from gateway.vocabulary import Code
 
 log = logging.getLogger(__name__)
+
+MAX_HINT: Final = 3072
+"""Longest ID token that goes into an address: the usual limit of servers for a request's line is 8 KiB."""
+_NO_LONGER: Final = frozenset(
+    {"invalid_grant", "access_denied", "login_required", "interaction_required", "consent_required"}
+)
+"""Errors that speak of the person and their grant, not of our client or the moment (RFC 6749, 5.2; Core 3.1.2.6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +47,19 @@ class Identified:
     subject: str
     described: Described
     mfa: Mfa
+    tokens: ProviderTokens
+
+
+class Lapsed(Exception):
+    """The provider was asked again and does not vouch for the person any more. `cause` is for log and record."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 class OidcProvider:
-    """One issuer, its verifier, and the two halves of a sign-in."""
+    """One issuer, its verifier, the two halves of a sign-in, and what is asked of it later."""
 
     def __init__(
         self,
@@ -73,6 +91,7 @@ class OidcProvider:
             keys=keys,
             leeway_seconds=settings.clock_leeway_seconds,
             clock=clock,
+            plain_logout_typ=provider.profile.logout_token_typ_jwt,
         )
 
     async def authorization_url(self, transaction: Transaction) -> str:
@@ -105,24 +124,109 @@ class OidcProvider:
             )
         answer = await self._exchange(metadata, transaction, parameters.get("code") or "")
         token = await self._id_token(answer, transaction.nonce)
-        claims = {**await self._userinfo(metadata, token, answer), **token.claims}
+        profile = self.provider.profile
+        needed = {profile.groups_claim, profile.mfa_by_userinfo_claim} - {""}
+        claims = {**await self._userinfo(metadata, token.subject, token.claims, answer, needed), **token.claims}
         return Identified(
             subject=token.subject,
             described=describe(self.provider.profile, claims, token.subject),
             mfa=mfa.evidence(
                 self.provider.profile, claims, now=self._clock(), callback=True, leeway_seconds=self._leeway
             ),
+            tokens=ProviderTokens(
+                refresh_token=_word(answer.get("refresh_token")),
+                id_token=_word(answer.get("id_token")),
+                session=_session(token.claims),
+            ),
         )
 
-    async def logout_url(self, return_to: str) -> str | None:
-        """Where the provider ends its own session (OpenID Connect RP-Initiated Logout 1.0), if it offers that."""
+    async def refresh(self, refresh_token: str) -> Mapping[str, Any]:
+        """Ask by refresh token (RFC 6749, section 6); the answer is for `confirmed`, once the new token in it is kept.
+
+        Raises Lapsed when the provider says no, IdentityUnavailable when it says nothing that we understand."""
+        metadata = await self._discovery.metadata()
+        try:
+            async with self._client(metadata) as client:
+                # No scope: that asks for what was granted before, and can't be too much (RFC 6749, section 6).
+                answer = await client.refresh_token(metadata.token_endpoint, refresh_token=refresh_token, scope=None)
+        except OAuthError as error:
+            if error.error in _NO_LONGER:
+                raise Lapsed(error.error) from None
+            log.error(
+                "recheck.refused", extra={"fields": {"provider": self.provider.name, "error": _word(error.error)}}
+            )
+            raise unreachable() from None
+        except (httpx2.HTTPError, ValueError):
+            raise unreachable() from None
+        if not _word(answer.get("access_token")):
+            raise unreachable()  # 200, and neither a token nor an error: not an answer of RFC 6749
+        return dict(answer)
+
+    async def confirmed(self, answer: Mapping[str, Any], subject: str, first_id_token: str) -> Mapping[str, Any] | None:
+        """What the provider says of the person now: claims, or None when it only let them go on.
+
+        Never a second factor: nobody was asked for one. Raises Lapsed when the answer is about somebody else or not
+        signed as it must be (OpenID Connect Core 12.2), IdentityUnavailable when it can't be judged now."""
+        metadata = await self._discovery.metadata()
+        claims: Mapping[str, Any] = {}
+        token = answer.get("id_token")
+        client_id = self.provider.client_id
+        try:
+            if token is not None:
+                verified = await self.verifier.verify(
+                    _word(token),
+                    Use.REFRESHED_ID_TOKEN,
+                    audience=client_id,
+                    client_id=client_id,
+                    nonce=nonce_of(first_id_token),
+                )
+                if verified.subject != subject:
+                    raise Lapsed("other-subject")
+                claims = verified.claims
+            found = await self._userinfo(metadata, subject, claims, answer, {self.provider.profile.groups_claim})
+        except TokenRefused as fault:
+            raise Lapsed(f"id-token-{fault.fault}") from None
+        except SignInRefused:
+            raise Lapsed("userinfo") from None
+        return {**found, **claims} or None
+
+    async def revoke(self, refresh_token: str) -> None:
+        """Give a refresh token back (RFC 7009), where the provider offers that. Never raises: ours is over already."""
+        try:
+            metadata = await self._discovery.metadata()
+            if not metadata.revocation_endpoint:
+                return
+            async with self._client(metadata) as client:
+                answer = await client.revoke_token(
+                    metadata.revocation_endpoint,
+                    token=refresh_token,
+                    token_type_hint="refresh_token",  # noqa: S106 a word
+                )
+            if answer.status_code != 200:
+                raise ValueError(f"status {answer.status_code}")
+        except (IdentityUnavailable, OAuthError, httpx2.HTTPError, ValueError):
+            log.warning("sign-out.token-not-given-back", extra={"fields": {"provider": self.provider.name}})
+
+    async def logout_url(self, return_to: str, id_token: str = "") -> str | None:
+        """Where the provider ends its own session (OpenID Connect RP-Initiated Logout 1.0), if it offers that.
+
+        `id_token` says which session is meant, so that it need not ask the person. One too long for an address is left
+        out: then `client_id` says at least who asks. The state comes back and is not looked at: coming back does
+        nothing."""
         try:
             metadata = await self._discovery.metadata()
         except IdentityUnavailable:
             return None  # our own session is over either way
         if not metadata.end_session_endpoint:
             return None
-        asked = urlencode({"client_id": self.provider.client_id, "post_logout_redirect_uri": return_to})
+        asked = urlencode(
+            {
+                **({"id_token_hint": id_token} if 0 < len(id_token) <= MAX_HINT else {}),
+                "client_id": self.provider.client_id,
+                "post_logout_redirect_uri": return_to,
+                "state": secrets.token_urlsafe(16),
+            }
+        )
         separator = "&" if "?" in metadata.end_session_endpoint else "?"
         return f"{metadata.end_session_endpoint}{separator}{asked}"
 
@@ -181,26 +285,40 @@ class OidcProvider:
             raise self._invalid(f"id-token-{fault.fault}") from None
 
     async def _userinfo(
-        self, metadata: ProviderMetadata, token: VerifiedToken, answer: Mapping[str, Any]
+        self,
+        metadata: ProviderMetadata,
+        subject: str,
+        known: Mapping[str, Any],
+        answer: Mapping[str, Any],
+        needed: set[str],
     ) -> Mapping[str, Any]:
-        """Claims that the profile needs and the ID token lacks. Never `acr`, `amr` or `auth_time`: those describe a
+        """Claims that are needed and not known from the ID token. Never `acr`, `amr` or `auth_time`: those describe a
         sign-in, and only the ID token is about this one."""
         profile = self.provider.profile
-        needed = {profile.groups_claim, profile.mfa_by_userinfo_claim} - {""}
-        if not metadata.userinfo_endpoint or needed <= token.claims.keys():
+        if not metadata.userinfo_endpoint or needed <= known.keys():
             return {}
         bearer = answer.get("access_token")
         if not isinstance(bearer, str) or not bearer.isascii() or not bearer.isprintable():
             raise self._invalid("no-access-token")
         headers = {"authorization": f"Bearer {bearer}"}
         found = await fetch_object(self._http, metadata.userinfo_endpoint, headers=headers)
-        if found.get("sub") != token.subject:
+        if found.get("sub") != subject:
             raise self._invalid("userinfo-subject")  # Core 5.3.2: stops a swapped access token
         wanted = needed | {profile.department_claim, "email", *profile.name_claims}
         return {name: value for name, value in found.items() if name in wanted}
 
     def _invalid(self, fault: str) -> SignInRefused:
         return invalid_sign_in(fault, self.provider.name)
+
+
+def _word(value: Any) -> str:
+    """A token as it may travel; empty for anything else."""
+    return value if isinstance(value, str) and value.isascii() and value.isprintable() else ""
+
+
+def _session(claims: Mapping[str, Any]) -> str:
+    session = claims.get("sid")
+    return session if isinstance(session, str) and len(session) <= MAX_SESSION and session.isprintable() else ""
 
 
 def _client_secret(provider: Provider) -> str | None:

@@ -66,8 +66,9 @@ class People:
             row = (await tx.execute(select(people).where(people.c.id == id))).one_or_none()
         return None if row is None else person_of(row)
 
-    async def seen(self, tx: AsyncConnection, id: ActorId, described: Described) -> Person:
-        """Write down a sign-in. Other roles than before raise the epoch: older sessions carry rights of the past."""
+    async def seen(self, tx: AsyncConnection, id: ActorId, described: Described, *, is_sign_in: bool = True) -> Person:
+        """Write down what the provider says of them, at a sign-in or when asked again. Other roles than before raise
+        the epoch: older sessions carry rights of the past."""
         now = self._clock()
         insert = (sqlite if self._database.is_sqlite else postgresql).insert
         known = {
@@ -76,9 +77,10 @@ class People:
             "department": described.department,
             "groups": list(described.groups),
             "groups_at": now,
-            "last_seen": now,
         }
-        new = insert(people).values(id=id, status="active", epoch=1, first_seen=now, **known)
+        if is_sign_in:
+            known["last_seen"] = now
+        new = insert(people).values(id=id, status="active", epoch=1, first_seen=now, **{"last_seen": now, **known})
         await tx.execute(new.on_conflict_do_nothing(index_elements=["id"]))
         before = person_of((await tx.execute(select(people).where(people.c.id == id).with_for_update())).one())
         given = () if self._provisioned is None else await self._provisioned.groups_of(tx, id)

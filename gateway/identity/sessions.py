@@ -2,6 +2,9 @@
 
 The id is 256 random bits. The table knows its SHA-256, so that a copy of the database opens no session. An id is made
 by us, at sign-in and again at step-up: one that someone brings along is never adopted (session fixation, CWE-384).
+
+Beside it stands what the provider gave with the sign-in, sealed (`sealing.py`): by the refresh token we ask later
+whether the person may still come in (`recheck.py`), by its session id the provider can end ours (`backchannel.py`).
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ from typing import Final
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.exchange import ActorId, Mfa
+from gateway.exchange import Mfa, Origin
+from gateway.identity.devices import device_of
 from gateway.identity.people import Person, person_of
 from gateway.identity.roles import RoleMap
+from gateway.identity.sealing import ProviderTokens, Purpose, Sealer
 from gateway.identity.tables import people, sessions
+from gateway.identity.throttle import network_of
 from gateway.settings import IdentitySettings
 from gateway.storage.database import Database
 from gateway.vocabulary import Role
@@ -41,6 +47,10 @@ class Session:
     roles: frozenset[Role]
     mfa: Mfa
     expires_at: datetime
+    checked_at: datetime
+    """When the provider last vouched for the person: at sign-in, or by refresh token since."""
+    sealed_refresh_token: bytes | None = field(default=None, repr=False)
+    sealed_id_token: bytes | None = field(default=None, repr=False)
 
     @property
     def credential_id(self) -> str:
@@ -70,23 +80,44 @@ def credential_id(digest: str) -> str:
 
 
 class Sessions:
-    """Starts, finds and ends sessions."""
+    """Starts, finds and ends sessions. Without a sealer, nothing that a provider gave is kept."""
 
     def __init__(
-        self, database: Database, settings: IdentitySettings, roles: RoleMap, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        settings: IdentitySettings,
+        roles: RoleMap,
+        clock: Callable[[], datetime],
+        sealer: Sealer | None = None,
     ) -> None:
+        self._sealer = sealer
         self._database = database
         self._settings = settings
         self._roles = roles
         self._clock = clock
 
     async def start(
-        self, tx: AsyncConnection, id: SessionId, person: Person, mfa: Mfa, *, expires_at: datetime | None = None
+        self,
+        tx: AsyncConnection,
+        id: SessionId,
+        person: Person,
+        mfa: Mfa,
+        *,
+        expires_at: datetime | None = None,
+        tokens: ProviderTokens | None = None,
+        origin: Origin | None = None,
     ) -> datetime:
-        """Write a session down; returns its absolute end. A step-up passes the end of the session it replaces."""
+        """Write a session down; returns its absolute end. A step-up passes the end of the session it replaces.
+        `origin` is where its browser is, for the person's own list of sessions."""
         now = self._clock()
         end = expires_at or now + timedelta(seconds=self._settings.session_absolute_seconds)
         await tx.execute(delete(sessions).where(sessions.c.actor == person.id, sessions.c.expires_at <= now))
+        sealed: dict[str, bytes | None] = {}
+        if tokens is not None and self._sealer is not None:
+            sealed = {
+                "sealed_refresh_token": self._sealer.seal(tokens.refresh_token, Purpose.REFRESH, id.digest),
+                "sealed_id_token": self._sealer.seal(tokens.id_token, Purpose.ID_TOKEN, id.digest),
+            }
         await tx.execute(
             insert(sessions).values(
                 id_sha256=id.digest,
@@ -98,15 +129,21 @@ class Sessions:
                 mfa_at=mfa.at,
                 amr=list(mfa.amr),
                 acr=mfa.acr,
+                checked_at=now,
+                provider_session="" if tokens is None else tokens.session,
+                network="" if origin is None else network_of(origin.ip),
+                device="" if origin is None else device_of(origin.user_agent),
+                **sealed,
             )
         )
         return end
 
     async def find(self, secret: str) -> Session | None:
         """The session of that id if it is good now; None else. Notes the use."""
-        if _ID.fullmatch(secret) is None:
-            return None
-        digest = digest_of(secret)
+        return None if _ID.fullmatch(secret) is None else await self.by_digest(digest_of(secret))
+
+    async def by_digest(self, digest: str) -> Session | None:
+        """The same for the SHA-256 of an id."""
         query = select(people, sessions).join(sessions, sessions.c.actor == people.c.id)
         async with self._database.reading() as tx:
             row = (await tx.execute(query.where(sessions.c.id_sha256 == digest))).one_or_none()
@@ -136,13 +173,11 @@ class Sessions:
             roles=roles,
             mfa=Mfa(at=found[sessions.c.mfa_at], amr=tuple(found[sessions.c.amr]), acr=found[sessions.c.acr]),
             expires_at=found[sessions.c.expires_at],
+            checked_at=found[sessions.c.checked_at] or found[sessions.c.started_at],
+            sealed_refresh_token=found[sessions.c.sealed_refresh_token],
+            sealed_id_token=found[sessions.c.sealed_id_token],
         )
 
     async def end(self, tx: AsyncConnection, digest: str) -> None:
         """Forget one session."""
         await tx.execute(delete(sessions).where(sessions.c.id_sha256 == digest))
-
-    async def forget_all(self, actor: ActorId) -> None:
-        """Remove the rows of a person's sessions. `People.revoke` is what ends them; this tidies up."""
-        async with self._database.transaction() as tx:
-            await tx.execute(delete(sessions).where(sessions.c.actor == actor))

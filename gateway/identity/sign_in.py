@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from gateway.errors import InvalidRequest
-from gateway.exchange import Actor, ActorId, Mfa
+from gateway.exchange import Actor, ActorId, Mfa, Origin
 from gateway.identity import cookies
 from gateway.identity.authenticate import answering
 from gateway.identity.cookies import Cookie, CookieNames
@@ -29,6 +29,7 @@ from gateway.identity.provisioned import SENTENCES, Provisioned, Standing
 from gateway.identity.refusals import SignInRefused, invalid_sign_in
 from gateway.identity.return_to import local_path
 from gateway.identity.roles import RoleMap
+from gateway.identity.sealing import ProviderTokens, Purpose, Sealer
 from gateway.identity.sessions import Session, SessionId, Sessions, credential_id, digest_of
 from gateway.identity.transactions import LIFETIME_SECONDS, Transaction, TransactionBox
 from gateway.storage.database import Database
@@ -60,6 +61,7 @@ class Arrival:
     replaces: tuple[str, ...] = ()
     """Digests of sessions of this browser that end with the new one."""
     expires_at: datetime | None = None
+    tokens: ProviderTokens
     spent: Cookie
     """Deletes the sign-in cookie."""
 
@@ -76,6 +78,7 @@ class SignIn:
         database: Database,
         people: People,
         sessions: Sessions,
+        sealer: Sealer,
         roles: RoleMap,
         clock: Callable[[], datetime],
         provisioned: Provisioned | None = None,
@@ -87,6 +90,7 @@ class SignIn:
         self._database = database
         self._people = people
         self._sessions = sessions
+        self._sealer = sealer
         self._roles = roles
         self._clock = clock
 
@@ -141,10 +145,11 @@ class SignIn:
             session_id=session_id,
             replaces=(digest_of(presented),) if presented else (),
             expires_at=current.expires_at if is_step_up and current is not None else None,
+            tokens=self._tokens(identified.tokens, current if is_step_up else None),
             spent=self._delete(self._cookie_names.sign_in(transaction.state)),
         )
 
-    async def admit(self, arrival: Arrival) -> tuple[Cookie, ...]:
+    async def admit(self, arrival: Arrival, origin: Origin | None = None) -> tuple[Cookie, ...]:
         """Write the person and the session down, in one transaction, and return the cookies to set. The id is new, so
         whatever the browser held before opens nothing any more. Raises SignInRefused if suspended meanwhile."""
         async with answering(), self._database.transaction() as tx:
@@ -154,7 +159,13 @@ class SignIn:
             for digest in arrival.replaces:
                 await self._sessions.end(tx, digest)
             end = await self._sessions.start(
-                tx, arrival.session_id, person, arrival.actor.mfa, expires_at=arrival.expires_at
+                tx,
+                arrival.session_id,
+                person,
+                arrival.actor.mfa,
+                expires_at=arrival.expires_at,
+                tokens=arrival.tokens,
+                origin=origin,
             )
         session = Cookie(
             name=self._cookie_names.session,
@@ -167,6 +178,13 @@ class SignIn:
     def forget_cookie(self) -> Cookie:
         """Deletes the session cookie."""
         return self._delete(self._cookie_names.session)
+
+    def _tokens(self, given: ProviderTokens, before: Session | None) -> ProviderTokens:
+        """What to keep. A provider that gives no new refresh token at a step-up left the old one good."""
+        if given.refresh_token or before is None:
+            return given
+        old = self._sealer.open(before.sealed_refresh_token, Purpose.REFRESH, before.digest)
+        return replace(given, refresh_token=old or "")
 
     def _transaction(self, provider: str, state: str | None, cookie: str | None) -> Transaction:
         """The sign-in that this browser began. Stops an answer being planted here: another's code, or another's

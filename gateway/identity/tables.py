@@ -53,6 +53,7 @@ sessions = Table(
     Column("sealed_refresh_token", LargeBinary, nullable=True),
     Column("sealed_id_token", LargeBinary, nullable=True, doc="For `id_token_hint` when signing out"),
     Column("checked_at", UtcDateTime, nullable=True, doc="When the provider last confirmed the person"),
+    Column("rechecking_since", UtcDateTime, nullable=True, doc="A gateway is asking it now: only one may at a time"),
     Column("network", String(64), nullable=False, server_default="", doc="Where it was started from"),
     Column("device", String(120), nullable=False, server_default="", doc="Browser and system, in words"),
     Index("ix_sessions_actor", "actor"),
@@ -75,7 +76,10 @@ api_keys = Table(
     Column("amr", JSON, nullable=False),
     Column("acr", String(255), nullable=False),
     Column("networks", JSON, nullable=False, server_default="[]", doc="CIDRs it may be used from; empty = any"),
+    Column("used_from", String(64), nullable=False, server_default="", doc="Address of the last use"),
     Column("minted_by", String(255), nullable=True, doc="Who asked for a service's key; null: the owner"),
+    Column("proposal", String(36), nullable=True, doc="What two people agreed to, for a service's key: it makes one"),
+    UniqueConstraint("proposal"),
     Index("ix_api_keys_actor", "actor"),
 )
 

@@ -3,7 +3,8 @@
 Every step that refuses names itself with a `Fault`. That name goes to our log and no further: outside there is one
 sentence, because a precise answer is a guide for guessing (OWASP ASVS 5.0, 6.3.8).
 
-Own checks on joserfc's signatures, following RFC 8725 (JWT best practices), OpenID Connect Core 3.1.3.7 and RFC 9068.
+Own checks on joserfc's signatures, following RFC 8725 (JWT best practices), OpenID Connect Core 3.1.3.7 and 12.2,
+OpenID Connect Back-Channel Logout 1.0 and RFC 9068.
 Authlib's check of ID tokens is not used: it accepts `alg: none` where discovery lists it, and `aud: []`.
 """
 
@@ -28,6 +29,12 @@ MAX_TOKEN_BYTES: Final = 8192
 """Checked before anything is parsed; a token of a person with 200 groups stays below 6 KiB."""
 MAX_SUBJECT: Final = 220
 """With the provider's name it has to fit an ActorId column; OpenID Connect Core 2 allows 255."""
+MAX_SESSION: Final = 255
+"""What the column of `sid` holds."""
+
+LOGOUT_FRESH_SECONDS: Final = 120
+"""How old a logout token may be, beside the leeway: so long its id has to be remembered (Back-Channel Logout, 4)."""
+LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _SUBJECT: Final = re.compile(r"[\x21-\x7e]+")
@@ -38,13 +45,18 @@ class Use(StrEnum):
     """What a token is presented as. Its `typ` must say the same, so that none passes for another (RFC 8725, 3.11)."""
 
     ID_TOKEN = "id-token"  # noqa: S105 a word, not a secret
+    REFRESHED_ID_TOKEN = "refreshed-id-token"  # noqa: S105 a word, not a secret
     ACCESS_TOKEN = "access-token"  # noqa: S105 a word, not a secret
+    LOGOUT_TOKEN = "logout-token"  # noqa: S105 a word, not a secret
 
 
 _TYP: Final[Mapping[Use, frozenset[str | None]]] = {
     Use.ID_TOKEN: frozenset({None, "JWT"}),
+    Use.REFRESHED_ID_TOKEN: frozenset({None, "JWT"}),
     Use.ACCESS_TOKEN: frozenset({"at+jwt", "application/at+jwt"}),
+    Use.LOGOUT_TOKEN: frozenset({"logout+jwt", "application/logout+jwt"}),
 }
+_ID_TOKENS: Final = frozenset({Use.ID_TOKEN, Use.REFRESHED_ID_TOKEN})
 
 
 class Fault(StrEnum):
@@ -66,8 +78,10 @@ class Fault(StrEnum):
     EXPIRED = "expired"
     NOT_YET = "not-yet"
     ISSUED_LATER = "issued-later"
+    STALE = "stale"
     TOKEN_ID = "token-id"  # noqa: S105 a word, not a secret
     NONCE = "nonce"
+    EVENTS = "events"
 
 
 class TokenRefused(Exception):
@@ -85,13 +99,16 @@ class VerifiedToken:
     use: Use
     issuer: str
     subject: str
+    """Empty only for a logout token that names a session instead."""
     issued_at: datetime
     expires_at: datetime
     claims: Mapping[str, Any]
 
 
 class TokenVerifier:
-    """Verifies the tokens of one issuer. `algorithms` is pinned in settings: discovery can't widen it."""
+    """Verifies the tokens of one issuer. `algorithms` is pinned in settings: discovery can't widen it.
+
+    `plain_logout_typ`: its logout tokens say `typ: JWT`, from before the specification had a type of their own."""
 
     def __init__(
         self,
@@ -101,7 +118,11 @@ class TokenVerifier:
         keys: KeyCache,
         leeway_seconds: int,
         clock: Callable[[], datetime],
+        plain_logout_typ: bool = False,
     ) -> None:
+        self._types = dict(_TYP)
+        if plain_logout_typ:
+            self._types[Use.LOGOUT_TOKEN] |= {"JWT"}
         self._issuer = issuer
         self._algorithms = frozenset(algorithms)
         self._keys = keys
@@ -116,31 +137,34 @@ class TokenVerifier:
     ) -> VerifiedToken:
         """The claims of `token`, or TokenRefused with the first step that said no.
 
-        `audience` must be among `aud`; `client_id` is who `azp` may name; an ID token must carry `nonce`.
+        `audience` must be among `aud`; `client_id` is who `azp` may name; an ID token must carry `nonce`, a refreshed
+        one may only carry that of the first.
         Raises IdentityUnavailable when the issuer's keys can't be had, which says nothing about the token.
         """
         _check_length(token)  # 1
         _check_shape(token)  # 2
         header = _object(token.split(".")[0], Fault.HEADER)  # 3
         _check_algorithm(header, self._algorithms)  # 4
-        _check_type(header, use)  # 5
+        _check_type(header, self._types[use])  # 5
         _check_forbidden_headers(header)  # 6
         signed = await self._signature(token, header)  # 7 key, 8 signature
         claims = _object(signed, Fault.CLAIMS)  # 9
         _check_issuer(claims, self._issuer)  # 10
-        _check_subject(claims)  # 11
+        _check_subject(claims, use)  # 11
         _check_audience(claims, audience)  # 12
         _check_authorised_party(claims, use, client_id)  # 13
         now = self._clock().timestamp()
         expires_at = _check_expiry(claims, now, self._leeway)  # 14
         _check_not_before(claims, now, self._leeway)  # 15
         issued_at = _check_issued_at(claims, now, self._leeway)  # 16
-        _check_token_id(claims, use)  # 17
-        _check_nonce(claims, use, nonce)  # 18
+        _check_freshness(issued_at, use, now, self._leeway)  # 17
+        _check_token_id(claims, use)  # 18
+        _check_nonce(claims, use, nonce)  # 19
+        _check_events(claims, use)  # 20
         return VerifiedToken(
             use=use,
             issuer=self._issuer,
-            subject=claims["sub"],
+            subject=claims.get("sub", ""),
             issued_at=issued_at,
             expires_at=expires_at,
             claims=claims,
@@ -164,13 +188,22 @@ class TokenVerifier:
 
 def issuer_of(token: str) -> str:
     """Which issuer a token *claims*: good for choosing a verifier, proof of nothing. Empty when it can't be read."""
+    return _claimed(token, "iss")
+
+
+def nonce_of(token: str) -> str:
+    """The nonce of an ID token that was verified before. Empty when there is none."""
+    return _claimed(token, "nonce")
+
+
+def _claimed(token: str, name: str) -> str:
     try:
         _check_length(token)
         _check_shape(token)
-        issuer = _object(token.split(".")[1], Fault.CLAIMS).get("iss")
+        value = _object(token.split(".")[1], Fault.CLAIMS).get(name)
     except TokenRefused:
         return ""
-    return issuer if isinstance(issuer, str) else ""
+    return value if isinstance(value, str) else ""
 
 
 def _check_length(token: str) -> None:
@@ -213,9 +246,9 @@ def _check_algorithm(header: Mapping[str, Any], pinned: frozenset[str]) -> None:
         raise TokenRefused(Fault.ALGORITHM)
 
 
-def _check_type(header: Mapping[str, Any], use: Use) -> None:
+def _check_type(header: Mapping[str, Any], accepted: frozenset[str | None]) -> None:
     typ = header.get("typ")
-    if not (typ is None or isinstance(typ, str)) or typ not in _TYP[use]:
+    if not (typ is None or isinstance(typ, str)) or typ not in accepted:
         raise TokenRefused(Fault.TYPE)
 
 
@@ -230,7 +263,14 @@ def _check_issuer(claims: Mapping[str, Any], issuer: str) -> None:
         raise TokenRefused(Fault.ISSUER)
 
 
-def _check_subject(claims: Mapping[str, Any]) -> None:
+def _check_subject(claims: Mapping[str, Any], use: Use) -> None:
+    # Back-Channel Logout 2.4: a logout token names a person, a session of the provider, or both.
+    if use is Use.LOGOUT_TOKEN:
+        session = claims.get("sid")
+        if "sid" in claims and not (isinstance(session, str) and 0 < len(session) <= MAX_SESSION):
+            raise TokenRefused(Fault.SUBJECT)
+        if "sid" in claims and "sub" not in claims:
+            return
     subject = claims.get("sub")
     if not isinstance(subject, str) or len(subject) > MAX_SUBJECT or _SUBJECT.fullmatch(subject) is None:
         raise TokenRefused(Fault.SUBJECT)
@@ -252,7 +292,7 @@ def _audiences(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _check_authorised_party(claims: Mapping[str, Any], use: Use, client_id: str) -> None:
     # Core 3.1.3.7, steps 4 and 5: an ID token made for another client of the same provider is not about us.
-    if use is not Use.ID_TOKEN:
+    if use not in _ID_TOKENS:
         return
     azp = claims.get("azp")
     if ("azp" in claims or len(_audiences(claims)) > 1) and azp != client_id:
@@ -278,16 +318,42 @@ def _check_issued_at(claims: Mapping[str, Any], now: float, leeway: int) -> date
     return _moment(issued, Fault.ISSUED_LATER)
 
 
+def _check_freshness(issued_at: datetime, use: Use, now: float, leeway: int) -> None:
+    # A logout token is an order, carried out once: an old one is a replay whose id we may have forgotten.
+    if use is Use.LOGOUT_TOKEN and now - issued_at.timestamp() > LOGOUT_FRESH_SECONDS + leeway:
+        raise TokenRefused(Fault.STALE)
+
+
 def _check_token_id(claims: Mapping[str, Any], use: Use) -> None:
     # RFC 9068, 2.2: an access token has an id; our records name it, so that one misuse can be traced.
-    if use is Use.ACCESS_TOKEN and not (isinstance(claims.get("jti"), str) and 0 < len(claims["jti"]) <= 255):
+    # Back-Channel Logout 2.4: a logout token has one, by which its second coming is known.
+    if use in _ID_TOKENS:
+        return
+    if not (isinstance(claims.get("jti"), str) and 0 < len(claims["jti"]) <= 255):
         raise TokenRefused(Fault.TOKEN_ID)
 
 
 def _check_nonce(claims: Mapping[str, Any], use: Use, nonce: str | None) -> None:
-    # Stops an ID token of another sign-in being slipped into this one.
-    if use is Use.ID_TOKEN and (not nonce or claims.get("nonce") != nonce):
+    # Stops an ID token of another sign-in being slipped into this one. Core 12.2: a refreshed one needs none, but
+    # carries no other. Back-Channel Logout 2.4: a logout token never does, so that it can't pass for an ID token.
+    given = claims.get("nonce")
+    good = {
+        Use.ID_TOKEN: bool(nonce) and given == nonce,
+        Use.REFRESHED_ID_TOKEN: "nonce" not in claims or (bool(nonce) and given == nonce),
+        Use.LOGOUT_TOKEN: "nonce" not in claims,
+        Use.ACCESS_TOKEN: True,
+    }
+    if not good[use]:
         raise TokenRefused(Fault.NONCE)
+
+
+def _check_events(claims: Mapping[str, Any], use: Use) -> None:
+    # Back-Channel Logout 2.4: what makes a logout token one. And what has it is no ID token, whatever its `typ`.
+    events = claims.get("events")
+    if use is Use.LOGOUT_TOKEN and not (isinstance(events, dict) and isinstance(events.get(LOGOUT_EVENT), dict)):
+        raise TokenRefused(Fault.EVENTS)
+    if use in _ID_TOKENS and "events" in claims:
+        raise TokenRefused(Fault.EVENTS)
 
 
 def _seconds(claims: Mapping[str, Any], name: str, fault: Fault) -> float:

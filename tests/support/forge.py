@@ -18,6 +18,7 @@ ISSUER = "https://issuer.example"
 CLIENT_ID = "imprimatur"
 RESOURCE = "https://imprimatur.example"
 NONCE = "n-1"
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 REMOVED = object()
 
@@ -122,13 +123,18 @@ def sign(how: str, data: bytes) -> bytes:
 
 
 def good_header(use: str) -> dict[str, Any]:
-    return {"alg": "RS256", "kid": "rsa-1", "typ": "at+jwt" if use == "access-token" else "JWT"}
+    types = {"access-token": "at+jwt", "logout-token": "logout+jwt"}
+    return {"alg": "RS256", "kid": "rsa-1", "typ": types.get(use, "JWT")}
 
 
 def good_claims(use: str, now: int, issuer: str = ISSUER) -> dict[str, Any]:
     base = {"iss": issuer, "sub": "alice", "iat": now, "exp": now + 300}
     if use == "access-token":
         return base | {"aud": RESOURCE, "jti": "t-1", "client_id": "some-program", "scope": "image:generate"}
+    if use == "logout-token":
+        return base | {"aud": [CLIENT_ID], "jti": "l-1", "events": {LOGOUT_EVENT: {}}}
+    if use == "refreshed-id-token":
+        return base | {"aud": [CLIENT_ID]}
     return base | {"aud": [CLIENT_ID], "nonce": NONCE}
 
 

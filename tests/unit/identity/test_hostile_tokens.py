@@ -40,9 +40,9 @@ async def verify(vector: Mapping[str, Any], pinned: tuple[str, ...] = PINNED) ->
     return await verifier(pinned).verify(
         forge.forge(vector, int(NOW.timestamp())),
         use,
-        audience=forge.CLIENT_ID if use is Use.ID_TOKEN else forge.RESOURCE,
+        audience=forge.RESOURCE if use is Use.ACCESS_TOKEN else forge.CLIENT_ID,
         client_id=forge.CLIENT_ID,
-        nonce=forge.NONCE if use is Use.ID_TOKEN else None,
+        nonce=forge.NONCE if use in (Use.ID_TOKEN, Use.REFRESHED_ID_TOKEN) else None,
     )
 
 
@@ -75,6 +75,8 @@ ONLY_STOPPED_BY = {
     "_check_not_before": "nbf-future",
     "_check_token_id": "jti-empty",
     "_check_nonce": "nonce-other",
+    "_check_freshness": "logout-iat-old",
+    "_check_events": "logout-events-missing",
 }
 
 

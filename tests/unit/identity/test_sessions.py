@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import update
@@ -100,7 +101,11 @@ async def test_sign_out_ends_every_session_of_the_person_and_of_nobody_else(
     assert await is_in(bob)
     assert (cookie.value, cookie.max_age_seconds) == ("", 0)
     assert elsewhere is not None
-    assert elsewhere.startswith(f"{issuer.url}/end?realm=a&client_id=imprimatur&post_logout_redirect_uri=https%3A")
+    assert elsewhere.startswith(f"{issuer.url}/end?realm=a&id_token_hint=ey")
+    asked = parse_qs(urlsplit(elsewhere).query)
+    assert asked["client_id"] == ["imprimatur"]
+    assert asked["post_logout_redirect_uri"] == ["https://imprimatur.example/signed-out"]
+    assert len(asked["state"][0]) >= 16
 
 
 async def test_sign_out_works_while_the_provider_is_down(
