@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from audit import AuditError
 from gateway import __version__, problems, web
-from gateway.api import auth, health, images, keys, models, organization, pictures, studio
+from gateway.api import auth, health, images, keys, models, organization, pictures, scim, studio
 from gateway.api.edge import Edge
 from gateway.errors import ImprimaturError
 from gateway.observe.metrics import Metrics
@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app, web.problem_page)
-    for part in (images, pictures, models, studio, auth, keys, organization, health):
+    for part in (images, pictures, models, studio, auth, keys, organization, scim, health):
         app.include_router(part.router)
     app.include_router(web.router())
     web.mount_static(app)

@@ -23,6 +23,7 @@ from gateway.policy import Policy
 from gateway.recording import subject_of
 from gateway.room import Room
 from gateway.running import Running
+from gateway.scim import Scim
 from gateway.screening.facade import Screening
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -53,6 +54,7 @@ class Services:
     catalogue: Catalogue
     pipeline: Pipeline
     running: Running
+    scim: Scim
     metrics: Metrics
 
     async def record(

@@ -33,6 +33,7 @@ from gateway.policy.reload import OnReload, Reload
 from gateway.recording import Recorder
 from gateway.room import Room
 from gateway.running import Running
+from gateway.scim import Scim
 from gateway.screening.facade import Screening
 from gateway.services import Services
 from gateway.settings import Settings
@@ -122,6 +123,16 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         is_alone = settings.audit.database_url_path is None
         await sweeper.sweep(timedelta(seconds=0 if is_alone else settings.audit.orphan_seconds))
         await identity.provisioned.settle()
+        scim = Scim(
+            providers=settings.identity.providers,
+            public_url=settings.server.public_url,
+            database=database,
+            provisioned=identity.provisioned,
+            note=audit.note,
+            clock=clock,
+            on_refused=identity.door.credential_refused,
+            on_gone=running.stop,
+        )
         for name, work in (
             ("sweeper", sweeper.run()),
             ("retention", audit.retention_worker().run()),
@@ -152,6 +163,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             catalogue=Catalogue(server),
             pipeline=pipeline,
             running=running,
+            scim=scim,
             metrics=metrics,
         )
 
