@@ -1,4 +1,4 @@
-"""API keys: `imp_pat_` + 12 characters of id + 32 of secret + 6 of checksum.
+"""API keys: `imp_pat_` (a person's) or `imp_svc_` (a service's) + 12 characters of id + 32 of secret + 6 of checksum.
 
 The prefix lets secret scanners find a leaked one; the checksum lets us (and them) tell a typing slip from a key without
 asking the database; the id finds the row; the secret's 190 bits are kept only as an HMAC under a pepper that is not in
@@ -27,7 +27,10 @@ from gateway.storage.database import Database
 from gateway.vocabulary import Permission
 
 PREFIX: Final = "imp_pat_"
-"""A person's key. Service accounts will get `imp_svc_`."""
+"""A person's key."""
+SERVICE_PREFIX: Final = "imp_svc_"
+"""A service account's."""
+PREFIXES: Final = (PREFIX, SERVICE_PREFIX)
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ID_CHARACTERS: Final = 12
 SECRET_CHARACTERS: Final = 32
@@ -47,7 +50,9 @@ GRANTABLE: Final = frozenset(
 )
 """What a key may carry. A key never makes keys, reads the log, changes policy or administers."""
 
-_KEY: Final = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{ID_CHARACTERS + SECRET_CHARACTERS + CHECK_CHARACTERS}}}")
+_KEY: Final = re.compile(
+    rf"(?:{'|'.join(PREFIXES)})[0-9A-Za-z]{{{ID_CHARACTERS + SECRET_CHARACTERS + CHECK_CHARACTERS}}}"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +67,16 @@ class KeyInfo:
     expires_at: datetime
     revoked_at: datetime | None = None
     used_at: datetime | None = None
+    used_from: str = ""
+    """Address of that use."""
+    networks: tuple[str, ...] = ()
+    """Where it may be used from, in CIDR notation; empty = anywhere."""
+    minted_by: str | None = None
+    """Who asked for a service's key; None: its owner made it."""
+    proposal: str | None = None
+    """What two people agreed to before a service's key was made."""
     mfa: Mfa
-    """The owner's evidence when they minted it: a key can't give a second factor itself."""
+    """The owner's evidence when they minted it: a key can't give a second factor itself. A service's has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,17 +104,37 @@ class ApiKeys:
         self._clock = clock
 
     def make(
-        self, actor: ActorId, *, name: str, scopes: frozenset[Permission], lifetime: timedelta, mfa: Mfa
+        self,
+        actor: ActorId,
+        *,
+        name: str,
+        scopes: frozenset[Permission],
+        lifetime: timedelta,
+        mfa: Mfa,
+        networks: Sequence[str] = (),
+        minted_by: str | None = None,
+        proposal: str | None = None,
     ) -> NewKey:
-        """A new key, not stored yet."""
+        """A new key, not stored yet. With `proposal` it is a service's."""
         id = _random(ID_CHARACTERS)
-        body = PREFIX + id + _random(SECRET_CHARACTERS)
+        body = (PREFIX if proposal is None else SERVICE_PREFIX) + id + _random(SECRET_CHARACTERS)
         now = self._clock()
-        info = KeyInfo(id=id, actor=actor, name=name, scopes=scopes, created_at=now, expires_at=now + lifetime, mfa=mfa)
+        info = KeyInfo(
+            id=id,
+            actor=actor,
+            name=name,
+            scopes=scopes,
+            created_at=now,
+            expires_at=now + lifetime,
+            networks=tuple(networks),
+            minted_by=minted_by,
+            proposal=proposal,
+            mfa=mfa,
+        )
         return NewKey(info=info, secret=body + checksum(body))
 
     async def store(self, key: NewKey) -> None:
-        """Make it usable. Durable when it returns."""
+        """Make it usable. Durable when it returns. Raises IntegrityError when the proposal gave a key before."""
         async with self._database.transaction() as tx:
             await tx.execute(
                 insert(api_keys).values(
@@ -115,6 +148,9 @@ class ApiKeys:
                     mfa_at=key.info.mfa.at,
                     amr=list(key.info.mfa.amr),
                     acr=key.info.mfa.acr,
+                    networks=list(key.info.networks),
+                    minted_by=key.info.minted_by,
+                    proposal=key.info.proposal,
                 )
             )
 
@@ -122,7 +158,7 @@ class ApiKeys:
         """The key, if it is one of ours and its secret is right. Revoked and expired ones are found too."""
         if not is_well_formed(secret):
             return None
-        id = secret[len(PREFIX) : len(PREFIX) + ID_CHARACTERS]
+        id = secret[len(PREFIX) : len(PREFIX) + ID_CHARACTERS]  # both prefixes are as long
         query = select(people, api_keys).join(api_keys, api_keys.c.actor == people.c.id).where(api_keys.c.id == id)
         async with self._database.reading() as tx:
             row = (await tx.execute(query)).one_or_none()
@@ -132,12 +168,14 @@ class ApiKeys:
             return None
         return FoundKey(info=_info(row), owner=person_of(row))
 
-    async def used(self, info: KeyInfo) -> None:
-        """Note the use, at most once a minute."""
+    async def used(self, info: KeyInfo, ip: str = "") -> None:
+        """Note the use and where it came from, at most once a minute."""
         now = self._clock()
         if info.used_at is None or now - info.used_at >= timedelta(seconds=USED_SECONDS):
             async with self._database.transaction() as tx:
-                await tx.execute(update(api_keys).where(api_keys.c.id == info.id).values(used_at=now))
+                await tx.execute(
+                    update(api_keys).where(api_keys.c.id == info.id).values(used_at=now, used_from=ip[:64])
+                )
 
     async def of(self, actor: ActorId) -> Sequence[KeyInfo]:
         """Somebody's keys, the newest first, revoked and expired ones among them."""
@@ -194,5 +232,9 @@ def _info(row: Row[Any]) -> KeyInfo:
         expires_at=key[api_keys.c.expires_at],
         revoked_at=key[api_keys.c.revoked_at],
         used_at=key[api_keys.c.used_at],
+        used_from=key[api_keys.c.used_from],
+        networks=tuple(key[api_keys.c.networks]),
+        minted_by=key[api_keys.c.minted_by],
+        proposal=key[api_keys.c.proposal],
         mfa=Mfa(at=key[api_keys.c.mfa_at], amr=tuple(key[api_keys.c.amr]), acr=key[api_keys.c.acr]),
     )

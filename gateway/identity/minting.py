@@ -11,6 +11,7 @@ from gateway.exchange import Actor, Reason, StepUp
 from gateway.identity.api_keys import GRANTABLE, ApiKeys, KeyInfo, NewKey
 from gateway.identity.authenticate import answering
 from gateway.identity.mfa import is_fresh
+from gateway.identity.networks import parse_networks
 from gateway.settings import IdentitySettings
 from gateway.vocabulary import Code, Permission, Severity
 
@@ -27,7 +28,9 @@ class Minting:
         self._settings = settings
         self._clock = clock
 
-    async def prepare(self, actor: Actor, *, name: str, scopes: Sequence[str], days: int | None) -> NewKey:
+    async def prepare(
+        self, actor: Actor, *, name: str, scopes: Sequence[str], days: int | None, networks: Sequence[str] = ()
+    ) -> NewKey:
         """A key that is not stored yet, so that its record can come first. Raises Denied, StepUpRequired,
         InvalidRequest."""
         self._check_present(actor)
@@ -40,16 +43,20 @@ class Minting:
                 step_up=StepUp(max_age_seconds=self._settings.key_mint_mfa_seconds),
                 reasons=[Reason(code=Code.MFA_STALE, message=message, severity=Severity.LOW)],
             )
-        name = name.strip()
-        if not name or len(name) > MAX_NAME or not name.isprintable():
-            raise InvalidRequest(f"Give the key a name of 1 to {MAX_NAME} printable characters.", param="name")
+        name = named(name)
+        listed = parse_networks(networks)
         now = self._clock()
         async with answering():
             live = [k for k in await self._api_keys.of(actor.id) if k.revoked_at is None and k.expires_at > now]
         if len(live) >= MAX_LIVE_KEYS:
             raise InvalidRequest(f"You have {len(live)} keys already. Revoke one that you no longer use first.")
         return self._api_keys.make(
-            actor.id, name=name, scopes=_granted(scopes), lifetime=self._lifetime(days), mfa=actor.mfa
+            actor.id,
+            name=name,
+            scopes=granted(scopes),
+            lifetime=self._lifetime(days),
+            mfa=actor.mfa,
+            networks=listed,
         )
 
     async def store(self, key: NewKey) -> None:
@@ -85,7 +92,16 @@ class Minting:
         return timedelta(days=days)
 
 
-def _granted(scopes: Sequence[str]) -> frozenset[Permission]:
+def named(name: str) -> str:
+    """The name of a key, as it is stored. Raises InvalidRequest."""
+    name = name.strip()
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidRequest(f"Give the key a name of 1 to {MAX_NAME} printable characters.", param="name")
+    return name
+
+
+def granted(scopes: Sequence[str]) -> frozenset[Permission]:
+    """What these words permit a key to do. Raises InvalidRequest."""
     grantable = {permission.value: permission for permission in GRANTABLE}
     unknown = sorted(set(scopes) - grantable.keys())
     if unknown:

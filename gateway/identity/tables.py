@@ -79,8 +79,8 @@ api_keys = Table(
     Column("used_from", String(64), nullable=False, server_default="", doc="Address of the last use"),
     Column("minted_by", String(255), nullable=True, doc="Who asked for a service's key; null: the owner"),
     Column("proposal", String(36), nullable=True, doc="What two people agreed to, for a service's key: it makes one"),
-    UniqueConstraint("proposal"),
     Index("ix_api_keys_actor", "actor"),
+    Index("ix_api_keys_proposal", "proposal", unique=True),
 )
 
 service_accounts = Table(

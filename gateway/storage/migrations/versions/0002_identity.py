@@ -157,7 +157,10 @@ def upgrade() -> None:
 
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.add_column(sa.Column("networks", sa.JSON(), server_default="[]", nullable=False))
+        batch_op.add_column(sa.Column("used_from", sa.String(length=64), server_default="", nullable=False))
         batch_op.add_column(sa.Column("minted_by", sa.String(length=255), nullable=True))
+        batch_op.add_column(sa.Column("proposal", sa.String(length=36), nullable=True))
+        batch_op.create_index("ix_api_keys_proposal", ["proposal"], unique=True)
 
     with op.batch_alter_table("people", schema=None) as batch_op:
         batch_op.add_column(sa.Column("deprovisioned_at", sa.DateTime(timezone=True), nullable=True))
@@ -186,7 +189,10 @@ def downgrade() -> None:
     op.drop_column("sessions", "provider_session")
     op.drop_column("people", "scim_groups")
     op.drop_column("people", "deprovisioned_at")
+    op.drop_index("ix_api_keys_proposal", table_name="api_keys")
+    op.drop_column("api_keys", "proposal")
     op.drop_column("api_keys", "minted_by")
+    op.drop_column("api_keys", "used_from")
     op.drop_column("api_keys", "networks")
     op.drop_index("ix_service_accounts_owner", table_name="service_accounts")
     op.drop_index("ix_service_accounts_client", table_name="service_accounts")
