@@ -4,6 +4,8 @@ The copy says in its ``log.json`` that it is one. It can be verified, exported a
 each access recorded in the copy), but never written on as the log: that would fork it.
 
 A backup leaves the wrapped keys out: whoever has old keys and the key that wraps them reads what was destroyed since.
+
+A log in a database is copied by the database's own tools; see ``docs/how-to/restore-drill.md``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from audit.store.disk import Disk
 from audit.store.files.layout import Layout
 from audit.store.files.moment import Moment
 from audit.store.files.tree_file import backup_database
+from audit.store.moment import database_url_of
 
 _DESTROYED_LIST = "destroyed-days"
 
@@ -26,12 +29,19 @@ _DESTROYED_LIST = "destroyed-days"
 def take_snapshot(
     directory: Path, target: Path, at: datetime, disk: Disk | None = None, *, with_keys: bool = True
 ) -> int:
-    """Copy a store to ``target`` (absent or empty); returns the number of records. Raises ``StoreError``."""
+    """Copy a store to ``target`` (absent or empty); returns the number of records. Raises ``StoreError``, also for a
+    log in a database."""
     disk = disk or Disk()
+    source = Layout(directory)
+    if database_url_of(directory) or (source.keys_folder.is_dir() and not source.identity.exists()):
+        raise StoreError(
+            "the records of this log are in a database, which is copied by its own tools: take a pg_dump, and leave "
+            'the folder of keys out of it (docs/how-to/restore-drill.md, "A log in PostgreSQL")'
+        )
     if target.exists() and any(target.iterdir()):
         raise StoreError(f"{target} is not empty")
     copy = Layout(target)
-    with Moment(Layout(directory)) as moment:
+    with Moment(source) as moment:
         if moment.unreadable:
             raise StoreError(f"{', '.join(moment.unreadable)} cannot be read; run verify")
         copy.make_folders()

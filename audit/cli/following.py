@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from audit.canonical import JSON
 from audit.cli.common import Now, Store, clock, errors_as_exit_codes
 from audit.cli.log_options import LogOptions, takes_log
 from audit.cli.opened import OpenedLog, Reader, WithSubjects, require_reader, with_opened_log
@@ -46,6 +47,10 @@ def follow(
     allow_plain_loopback: Annotated[
         bool, typer.Option("--allow-plain-loopback", help="Let syslog+tcp:// reach this machine itself.")
     ] = False,
+    tenant: Annotated[
+        list[str] | None,
+        typer.Option(help="Only records of this tenant; may be repeated.", show_default="all tenants"),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Records sent at once, at most.")] = BATCH_LIMIT,
     once: Annotated[bool, typer.Option("--once", help="End when everything covered was sent.")] = False,
     with_subjects: WithSubjects = False,
@@ -73,12 +78,23 @@ def follow(
 
         async def serve(source: FollowSource, record_access: RecordAccess | None) -> str:
             return await _serve(
-                source, folder, consumer, to, feed_format, options, record_access, now, batch=batch, once=once
+                source,
+                folder,
+                consumer,
+                to,
+                feed_format,
+                options,
+                record_access,
+                now,
+                tenants=tuple(tenant or ()),
+                batch=batch,
+                once=once,
             )
 
         async def serve_opened(opened: OpenedLog) -> str:
             async def record_access(cursor: Cursor) -> object:
-                return await opened.record(LogEvent.FOLLOW, {"consumer": consumer, "cursor": str(cursor)})
+                taken: dict[str, JSON] = {"consumer": consumer, "cursor": str(cursor), "tenants": tuple(tenant or ())}
+                return await opened.record(LogEvent.FOLLOW, taken)
 
             return await serve(StoreSource(opened.log.store, opened.opener), record_access)
 
@@ -101,6 +117,7 @@ async def _serve(
     record_access: RecordAccess | None,
     now: str | None,
     *,
+    tenants: tuple[str, ...],
     batch: int,
     once: bool,
 ) -> str:
@@ -108,7 +125,12 @@ async def _serve(
     with ConsumerPosition(folder, consumer, source.origin, Disk()) as place:
         stored = place.load()
         follower = Follow(
-            source, stored.cursor, clock=clock(now), last_leaf=stored.last_leaf, record_access=record_access
+            source,
+            stored.cursor,
+            clock=clock(now),
+            last_leaf=stored.last_leaf,
+            record_access=record_access,
+            tenants=tenants,
         )
         sink = open_sink(to, feed_format, options, sys.stdout)
         pusher = Pusher(follower, sink, place, clock=clock(now), batch_limit=batch, report=_report)

@@ -111,6 +111,7 @@ def snapshot(
 
     The copy can be verified, searched and opened (with the key-encryption key), never written on as the log. A backup
     is taken without keys, or it would outlive their destruction: put the log's own `keys` folder beside it to read it.
+    A log in a database is copied by pg_dump; see the how-to "Rehearse a restore".
 
     Example: python -m audit snapshot /var/lib/imprimatur/audit /tmp/audit-copy
     """

@@ -202,3 +202,8 @@ def _print(report: Report) -> None:
     first = report.first_bad
     where = "" if first is None or first.seq is None else f", first at record {first.seq}"
     typer.echo(f"NOT IN ORDER: {len(report.findings) + report.suppressed} finding(s){where}")
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command()(verify)
+app.callback()(lambda: None)  # else the one command would have no name, and take "verify" for a path

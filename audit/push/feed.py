@@ -56,6 +56,9 @@ class FeedSettings(BaseModel):
     consumer: Annotated[str, Field(pattern=NAME_PATTERN)] = Field(description="Name that the position is kept under.")
     to: str = Field(description="syslog+tls://HOST:PORT or https://HOST/PATH.")
     format: FeedFormat = Field(default=FeedFormat.OCSF, description="What to write: ocsf, jsonl, csv or cef.")
+    tenants: tuple[Annotated[str, Field(pattern=NAME_PATTERN)], ...] = Field(
+        default=(), description="Tenants whose records are sent; none named: those of all."
+    )
     with_subjects: bool = Field(
         default=False, description="Tell who acted. What has been sent cannot be erased or purged from here."
     )
@@ -168,6 +171,7 @@ class Feed:
             clock=self._clock,
             last_leaf=stored.last_leaf,
             record_access=self._record_access,
+            tenants=self._settings.tenants,
         )
         sink, self._first_sink = self._first_sink or self._settings.open_sink(), None
         limit = self._settings.batch_limit

@@ -141,7 +141,8 @@ class Pusher:
 
     async def _push(self, batch: Batch) -> None:
         try:
-            await self._sink.send(batch.records)
+            if batch.records:  # else all were of tenants that this consumer does not get
+                await self._sink.send(batch.records)
         except SinkUnavailable as error:
             await self._failed(str(error), error.retry_after_seconds)
             return

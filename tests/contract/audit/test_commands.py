@@ -179,6 +179,48 @@ def test_a_database_that_is_away_is_told_without_its_password(desk: Desk, ticket
     assert "hunter2" not in told
 
 
+def test_only_files_have_a_snapshot_and_a_database_is_told_what_to_do(
+    desk: Desk, ticket: Ticket, tmp_path: Path
+) -> None:
+    store, url = desk.governed.directory, desk.governed.database_url
+    if url is None:
+        assert "4 records" in desk.bare("snapshot", store, tmp_path / "copy")
+        return
+    for target in (store, url):
+        assert "take a pg_dump" in desk.bare("snapshot", target, tmp_path / "copy", code=2)
+        assert not (tmp_path / "copy").exists()
+
+
+def test_a_dump_is_restored_verified_and_looked_at_as_the_page_says(tmp_path: Path) -> None:
+    with fresh_database(upgrade) as url:
+        governed = Governed(tmp_path, url)
+
+        async def fill() -> str:
+            async with governed.open():
+                await governed.request("alice", "a wish")
+                return str(governed.log.verifier_key)
+
+        key = asyncio.run(fill())
+        desk = Desk(governed, "file")
+        server = shared_server()
+        dump = server.dump(url.rpartition("/")[2])
+        name = server.restore(dump)
+        try:
+            drill = private(tmp_path / "drill-url", server.url(name))
+            assert "records                2" in desk.bare("status", server.url(name))
+            assert "in order" in desk.bare("verify", server.url(name), "--vkey", key)
+            now = (governed.now + timedelta(days=31)).isoformat()
+            listed = desk.bare("retention", governed.directory, "--database-url-file", drill, "--now", now)
+            assert "DUE: purge is overdue" in listed
+            desk.now += timedelta(days=31)
+            desk("purge", governed.directory)
+            listed = desk.bare("retention", governed.directory, "--database-url-file", drill, "--now", now, "--all")
+            assert "gone since" in listed  # by the newest list, whatever the dump holds
+        finally:
+            server.drop_database(name)
+            dump.unlink()
+
+
 def test_a_database_is_migrated_by_a_url_from_a_file(tmp_path: Path) -> None:
     empty = private(tmp_path / "url", f"{shared_server().url(shared_server().create_database())}\n")
     words = ("migrate", "--database-url-file", str(empty))

@@ -16,7 +16,7 @@ from audit.export.positions import ConsumerPosition, Position
 from audit.export.record import ring_opener
 from audit.export.source import FolderSource, FollowSource, StoreSource
 from audit.log import AuditLog
-from audit.row import leaf_of
+from audit.row import Row, leaf_of
 from audit.store.disk import Disk
 from audit.store.opening import open_store
 
@@ -333,3 +333,43 @@ def test_a_malformed_position_is_not_taken_for_the_beginning(tmp_path: Path, tex
 def test_a_consumer_name_is_no_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="lower-case"):
         ConsumerPosition(tmp_path, name, ORIGIN, Disk())
+
+
+# -- tenants
+
+
+async def _request(log: AuditLog, make: Any, tenant: str) -> None:
+    ticket = await log.intend(make.intent("alice", tenant=tenant))
+    await log.conclude(ticket, make.outcome("alice", tenant=tenant))
+
+
+async def test_of_other_tenants_nothing_is_handed_out_or_opened_and_the_cursor_goes_past(house: Any, make: Any) -> None:
+    opened: list[int] = []
+
+    class Watched(FolderSource):
+        def open_subject(self, row: Row) -> None:
+            opened.append(row.seq)
+
+    async with house.open() as log:
+        for tenant in ("press", "default", "default", "default", "press", "legal", "default"):
+            await _request(log, make, tenant)
+    everything = await read_all(follow_folder(house))
+    mine = {"press", "legal"}
+    follow = Follow(Watched(house.store), Cursor(ORIGIN, 0), clock=house.clock, tenants=mine)
+    batches = await read_all(follow)
+    assert [record.envelope.tenant for batch in batches for record in batch.records] == ["press"] * 4 + ["legal"] * 2
+    envelopes = [record.envelope for batch in everything for record in batch.records]
+    assert opened == seqs(batches) == [envelope.seq for envelope in envelopes if envelope.tenant in mine]
+    assert any(batch.records == () for batch in batches)
+    assert follow.cursor.position == everything[-1].cursor.position == 14
+
+
+async def test_a_record_of_another_tenant_is_checked_all_the_same(house: Any, make: Any) -> None:
+    async with house.open() as log:
+        await _request(log, make, "default")
+        await _request(log, make, "press")
+    connection = sqlite3.connect(house.day_file(), isolation_level=None)
+    connection.execute("update record set effect = 'deny' where seq = 1")
+    connection.close()
+    with pytest.raises(StoreDamaged, match="record 1 is not the one"):
+        await read_all(follow_folder(house, tenants=("press",)))

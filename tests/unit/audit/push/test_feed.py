@@ -184,3 +184,27 @@ async def test_a_source_tells_persons_only_if_the_settings_say_so(
         told.append(source.open_subject((await source.read_after(-1, 1)).rows[0]))
     await log.aclose()
     assert told == [None, make.subject("alice")]
+
+
+async def test_a_feed_of_one_tenant_sends_nothing_of_the_others_and_goes_past_them(
+    house: Any, make: Any, webhook_server: Any, secret_file: Path
+) -> None:
+    wanted: list[str] = []
+    async with house.open() as log:
+        for tenant in ("default", "press", "default"):
+            ticket = await log.intend(make.intent("alice", tenant=tenant))
+            await log.conclude(ticket, make.outcome("alice", tenant=tenant))
+            wanted += [f"{ticket.event_id}.intent", f"{ticket.event_id}.outcome"] if tenant == "press" else []
+    house.positions = house.folder / "positions"
+    feed = open_feed(house, settings(webhook_server, secret_file, tenants=["press"], batch_limit=1))
+    feed.start()
+    try:
+        async with asyncio.timeout(10):
+            while (figures := await feed.figures()) is None or figures.position < 6:
+                await asyncio.sleep(0.01)
+    finally:
+        await feed.aclose()
+    assert (figures.sent, figures.lag_records, figures.failures) == (2, 0, 0)
+    assert webhook_server.accepted == wanted
+    with pytest.raises(ValidationError, match="tenants"):
+        settings(webhook_server, secret_file, tenants=["no tenant"])
