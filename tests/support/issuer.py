@@ -37,6 +37,7 @@ class Lies:
     userinfo: dict[str, Any] = field(default_factory=dict)
     sign: str = "rsa-1"
     token_answer: Callable[[], Response] | None = None
+    refreshed_claims: dict[str, Any] = field(default_factory=dict)
     is_down: bool = False
 
 
@@ -52,6 +53,7 @@ class Issuer:
                 Route("/jwks", self._jwks),
                 Route("/token", self._token, methods=["POST"]),
                 Route("/userinfo", self._userinfo),
+                Route("/revoke", self._revoke, methods=["POST"]),
             ]
         )
 
@@ -62,6 +64,14 @@ class Issuer:
         self.person: dict[str, Any] = {"sub": "alice", "name": "Alice", "groups": ["staff"], "amr": ["pwd", "otp"]}
         self.auth_time: float | None = None
         self.userinfo: dict[str, Any] = {}
+        self.gives_refresh_tokens = False
+        self.refreshes_with_id_token = True
+        self.no_longer: str | None = None
+        """The error that every refresh is answered with."""
+        self.seconds_to_refresh = 0.0
+        self.refresh_tokens: dict[str, dict[str, Any]] = {}
+        """Live ones, each good once."""
+        self.revoked: list[str] = []
         self.now: Callable[[], float] = time.time
         self._codes: dict[str, dict[str, str]] = {}
 
@@ -84,6 +94,7 @@ class Issuer:
             "jwks_uri": f"{self.url}/jwks",
             "userinfo_endpoint": f"{self.url}/userinfo",
             "end_session_endpoint": f"{self.url}/end?realm=a",
+            "revocation_endpoint": f"{self.url}/revoke",
             "authorization_response_iss_parameter_supported": True,
             "id_token_signing_alg_values_supported": ["none", "HS256", "RS256"],
         }
@@ -97,11 +108,11 @@ class Issuer:
             return Response(status_code=503)
         if self.lies.token_answer is not None:
             return self.lies.token_answer()
-        expected = base64.b64encode(f"{forge.CLIENT_ID}:{CLIENT_SECRET.replace(' ', '+')}".encode()).decode()
-        plain = base64.b64encode(f"{forge.CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
-        if request.headers.get("authorization") not in (f"Basic {expected}", f"Basic {plain}"):
+        if not self._is_client(request):
             return JSONResponse({"error": "invalid_client"}, 401)
         form = await request.form()
+        if form.get("grant_type") == "refresh_token":
+            return await self._refresh(str(form.get("refresh_token")))
         asked = self._codes.pop(str(form.get("code")), None)
         verifier = str(form.get("code_verifier", ""))
         if (
@@ -110,19 +121,51 @@ class Issuer:
             or forge.b64(hashlib.sha256(verifier.encode()).digest()) != asked["code_challenge"]
         ):
             return JSONResponse({"error": "invalid_grant"}, 400)
-        now = int(self.now())
-        claims = forge.good_claims("id-token", now, self.url) | self.person | {"nonce": asked["nonce"]}
-        claims["auth_time"] = now if self.auth_time is None else self.auth_time
-        claims = {k: v for k, v in (claims | self.lies.claims).items() if v is not None}
+        claims = self.person | {"nonce": asked["nonce"]}
+        claims["auth_time"] = int(self.now()) if self.auth_time is None else self.auth_time
+        answer = self._tokens(claims | self.lies.claims)
+        if self.gives_refresh_tokens:
+            answer["refresh_token"] = self._refresh_token(claims)
+        return JSONResponse(answer)
+
+    async def _refresh(self, token: str) -> Response:
+        await asyncio.sleep(self.seconds_to_refresh)
+        before = self.refresh_tokens.pop(token, None)
+        if before is None or self.no_longer is not None:
+            return JSONResponse({"error": self.no_longer or "invalid_grant"}, 400)
+        claims = before | self.person | {"nonce": None} | self.lies.refreshed_claims
+        answer = self._tokens(claims) | {"refresh_token": self._refresh_token(before)}
+        if not self.refreshes_with_id_token:
+            del answer["id_token"]
+        return JSONResponse(answer)
+
+    def _tokens(self, claims: dict[str, Any]) -> dict[str, Any]:
+        claims = forge.good_claims("id-token", int(self.now()), self.url) | claims
         header = {k: v for k, v in (forge.good_header("id-token") | self.lies.header).items() if v is not None}
-        return JSONResponse(
-            {
-                "access_token": "an-access-token",
-                "token_type": "Bearer",
-                "expires_in": 300,
-                "id_token": forge.token(header, claims, self.lies.sign),
-            }
-        )
+        token = forge.token(header, {k: v for k, v in claims.items() if v is not None}, self.lies.sign)
+        return {"access_token": "an-access-token", "token_type": "Bearer", "expires_in": 300, "id_token": token}
+
+    def _refresh_token(self, claims: dict[str, Any]) -> str:
+        token = "refresh-" + secrets.token_urlsafe(24)
+        self.refresh_tokens[token] = claims
+        return token
+
+    async def _revoke(self, request: Request) -> Response:
+        if self._count(request):
+            return Response(status_code=503)
+        if not self._is_client(request):
+            return JSONResponse({"error": "invalid_client"}, 401)
+        form = await request.form()
+        self.refresh_tokens.pop(str(form.get("token")), None)
+        self.revoked.append(str(form.get("token")))
+        return Response(status_code=200)
+
+    def _is_client(self, request: Request) -> bool:
+        good = {
+            base64.b64encode(f"{forge.CLIENT_ID}:{secret}".encode()).decode()
+            for secret in (CLIENT_SECRET, CLIENT_SECRET.replace(" ", "+"))
+        }
+        return request.headers.get("authorization") in {f"Basic {pair}" for pair in good}
 
     async def _userinfo(self, request: Request) -> Response:
         if self._count(request) or request.headers.get("authorization") != "Bearer an-access-token":
