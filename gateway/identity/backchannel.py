@@ -113,7 +113,7 @@ class BackChannel:
     def _remember(self, id: tuple[str, str]) -> bool:
         """Whether this is the first time."""
         now = self._clock()
-        while self._seen and (len(self._seen) > REMEMBERED or next(iter(self._seen.values())) <= now):
+        while self._seen and (len(self._seen) > REMEMBERED or next(iter(self._seen.values())) < now):
             self._seen.popitem(last=False)
         if id in self._seen:
             return False
