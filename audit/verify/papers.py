@@ -66,7 +66,10 @@ def check_paper(path: Path, check: Check, trust: Trust) -> Paper:
 
 
 def _stamped_at(note: bytes, path: Path, roots: Path, timestamp: Path | None) -> datetime:
-    adapter: Any = import_module("audit.witness.rfc3161")  # needs a package that few verifications need
+    try:
+        adapter: Any = import_module("audit.witness.stamp")  # needs a package that few verifications need
+    except ModuleNotFoundError:
+        raise ValueError("checking a time stamp needs the package rfc3161-client: install it") from None
     with (timestamp or path.with_suffix(".tsr")).open("rb") as file:
         token = file.read(adapter.MAX_TOKEN_BYTES + 1)
     at: datetime = adapter.check_timestamp(note, token, adapter.read_certificates(roots))

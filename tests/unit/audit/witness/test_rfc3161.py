@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from audit.errors import WitnessRefused, WitnessUnavailable
 from audit.note import NoteRefused
 from audit.store.disk import Disk
-from audit.witness.rfc3161 import TimestampWitness, check_timestamp, read_certificates
+from audit.witness.rfc3161 import TimestampWitness
 from audit.witness.shelf import Shelf, stamped_notes
+from audit.witness.stamp import check_timestamp, read_certificates
 
 REPLY = "application/timestamp-reply"
 
@@ -57,6 +59,26 @@ def test_openssl_accepts_what_is_kept_on_disk(tsa: str, authority: Any, log: Any
         check=False,
     )
     assert b"Verification: OK" in done.stdout + done.stderr
+
+
+def test_an_auditor_needs_one_package_for_it_and_no_http_client(
+    tsa: str, authority: Any, log: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "5.tsr").write_bytes(stamped(tsa, log, authority.root))
+    (tmp_path / "5.note").write_text(log.sign(5).note(log.key))
+
+    def verify(missing: str) -> subprocess.CompletedProcess[str]:
+        start = f"import runpy, sys; sys.modules[{missing!r}] = None; runpy.run_module('audit', run_name='__main__')"
+        paper = [tmp_path / "5.note", "--vkey", log.key, "--timestamp-root", authority.root]
+        command = [sys.executable, "-c", start, "verify", *map(str, paper)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = verify("httpx")
+    assert done.returncode == 0, done.stderr
+    assert "stamped at 20" in done.stdout
+    done = verify("rfc3161_client")
+    assert done.returncode == 2
+    assert done.stderr == "error: checking a time stamp needs the package rfc3161-client: install it\n"
 
 
 def test_a_stamp_of_another_note_does_not_hold(tsa: str, authority: Any, log: Any) -> None:
