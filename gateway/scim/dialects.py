@@ -5,6 +5,7 @@ value where a list belongs, members removed by value, keys with dots. What is le
 validated:
 
 * Okta renames a group by a value that repeats the group's own `id`, which is read-only (RFC 7643, section 3.1);
+* Entra ID removes members by a value with `"$ref": null` in it, which no member has: only `value` says who is meant;
 * Entra ID sets the manager to a plain string instead of `{"value": …}`;
 * Entra ID writes `emails[type eq "work"].value` as a *key* of a value without a path.
 """
@@ -63,6 +64,8 @@ def _operation(operation: Any, resource_id: str) -> Iterator[Any]:
         raise InvalidValueException(detail=f"A PATCH path may have {MAX_PATH} characters, this one has {len(path)}.")
     if isinstance(path, str) and path.casefold() == _MANAGER and isinstance(value, str):
         yield {**operation, "value": {"value": value}}
+    elif str(operation.get("op")).casefold() == "remove" and str(path).casefold() == "members":
+        yield {**operation, **({} if value is None else {"value": _who(value)})}
     elif not path and isinstance(value, dict):
         value = {key: item for key, item in value.items() if not (key == "id" and item == resource_id)}
         plain = {key: item for key, item in value.items() if "[" not in key}
@@ -73,6 +76,13 @@ def _operation(operation: Any, resource_id: str) -> Iterator[Any]:
                 yield from _operation({**operation, "path": key, "value": item}, resource_id)
     else:
         yield operation
+
+
+def _who(value: Any) -> Any:
+    """Members to remove, by their ids alone."""
+    if isinstance(value, list):
+        return [_who(item) for item in value]
+    return {"value": value["value"]} if isinstance(value, dict) and value.get("value") else value
 
 
 def _with_manager(resource: dict[str, Any]) -> dict[str, Any]:
