@@ -12,7 +12,7 @@ The promises, which one contract suite (``tests/contract/audit``) holds both sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -31,14 +31,18 @@ T = TypeVar("T")
 # Beyond this many records between the records and the tree something is wrong (a full disk); stop taking more.
 MAX_BEHIND = 200_000
 
+# Records of one day that have a token; more is "many". Fetching so many and sorting them reads about as many pages of
+# the disk (a few milliseconds) as walking a day of some 100,000 records, of which so many have it, until a page of
+# results is full.
+FREQUENT = 500
+
 
 @dataclass(frozen=True, slots=True)
 class TokenSource:
     """Where the records that carry a blind token are found below a sequence number, in SQL with ``?`` marks.
 
-    ``from_sql`` yields a column ``order_column`` with the ``head_seq`` of each; ``where_sql`` may be empty. A search
-    walks it for one token, newest first, and asks it for one ``head_seq`` at a time (``exists``, with all tokens): both
-    should follow an index. For each token an event may come twice, once for each half.
+    ``from_sql`` yields a column ``order_column`` with the ``head_seq`` of each; ``where_sql`` may be empty. For each
+    token an event may come twice, once for each half.
     Parameters come in the order of the marks: those of ``from_sql``, then those of ``where_sql``.
     """
 
@@ -71,8 +75,29 @@ class DayView(Protocol):
         """
         ...
 
+    @property
+    def walks_tokens_in_order(self) -> bool:
+        """Are the records of a token found newest first, however many there are? If not, a search counts them before,
+        up to ``FREQUENT``, and says which of the two ways it wants."""
+        ...
+
     def token_source(self, tokens: Sequence[bytes], before_seq: int) -> TokenSource:
-        """Records with any of these tokens (one person in several classes), below ``before_seq``."""
+        """Records with any of these tokens (one person in several classes), below ``before_seq``: a cheap answer if
+        they are few."""
+        ...
+
+    def token_walk(self, token: bytes, before_seq: int) -> TokenSource:
+        """The same for one token that many records have: an answer in order, whose first page is cheap."""
+        ...
+
+    def has_token(self, tokens: Sequence[bytes], head: str) -> tuple[str, tuple[object, ...]]:
+        """Has the event whose ``head_seq`` is in the column ``head`` any of these tokens? A condition in SQL with ``?``
+        marks, and its parameters; asked for one event after the other, by an index."""
+        ...
+
+    def numbers(self, seqs: Sequence[int]) -> tuple[str, tuple[object, ...]]:
+        """These numbers as a table ``m (head_seq)``: SQL with ``?`` marks, and its parameters. Its text does not hang
+        on the numbers where the store remembers how it ran a text."""
         ...
 
     def rows(self, first_seq: int = 0) -> Iterator[Row]:
@@ -109,9 +134,13 @@ class StoreReader(Protocol):
 
     def day(self, day: date) -> DayView | None: ...
 
-    def days_holding(self, tokens: Mapping[date, Sequence[Sequence[bytes]]]) -> set[date]:
-        """Of these days, those with a record for each group of blind tokens: one that has any of the group's. Days of
-        which that is not known without looking count as holding."""
+    def select_each(
+        self, questions: Sequence[tuple[DayView, str, Sequence[object]]]
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Run one query (see ``DayView.select``) on each of several days; every result comes with the place of its day
+        in ``questions``, those of one day together, day after day. The queries give the same columns. Within a day no
+        order is promised. Asked at once where that saves trips to the database, else one by one as results are taken.
+        """
         ...
 
 

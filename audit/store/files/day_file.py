@@ -170,6 +170,7 @@ class DayReader:
     """A day file open for reading; sees one moment of it between ``begin`` and ``close``."""
 
     tokens_are_copied = True  # into ``term``
+    walks_tokens_in_order = True  # the primary key of ``term``
 
     def __init__(self, path: Path, day: date) -> None:
         self.day = day
@@ -195,6 +196,19 @@ class DayReader:
         marks = ", ".join("?" * len(tokens))
         where = f"t.token in ({marks}) and t.head_seq < ?"
         return TokenSource("term t", (), where, (*tokens, before_seq), "t.head_seq")
+
+    def token_walk(self, token: bytes, before_seq: int) -> TokenSource:
+        return self.token_source([token], before_seq)
+
+    def has_token(self, tokens: Sequence[bytes], head: str) -> tuple[str, tuple[object, ...]]:
+        marks = ", ".join("?" * len(tokens))
+        return f"exists (select 1 from term t where t.token in ({marks}) and t.head_seq = {head})", tuple(tokens)  # noqa: S608
+
+    def numbers(self, seqs: Sequence[int]) -> tuple[str, tuple[object, ...]]:
+        if not seqs:
+            return "(select 0 as head_seq where 0) m", ()
+        marks = ", ".join(["(?)"] * len(seqs))
+        return f"(select column1 as head_seq from (values {marks})) m", tuple(seqs)  # noqa: S608
 
     def rows(self, first_seq: int = 0) -> Iterator[Row]:
         """Rows from a sequence number on, in order."""

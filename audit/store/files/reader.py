@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from audit.errors import AuditUnavailable
 from audit.store.files.day_file import DayReader
 from audit.store.files.layout import Layout
-from audit.store.port import StoreReader
+from audit.store.port import DayView, StoreReader
 
 T = TypeVar("T")
 
@@ -52,9 +52,13 @@ class Reader:
             self._open[day] = reader
         return self._open[day]
 
-    def days_holding(self, tokens: Mapping[date, Sequence[Sequence[bytes]]]) -> set[date]:
-        """All: looking into a file costs no more than asking it."""
-        return set(tokens)
+    def select_each(
+        self, questions: Sequence[tuple[DayView, str, Sequence[object]]]
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """One by one: each day is a file of its own."""
+        for number, (view, sql, parameters) in enumerate(questions):
+            for values in view.select(sql, parameters):
+                yield number, values
 
     def forget(self, day: date) -> None:
         """Close a day's file, because it is about to be replaced. Blocks until what runs now is done."""

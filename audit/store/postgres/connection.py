@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.types.numeric import Int8BinaryDumper
 
 from audit.errors import AuditUnavailable, StoreError
 from audit.settings import AuditSettings
 from audit.store.postgres.terms import register_terms
+
+# A plan of 25 days takes about a megabyte of the server's memory.
+_KEPT_PLANS = 64
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Parameters = Sequence[object] | Mapping[str, object]
@@ -66,6 +70,24 @@ def connect(url: str, what_for: str, **limits: float) -> Connection:
     return connection
 
 
+def plan_once(connection: Connection) -> None:
+    """For a connection that searches: each text is planned when it first comes, and its plan is kept.
+
+    Planning a question costs several times what answering it does. A plan that is kept knows neither the values nor how
+    a day grows, so nothing is left to an estimate: every statement is written for an index and for joins that look up
+    one row after the other, and what fits both few and many records is written in two ways (``token_walk``).
+    """
+    # All whole numbers alike: with types by size, one text would have a plan for small and one for large numbers.
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
+    script(
+        connection,
+        "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;"
+        " set enable_mergejoin = off; set max_parallel_workers_per_gather = 0",
+    )
+    connection.prepared_max = _KEPT_PLANS
+    connection.prepare_threshold = 0  # from now on
+
+
 def check_durability(connection: Connection) -> None:
     """Raises ``StoreError`` if a commit on this connection could be lost, or cannot be made."""
     ((fsync, synchronous_commit, version, is_standby),) = connection.execute(
@@ -100,9 +122,17 @@ def execute(connection: Connection, statement: str, parameters: Parameters = ())
     return connection.execute(statement.encode(), parameters, binary=True)
 
 
+def ask(connection: Connection, question: str, parameters: Sequence[object]) -> psycopg.Cursor[tuple[Any, ...]]:
+    """The same for a question with ``?`` marks. They are numbered here: the driver takes a text apart at each call if
+    it is as long as one over thirty days."""
+    first, *others = question.split("?")
+    numbered = first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
+    return psycopg.RawCursor(connection).execute(numbered.encode(), parameters, binary=True)
+
+
 def script(connection: Connection, statements: str) -> psycopg.Cursor[tuple[Any, ...]]:
     """Run several statements in one round trip, without parameters; returns the last one's result, in text."""
-    cursor = connection.execute(statements.encode())
+    cursor = connection.execute(statements.encode(), prepare=False)
     while cursor.nextset():
         pass
     return cursor

@@ -9,17 +9,24 @@ from typing import Any
 
 from audit.row import Row
 from audit.store.port import ClassFigures, TokenSource
-from audit.store.postgres.connection import Connection, execute, scalar
+from audit.store.postgres.connection import Connection, ask, execute, scalar
 from audit.store.postgres.rows import read_rows, row_select, sealed_source
 from audit.store.postgres.tables import reason_table, record_table, sealed_table
 
 _FETCH = 500  # rows a round trip where all of a day are read: some MiB of ciphertext
+
+_NOWHERE = TokenSource("(select null::bigint as head_seq where false) t", (), "", (), "t.head_seq")
+
+
+def _uuids(tokens: Sequence[bytes]) -> list[uuid.UUID]:
+    return [uuid.UUID(bytes=token) for token in tokens]
 
 
 class PostgresDay:
     """Reads through a connection whose transaction the owner keeps; see ``audit.store.port.DayView``."""
 
     tokens_are_copied = False
+    walks_tokens_in_order = False
 
     def __init__(self, connection: Connection, day: date, classes: Sequence[str]) -> None:
         self.day = day
@@ -34,21 +41,44 @@ class PostgresDay:
 
     def select(self, sql: str, parameters: Sequence[object]) -> Iterator[tuple[Any, ...]]:
         """Run a query written for either store: tables in braces, ``?`` for parameters."""
-        statement = sql.format_map(self._tables).replace("%", "%%").replace("?", "%s")
-        yield from execute(self._connection, statement, tuple(parameters))
+        yield from ask(self._connection, self.statement(sql), parameters)
+
+    def statement(self, sql: str) -> str:
+        """The query with this day's tables."""
+        return sql.format_map(self._tables)
+
+    # Nothing but the committed tokens is asked in any of these. How they are written decides which index answers, so
+    # that it hangs on no statistics: a day's tables have none in its first hours.
 
     def token_source(self, tokens: Sequence[bytes], before_seq: int) -> TokenSource:
-        """Records with any of these tokens; see ``audit.store.port``.
-
-        A token in few records is looked up in the index of tokens; for one in most of them the planner walks the index
-        of ``head_seq`` backwards and looks at each row. Either way nothing but the committed tokens is asked.
-        """
+        """By the index of tokens, which finds all of a day at once. Kept from the bound (two indexes would be read to
+        the end and compared) and, by ``offset 0``, from being walked by ``head_seq`` for the order's sake."""
         if not self._classes or not tokens:
-            return TokenSource("(select null::bigint as head_seq where false) t", (), "", (), "t.head_seq")
-        wanted = [str(uuid.UUID(bytes=token)) for token in tokens]
-        marks = ", ".join(["?::uuid"] * len(wanted))
-        source = sealed_source(self.day, self._classes, "head_seq", f" where terms && array[{marks}] and head_seq < ?")
-        return TokenSource(f"{source} t", (*wanted, before_seq) * len(self._classes), "", (), "t.head_seq")
+            return _NOWHERE
+        marks = ", ".join(["?"] * len(tokens))
+        where = f" where terms && array[{marks}]::uuid[] and (head_seq + 0) < ? offset 0"
+        parts = (f"(select head_seq from {sealed_table(self.day, class_)}{where})" for class_ in self._classes)  # noqa: S608
+        parameters = (*_uuids(tokens), before_seq) * len(self._classes)
+        return TokenSource(f"({' union all '.join(parts)}) t", parameters, "", (), "t.head_seq")
+
+    def token_walk(self, token: bytes, before_seq: int) -> TokenSource:
+        """By the index of ``head_seq``, backwards: ``any`` of a column is no question for the index of tokens."""
+        if not self._classes:
+            return _NOWHERE
+        source = sealed_source(self.day, self._classes, "head_seq", " where ? = any(terms) and head_seq < ?")
+        return TokenSource(f"{source} t", (*_uuids([token]), before_seq) * len(self._classes), "", (), "t.head_seq")
+
+    def has_token(self, tokens: Sequence[bytes], head: str) -> tuple[str, tuple[object, ...]]:
+        """By the index of ``head_seq``: the two halves are looked at."""
+        if not self._classes or not tokens:
+            return "1 = 0", ()
+        has = " or ".join(["? = any(terms)"] * len(tokens))
+        where = f" where ({has}) and head_seq = {head}"
+        parts = (f"exists (select 1 from {sealed_table(self.day, class_)}{where})" for class_ in self._classes)  # noqa: S608
+        return f"({' or '.join(parts)})", (*_uuids(tokens),) * len(self._classes)
+
+    def numbers(self, seqs: Sequence[int]) -> tuple[str, tuple[object, ...]]:
+        return "unnest(?::bigint[]) m (head_seq)", (list(seqs),)
 
     def rows(self, first_seq: int = 0) -> Iterator[Row]:
         """Rows from a sequence number on, in order, through a cursor on the server. Needs an open transaction."""

@@ -6,21 +6,20 @@ import asyncio
 import logging
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
 
 from audit.errors import AuditUnavailable
-from audit.store.port import StoreReader
-from audit.store.postgres.connection import Connection, describe, execute, roll_back, unavailable
+from audit.store.port import DayView, StoreReader
+from audit.store.postgres.connection import Connection, ask, describe, execute, roll_back, unavailable
 from audit.store.postgres.day_view import PostgresDay
-from audit.store.postgres.rows import sealed_source
 
 T = TypeVar("T")
 _log = logging.getLogger("audit.reader")
@@ -59,21 +58,25 @@ class SnapshotReader:
         classes = self._by_day().get(day)
         return None if classes is None else _TimedDay(self._connection, day, classes, self._deadline)
 
-    def days_holding(self, tokens: Mapping[date, Sequence[Sequence[bytes]]]) -> set[date]:
-        """Asked in one statement: a search over thirty days for somebody who came on two of them is planned twice, not
-        thirty times."""
+    def select_each(
+        self, questions: Sequence[tuple[DayView, str, Sequence[object]]]
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """In one statement. Its text hangs on the days and the kind of question only, so that it is planned once."""
+        if not questions:
+            return
+        if time.monotonic() > self._deadline:
+            raise Deadline
         parts: list[str] = []
-        parameters: list[object] = []
-        for day, groups in tokens.items():
-            conditions = []
-            for group in groups:
-                source = sealed_source(day, self._by_day().get(day, ()), "1", " where terms && %s::uuid[]")
-                conditions.append(f"exists {source}")
-                wanted = [str(uuid.UUID(bytes=token)) for token in group]
-                parameters += [wanted] * len(self._by_day().get(day, ()))
-            parts.append(f"select '{day.isoformat()}' where {' and '.join(conditions) or 'true'}")
-        found = execute(self._connection, " union all ".join(parts), parameters) if parts else ()
-        return {date.fromisoformat(day) for (day,) in found}
+        values: list[object] = []
+        for number, (view, sql, parameters) in enumerate(questions):
+            if not isinstance(view, PostgresDay):
+                raise TypeError("expected a day of this reader, got one of another store")
+            parts.append(f"select {number} as number, q.* from ({view.statement(sql)}) q")  # noqa: S608
+            values += parameters
+        found = ask(self._connection, " union all ".join(parts), values).fetchall()
+        found.sort(key=itemgetter(0))
+        for number, *row in found:
+            yield number, tuple(row)
 
     def _by_day(self) -> dict[date, list[str]]:
         if self._classes is None:
@@ -114,7 +117,9 @@ class Reader:
         except psycopg.Error as error:
             raise unavailable(error, "the audit log cannot be read") from error
         try:
-            return work(SnapshotReader(connection, deadline))
+            found = work(SnapshotReader(connection, deadline))
+            connection.commit()  # not rolled back: the driver would forget the plans that the server keeps
+            return found
         except (Deadline, errors.QueryCanceled) as error:
             raise too_slow from error
         except psycopg.Error as error:

@@ -23,7 +23,7 @@ from audit.store.port import ClassFigures, StoreReader
 from audit.store.postgres import freeing
 from audit.store.postgres.announcing import Announcer
 from audit.store.postgres.claims import Claims
-from audit.store.postgres.connection import Connection, connect, database_url, unavailable
+from audit.store.postgres.connection import Connection, connect, database_url, plan_once, unavailable
 from audit.store.postgres.day_view import PostgresDay
 from audit.store.postgres.integration import next_number
 from audit.store.postgres.integrator import Integrator
@@ -318,7 +318,7 @@ class PostgresStore:
             statement_timeout=self._settings.read_timeout_seconds,
             idle_in_transaction_session_timeout=_IDLE_READER_SECONDS,
         )
-        connection.prepare_threshold = None  # each token has its own best plan; a generic one walks the wrong index
+        plan_once(connection)
         return connection
 
 

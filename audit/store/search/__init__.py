@@ -1,7 +1,9 @@
-"""Searching a store, whatever it is made of: day by day, newest first, each day led by its rarest condition.
+"""Searching a store, whatever it is made of: newest days first, each day led by its rarest condition.
 
-One statement over all days is not tried on purpose: a person's token differs from day to day, and asking for any of
-thirty tokens ordered by time made the prototype some 300 times slower.
+A person's token differs from day to day, and asking for any of thirty tokens ordered by time made the prototype some
+300 times slower: so each day is asked for its own. The newest day is asked alone, for whoever is often there fills a
+page from it; then ever more days at a time, each for a page at most, for whoever came on few days is not worth a trip
+to the database for each day he did not come on.
 
 ``plan.py`` how a day is searched, ``filters.py`` conditions as SQL, ``tokens.py`` blind tokens, ``counting.py`` counts,
 ``rows.py`` lines of a page.
@@ -9,27 +11,29 @@ thirty tokens ordered by time made the prototype some 300 times slower.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
+from itertools import chain, groupby, repeat
+from operator import itemgetter
 
 from audit.keys.ring import KeyRing
 from audit.query import Count, FacetValue, Query, RequestRow
 from audit.query.cursor import Cursor
 from audit.row import Row
 from audit.store.port import StoreReader
+from audit.store.search.choice import Part
 from audit.store.search.counting import Counting
-from audit.store.search.filters import holds_on, is_blind, needed_tokens
-from audit.store.search.plan import DayPlan, plan_day
+from audit.store.search.filters import holds_on, is_blind
+from audit.store.search.plan import DayPlan, plan_days
 from audit.store.search.rows import halves_of, read_halves, request_row, subject_of
 from audit.store.search.tokens import DayClasses, Tokens
 
 __all__ = ["Found", "Search", "request_row", "subject_of"]
 
 
-# Days that are looked into before the store is asked which of the others can hold a match at all: whoever came lately
-# is found without that question, and whoever did not is looked for once, not day by day.
-_LOOKED_INTO = 3
+# Days that are asked at once. Few different numbers: a store may remember how it ran a text.
+_DAYS_AT_ONCE = (1, 4, 25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,8 @@ class Search:
         """The rows of one page, newest first, the cursor of the next, and counts if they are asked for."""
         limit = self._query.limit
         found: list[tuple[date, Row, Row | None]] = []
-        for plan in self._plans(reader, self._after):
-            statement = halves_of(plan.newest(limit + 1 - len(found)))
-            for values in plan.view.select(statement.text, statement.parameters):
-                found.append((plan.view.day, *read_halves(values)))
+        for plans in self._plans(reader, self._after):
+            found += _newest(reader, plans, limit + 1 - len(found))
             if len(found) > limit:
                 break
         page, cursor = found[:limit], None
@@ -77,14 +79,14 @@ class Search:
     def _count(self, reader: StoreReader) -> tuple[Count, Mapping[str, tuple[FacetValue, ...]]]:
         """Of all pages, whichever is shown."""
         counting = Counting()
-        for plan in self._plans(reader, None):
+        for plan in chain.from_iterable(self._plans(reader, None)):
             if counting.is_done:
                 break
             counting.add(plan)
         return counting.result()
 
-    def _plans(self, reader: StoreReader, after: Cursor | None) -> Iterator[DayPlan]:
-        """How to search the days that can hold a match, newest first."""
+    def _plans(self, reader: StoreReader, after: Cursor | None) -> Iterator[list[DayPlan]]:
+        """How to search the days that can hold a match, newest first, some at a time."""
         query = self._query
         first = query.created_from.astimezone(UTC).date() if query.created_from else date.min
         last = query.created_to.astimezone(UTC).date() if query.created_to else date.max
@@ -95,30 +97,39 @@ class Search:
             for day in reversed(reader.days())
             if first <= day <= last and all(holds_on(condition, day) for condition in query.conditions)
         ]
-        holding: set[date] | None = None
-        for number, day in enumerate(days):
-            if number == _LOOKED_INTO and self._is_blind:
-                holding = self._holding(reader, days[number:])
-            if holding is not None and day not in holding:
-                continue
-            view = reader.day(day)
-            if view is None:
-                continue
-            before_seq = min(after.seq, self._horizon) if after is not None and day == after.day else self._horizon
-            plan = plan_day(query, view, self._classes.on(day) if self._is_blind else Tokens(()), before_seq)
-            if plan is not None:
-                yield plan
+        numbers = chain(_DAYS_AT_ONCE, repeat(_DAYS_AT_ONCE[-1]))
+        while days:
+            number = next(numbers)
+            asked, days = days[:number], days[number:]
+            parts = []
+            for day in asked:
+                view = reader.day(day)
+                if view is not None:
+                    tokens = self._classes.on(day) if self._is_blind else Tokens(())
+                    before_seq = self._horizon
+                    if after is not None and day == after.day:
+                        before_seq = min(after.seq, self._horizon)
+                    parts.append(Part(view, tokens, before_seq))
+            yield plan_days(query, reader, parts)
 
-    def _holding(self, reader: StoreReader, days: list[date]) -> set[date]:
-        """Days that have a record for each condition that is looked up by blind tokens."""
-        asked: dict[date, list[list[bytes]]] = {}
-        for day in days:
-            tokens = self._classes.on(day)
-            if tokens.classes:  # else nobody can be found there any more
-                asked[day] = [
-                    group
-                    for condition in self._query.conditions
-                    if is_blind(condition) and not condition.negated
-                    for group in needed_tokens(condition, tokens)
-                ]
-        return reader.days_holding(asked)
+
+def _newest(reader: StoreReader, plans: Sequence[DayPlan], limit: int) -> list[tuple[date, Row, Row | None]]:
+    """The newest matches of some days, at most so many. First their numbers, then, of those that are shown, the rest:
+    all at the one moment that the reader sees."""
+    heads: list[tuple[int, int]] = []  # place of the day, sequence number
+    statements = [plan.newest(limit) for plan in plans]
+    asked = [(plan.view, sql.text, sql.parameters) for plan, sql in zip(plans, statements, strict=True)]
+    for number, of_day in groupby(reader.select_each(asked), key=itemgetter(0)):
+        heads += sorted(((number, seq) for _, (seq,) in of_day), key=itemgetter(1), reverse=True)
+        if len(heads) >= limit:
+            break
+    if not heads:
+        return []
+    shown: list[list[int]] = [[] for _ in plans]
+    for number, seq in heads[:limit]:
+        shown[number].append(seq)
+    statements = [halves_of(plan.view, seqs) for plan, seqs in zip(plans, shown, strict=True)]
+    asked = [(plan.view, sql.text, sql.parameters) for plan, sql in zip(plans, statements, strict=True)]
+    found = [(number, *read_halves(values)) for number, values in reader.select_each(asked)]
+    found.sort(key=lambda match: (match[0], -match[1].seq))
+    return [(plans[number].view.day, head, outcome) for number, head, outcome in found]

@@ -45,13 +45,13 @@ def holds_on(condition: Condition, day: date) -> bool:
     return any(first <= day <= last for first, last in spans) is not condition.negated
 
 
-def filter_of(condition: Condition, view: DayView, tokens: Tokens, before_seq: int, head: str) -> Sql:
+def filter_of(condition: Condition, view: DayView, tokens: Tokens, head: str) -> Sql:
     """What an event must fulfil; ``head`` is the column with its head's sequence number.
 
     Only for days whose keys exist, if the condition is blind.
     """
     if is_blind(condition):
-        found = any_of(_has_all(condition, value, view, tokens, before_seq, head) for value in condition.values)
+        found = any_of(_has_all(condition, value, view, tokens, head) for value in condition.values)
         return all_of([inverted(found), _is_whole(tokens.classes)]) if condition.negated else found
     if condition.field is Field.EFFECT and OPEN not in condition.values:
         found = _has_effect(condition.values, head)
@@ -72,25 +72,9 @@ def created_between(since: datetime | None, until: datetime | None) -> list[Sql]
     return bounds
 
 
-def needed_tokens(condition: Condition, tokens: Tokens) -> list[list[bytes]]:
-    """Groups of tokens of which a match has at least one each: of one phrase all words, of several the first ones."""
-    is_text = condition.field is Field.TEXT
-    phrases = [value.split(" ") if is_text else [value] for value in condition.values]
-    if len(phrases) == 1:
-        return [list(tokens.of(condition.field, word)) for word in phrases[0]]
-    return [[token for words in phrases for token in tokens.of(condition.field, words[0])]]
-
-
-def _has_all(condition: Condition, value: str, view: DayView, tokens: Tokens, before_seq: int, head: str) -> Sql:
+def _has_all(condition: Condition, value: str, view: DayView, tokens: Tokens, head: str) -> Sql:
     terms = value.split(" ") if condition.field is Field.TEXT else [value]
-    return all_of(_has(view, tokens.of(condition.field, term), before_seq, head) for term in terms)
-
-
-def _has(view: DayView, tokens: Sequence[bytes], before_seq: int, head: str) -> Sql:
-    source = view.token_source(tokens, before_seq)
-    where = [Sql(source.where_sql, source.where_parameters)] if source.where_sql else []
-    found = select("1", Sql(source.from_sql, source.from_parameters), [*where, Sql(f"{source.order_column} = {head}")])
-    return wrapped("exists (", found, ")")
+    return all_of(Sql(*view.has_token(tokens.of(condition.field, term), head)) for term in terms)
 
 
 def _has_effect(values: Sequence[str], head: str) -> Sql:

@@ -6,56 +6,29 @@ Several walks (a person in two classes of records, two effects, the codes of a f
 
 The rarest condition leads. How rare each is, is counted up to a bound, which costs less than walking the wrong one; of
 those beyond the bound, what blind tokens find goes first, then effect, reason, action. Without any, all records are
-walked.
+walked. Where a store finds the records of a token in no order, the count also tells whether to fetch them all or to
+walk the day and look at each.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from audit.query import Condition, Field, Query
 from audit.query.fields import OPEN, PREFIX
-from audit.store.port import DayView
+from audit.store.port import DayView, StoreReader, TokenSource
+from audit.store.search.choice import Lead, Part, Walk, choose
 from audit.store.search.filters import created_between, filter_of, is_blind
 from audit.store.search.sql import Sql, all_of, join, select, wrapped
 from audit.store.search.tokens import Tokens
 
-_COUNTED: Final = 1000  # rows of a candidate that are counted; more is "many"
-_RARE: Final = 50  # no need to look for a rarer one
 _MOST_WALKS: Final = 64
 OUTCOME_JOIN: Final = " left join {record} o on o.head_seq = h.seq and o.phase = 'outcome'"
 _IS_HEAD: Final = Sql("h.phase <> 'outcome'")
 _COPIES: Final = 2  # an index may name an event once for each of its halves
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """One walk through one index, in the order of ``head``."""
-
-    source: Sql
-    head: str  # the head's sequence number: d.head_seq, or a column of h where the walk is over heads themselves
-    where: tuple[Sql, ...] = ()
-
-    @property
-    def is_over_heads(self) -> bool:
-        return self.head.startswith("h.")
-
-    @property
-    def heads(self) -> Sql:
-        """The walk by itself."""
-        return select(self.head, self.source, self.where)
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """The condition that leads: its walks, and whether they find exactly what it asks for."""
-
-    walks: tuple[Walk, ...]
-    condition: Condition | None = None
-    is_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +40,6 @@ class DayPlan:
     query: Query = field(repr=False)
     view: DayView = field(repr=False)
     tokens: Tokens = field(repr=False)
-    before_seq: int
 
     def newest(self, limit: int) -> Sql:
         """``head_seq`` of the newest events that match, without repeats, newest first."""
@@ -93,7 +65,7 @@ class DayPlan:
             [
                 Sql("h.tenant = ?", (self.query.tenant,)),
                 *created_between(since, until),
-                *(filter_of(condition, self.view, self.tokens, self.before_seq, head) for condition in self.filters),
+                *(filter_of(condition, self.view, self.tokens, head) for condition in self.filters),
             ]
         )
 
@@ -101,32 +73,40 @@ class DayPlan:
         conditions = self.conditions(walk.head)
         joins, joined = "", []
         if not walk.is_over_heads:
-            # cross join: SQLite must not begin with the records.
-            joins, joined = " cross join {record} h", [Sql(f"h.seq = {walk.head}")]
+            # Neither store may begin with the records: SQLite is kept from it by the cross join, PostgreSQL by the sum,
+            # without which their order would be as good as that of the walk.
+            joins, joined = " cross join {record} h", [Sql(f"h.seq = {walk.head} + 0")]
         if "o." in conditions.text:
             joins += OUTCOME_JOIN
         return select(walk.head, wrapped("", walk.source, joins), (*joined, *walk.where, conditions))
 
 
-def plan_day(query: Query, view: DayView, tokens: Tokens, before_seq: int) -> DayPlan | None:
-    """The plan of a day; ``None`` if nothing there can match."""
-    if not tokens.classes and any(is_blind(condition) for condition in query.conditions):
-        return None  # no keys: nobody can say who or what is in this day any more
-    leads = list(_leads(query, view, tokens, before_seq))
-    if any(not lead.walks for lead in leads):
-        return None  # no record of the day has a code of that family
-    lead = _rarest(view, leads) if len(leads) > 1 else leads[0] if leads else _all_heads(before_seq)
+def plan_days(query: Query, reader: StoreReader, parts: Sequence[Part]) -> list[DayPlan]:
+    """The plans of those of the days where something can match. What must be counted is asked of all days at once."""
+    is_blind_query = any(is_blind(condition) for condition in query.conditions)
+    days: list[tuple[Part, list[Lead]]] = []
+    for part in parts:
+        if is_blind_query and not part.tokens.classes:
+            continue  # no keys: nobody can say who or what is in this day any more
+        leads = list(_leads(query, part))
+        if all(lead.walks for lead in leads):  # else no record of the day has a code of that family
+            days.append((part, leads or [_all_heads(part.before_seq)]))
+    return [_plan(query, part, lead) for (part, _), lead in zip(days, choose(reader, days), strict=True)]
+
+
+def _plan(query: Query, part: Part, lead: Lead) -> DayPlan:
     filters = tuple(
         condition
         for condition in query.conditions
         if condition.field is not Field.DAY  # it was asked before: see ``holds_on``
         and not (lead.is_exact and condition is lead.condition)
     )
-    return DayPlan(lead, filters, query, view, tokens, before_seq)
+    return DayPlan(lead, filters, query, part.view, part.tokens)
 
 
-def _leads(query: Query, view: DayView, tokens: Tokens, before_seq: int) -> Iterator[Lead]:
+def _leads(query: Query, part: Part) -> Iterator[Lead]:
     """What could lead, best first as far as that is known without looking. An id alone is always best."""
+    view, tokens, before_seq = part.view, part.tokens, part.before_seq
     positive = [condition for condition in query.conditions if not condition.negated]
     by_field: dict[Field, list[Condition]] = {}
     for condition in positive:
@@ -164,25 +144,12 @@ def _token_leads(condition: Condition, view: DayView, tokens: Tokens, before_seq
         yield Lead(tuple(_token_walk(view, token, before_seq) for token in found), condition, is_exact)
 
 
-def _rarest(view: DayView, leads: Sequence[Lead]) -> Lead:
-    """Counts all candidates in one statement, each up to its bound."""
-    counts = [
-        wrapped(
-            "(select count(*) from (",
-            join(" union all ", [walk.heads for walk in lead.walks]),
-            " limit ?) c)",
-            _COUNTED,
-        )
-        for lead in leads
-    ]
-    statement = wrapped("select ", join(", ", counts), "")
-    (found,) = view.select(statement.text, statement.parameters)
-    best = min(range(len(leads)), key=lambda at: (max(found[at], _RARE), at))
-    return leads[best]
-
-
 def _token_walk(view: DayView, token: bytes, before_seq: int) -> Walk:
-    source = view.token_source([token], before_seq)
+    few = _walk_of(view.token_source([token], before_seq))
+    return few if view.walks_tokens_in_order else replace(few, frequent=_walk_of(view.token_walk(token, before_seq)))
+
+
+def _walk_of(source: TokenSource) -> Walk:
     where = [Sql(source.where_sql, source.where_parameters)] if source.where_sql else []
     inner = select(source.order_column, Sql(source.from_sql, source.from_parameters), where)
     return Walk(wrapped("(", inner, ") d"), "d.head_seq")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from audit.query import RequestRow
 from audit.record import ZERO_CLASS, Phase, Subject, from_micros
 from audit.row import COLUMNS, Row
 from audit.store.compose import open_subject
+from audit.store.port import DayView
 from audit.store.search.plan import OUTCOME_JOIN
 from audit.store.search.sql import Sql, wrapped
 
@@ -37,17 +39,15 @@ def _columns(record: str, subject: str) -> str:
 
 
 # Who acted is the same in both halves, so only the head's is read.
-_SELECT: Final = f"select {_columns('h', 's.subject')}, {_columns('o', 'null')} from ("  # noqa: S608  # columns of ours
+_SELECT: Final = f"select {_columns('h', 's.subject')}, {_columns('o', 'null')} from "  # noqa: S608  # columns of ours
 _JOINS: Final = (
-    ") m cross join {record} h left join {sealed} s on s.seq = h.seq"
-    + OUTCOME_JOIN
-    + " where h.seq = m.head_seq order by h.seq desc"
+    " cross join {record} h left join {sealed} s on s.seq = h.seq" + OUTCOME_JOIN + " where h.seq = m.head_seq"
 )
 
 
-def halves_of(heads: Sql) -> Sql:
-    """Both halves of each of ``heads``, in one statement with them: what is shown is what was matched."""
-    return wrapped(_SELECT, heads, _JOINS)
+def halves_of(view: DayView, heads: Sequence[int]) -> Sql:
+    """Both halves of the events with these heads."""
+    return wrapped(_SELECT, Sql(*view.numbers(heads)), _JOINS)
 
 
 def read_halves(values: tuple[Any, ...]) -> tuple[Row, Row | None]:

@@ -9,8 +9,9 @@ import pytest
 from audit import Query
 from audit.query import Count, FacetValue
 from audit.store.port import StoreReader
+from audit.store.search.choice import Part
 from audit.store.search.counting import Counting
-from audit.store.search.plan import plan_day
+from audit.store.search.plan import plan_days
 from audit.store.search.tokens import Tokens
 
 
@@ -20,9 +21,9 @@ async def _count(log: Any, query: Query, bound: int) -> Counting:
         for day in reversed(reader.days()):
             view = reader.day(day)
             assert view is not None
-            plan = plan_day(query, view, Tokens(()), 1_000)
-            if plan is not None and not counting.is_done:
-                counting.add(plan)
+            for plan in plan_days(query, reader, [Part(view, Tokens(()), 1_000)]):
+                if not counting.is_done:
+                    counting.add(plan)
         return counting
 
     counting: Counting = await log._store.read(read)

@@ -11,7 +11,8 @@ import pytest
 from audit.query import Condition, Field, read_query
 from audit.store.files.day_file import DayReader
 from audit.store.port import DayView, StoreReader
-from audit.store.search.plan import DayPlan, plan_day
+from audit.store.search.choice import Part
+from audit.store.search.plan import DayPlan, plan_days
 from audit.store.search.tokens import DayClasses
 
 T = TypeVar("T")
@@ -37,9 +38,9 @@ async def planned(log: Any, house: Any, text: str, look: Callable[[DayPlan, DayV
         day = reader.days()[-1]
         view = reader.day(day)
         assert view is not None
-        plan = plan_day(query, view, DayClasses(log._ring, query.tenant).on(day), 10_000)
-        assert plan is not None, "nothing can match"
-        return look(plan, view)
+        plans = plan_days(query, reader, [Part(view, DayClasses(log._ring, query.tenant).on(day), 10_000)])
+        assert plans, "nothing can match"
+        return look(plans[0], view)
 
     found: T = await log._store.read(read)
     return found

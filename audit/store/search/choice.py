@@ -1,0 +1,125 @@
+"""Which of its conditions leads through a day: the rarest, found by counting, each up to a bound.
+
+What a count costs is what it looks at. A plain index counts a thousand entries in no time. The records of a blind token
+may lie anywhere in the day, a page of the disk each: so they are counted up to a few first, and up to more only where
+that does not decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from audit.query import Condition
+from audit.store.port import FREQUENT, DayView, StoreReader
+from audit.store.search.filters import is_blind
+from audit.store.search.sql import Sql, join, select, wrapped
+from audit.store.search.tokens import Tokens
+
+_RARE: Final = 50  # no need to look for a rarer one
+_COUNTED: Final = 1_000  # entries of a plain index that are counted; more is "many"
+# An entry of a plain index is an event, whose other halves are looked up; a token finds an event once for each half.
+_WEIGHT_OF_PLAIN: Final = 2
+_MANY: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One walk through one index, in the order of ``head``."""
+
+    source: Sql
+    head: str  # the head's sequence number: d.head_seq, or a column of h where the walk is over heads themselves
+    where: tuple[Sql, ...] = ()
+    frequent: Walk | None = None  # the same for a token that many records have, if that is another walk
+
+    @property
+    def is_over_heads(self) -> bool:
+        return self.head.startswith("h.")
+
+    @property
+    def heads(self) -> Sql:
+        """The walk by itself."""
+        return select(self.head, self.source, self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The condition that leads: its walks, and whether they find exactly what it asks for."""
+
+    walks: tuple[Walk, ...]
+    condition: Condition | None = None
+    is_exact: bool = False
+
+    @property
+    def is_blind(self) -> bool:
+        return self.condition is not None and is_blind(self.condition)
+
+    @property
+    def has_two_ways(self) -> bool:
+        return any(walk.frequent is not None for walk in self.walks)
+
+    def for_many(self) -> Lead:
+        """The same, for more than a few records."""
+        return replace(self, walks=tuple(walk.frequent or walk for walk in self.walks))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One day of a search, before it is planned. ``before_seq``: where it begins, downwards."""
+
+    view: DayView
+    tokens: Tokens
+    before_seq: int
+
+
+def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> list[Lead]:
+    """The lead of each day: of those that are many, the first."""
+    chosen = [leads[0] for _, leads in days]
+    open_days = [at for at, (_, leads) in enumerate(days) if len(leads) > 1]
+    for at, counts in _counted(reader, days, open_days, _RARE):
+        leads = days[at][1]
+        weights = [_weight(lead, count, _RARE) for lead, count in zip(leads, counts, strict=True)]
+        best = min(range(len(leads)), key=lambda number: (weights[number], number))
+        if weights[best] <= _RARE * _WEIGHT_OF_PLAIN:
+            chosen[at] = leads[best]
+            open_days.remove(at)
+    open_days += [at for at, (_, leads) in enumerate(days) if len(leads) == 1 and leads[0].has_two_ways]
+    for at, counts in _counted(reader, days, open_days, FREQUENT):
+        leads = days[at][1]
+        weights = [_weight(lead, count, FREQUENT) for lead, count in zip(leads, counts, strict=True)]
+        best = min(range(len(leads)), key=lambda number: (weights[number], number))
+        chosen[at] = leads[best].for_many() if weights[best] == _MANY else leads[best]
+    return chosen
+
+
+def _weight(lead: Lead, count: int, bound: int) -> int:
+    if lead.is_blind:
+        return _MANY if count >= bound else max(count, _RARE)
+    return _MANY if count >= _COUNTED else max(count * _WEIGHT_OF_PLAIN, _RARE)
+
+
+def _counted(
+    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], at: Sequence[int], bound: int
+) -> list[tuple[int, Sequence[int]]]:
+    """How many records each candidate of these days walks over: asked of all days at once, each up to its bound."""
+    asked = []
+    for number in at:
+        part, leads = days[number]
+        # Each count with a name of its own: of several days they are put together.
+        counts = [
+            wrapped(
+                "(select count(*) from (",
+                _walks(lead),
+                f" limit ?) c) as n{name}",
+                bound if lead.is_blind else _COUNTED,
+            )
+            for name, lead in enumerate(leads)
+        ]
+        statement = wrapped("select ", join(", ", counts), "")
+        asked.append((part.view, statement.text, statement.parameters))
+    return [(at[number], counts) for number, counts in reader.select_each(asked)]
+
+
+def _walks(lead: Lead) -> Sql:
+    return join(" union all ", [walk.heads for walk in lead.walks])
