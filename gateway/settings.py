@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from audit import FeedSettings, KeyServiceSettings, WitnessSettings
@@ -90,6 +90,10 @@ class EmergencySettings(Section):
     drill_days: PositiveInt = Field(90, description="A seal that was not tried for so long is reported as overdue.")
 
 
+OWN_NAMES: Final = frozenset({"service", "emergency", "system"})
+"""What ids of actors that no provider vouches for begin with."""
+
+
 class Provider(Section):
     """One OpenID Connect issuer."""
 
@@ -118,6 +122,14 @@ class Provider(Section):
         "", description="Public client that `imprimatur login` signs in with (RFC 8628); empty = no device sign-in."
     )
     scim: ScimSettings | None = Field(None, description="Provisioning of this provider's people over SCIM 2.0.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_not_ours(cls, name: str) -> str:
+        # Actor ids begin with it: a provider called "service" could say that its people are our service accounts.
+        if name in OWN_NAMES:
+            raise ValueError(f"a provider can't be called {name}: ids that begin so are Imprimatur's own")
+        return name
 
 
 class IdentitySettings(Section):

@@ -16,7 +16,7 @@ from typing import Final
 from audit import JSON, AuditError, AuditLog, Entry, Subject
 from gateway.exchange import Credentials, Origin
 from gateway.identity.api_keys import FoundKey
-from gateway.identity.authenticate import KeyFault
+from gateway.identity.authenticate import KeyFault, ServiceToken
 from gateway.identity.sessions import Session
 from gateway.identity.throttle import Wait, network_of
 from gateway.vocabulary import Code, Effect, Event
@@ -32,6 +32,9 @@ CODES: Final[dict[KeyFault, Code]] = {
     "key-expired": Code.SUBJECT_KEY_EXPIRED,
     "owner-suspended": Code.SUBJECT_SUSPENDED,
     "owner-not-seen": Code.SUBJECT_NOT_SEEN,
+    "service-disabled": Code.SUBJECT_SUSPENDED,
+    "service-orphaned": Code.SUBJECT_SUSPENDED,
+    "network-not-of-key": Code.NETWORK_NOT_OF_KEY,
 }
 _UNKNOWN: Final = Subject(actor="-", display="not signed in")
 
@@ -48,9 +51,12 @@ class TurnedAway:
         self._logout_told: datetime | None = None
         self._logouts = 0
 
-    async def key(self, fault: KeyFault, found: FoundKey, origin: Origin) -> None:
-        """A key that is over was used. `found.owner` is whose it was, which need not be who is here."""
-        now, asked = self._clock(), (found.info.id, fault)
+    async def key(self, fault: KeyFault, found: FoundKey | ServiceToken, origin: Origin) -> None:
+        """A key that is over, or not for this network, was used; or a service's token was. `found.owner` is whose it
+        is, which need not be who is here."""
+        # Each of a service's tokens is another: what is told once an hour is the service.
+        name = found.info.id if isinstance(found, FoundKey) else found.owner.id
+        now, asked = self._clock(), (name, fault)
         if (told := self._told.get(asked)) is not None and now - told < KEY_EVERY:
             return
         self._told[asked] = now
@@ -59,8 +65,10 @@ class TurnedAway:
             self._told.popitem(last=False)
         owner = found.owner
         subject = Subject(actor=owner.id, display=owner.display_name, department=owner.department, groups=owner.groups)
-        content = {"key": found.info.id, "ip": origin.ip, "user_agent": origin.user_agent}
-        index = {"network": (origin.ip,), "credential": (f"key-{found.info.id}",)}
+        content: dict[str, JSON] = {"fault": fault, "ip": origin.ip, "user_agent": origin.user_agent}
+        if isinstance(found, FoundKey):
+            content["key"] = found.info.id
+        index = {"network": (origin.ip,), "credential": (found.credential_id,)}
         entry = Entry(
             action=Event.KEY_REFUSED.value,
             subject=subject,

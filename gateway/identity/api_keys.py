@@ -94,6 +94,10 @@ class FoundKey:
     info: KeyInfo
     owner: Person
 
+    @property
+    def credential_id(self) -> str:
+        return f"key-{self.info.id}"
+
 
 class ApiKeys:
     """Makes, stores, finds and revokes keys."""
@@ -183,6 +187,12 @@ class ApiKeys:
         async with self._database.reading() as tx:
             rows = (await tx.execute(query)).all()
         return [_info(row) for row in rows]
+
+    async def of_proposal(self, proposal: str) -> KeyInfo | None:
+        """The key that was made because two people agreed to this, if it was."""
+        async with self._database.reading() as tx:
+            row = (await tx.execute(select(api_keys).where(api_keys.c.proposal == proposal))).one_or_none()
+        return None if row is None else _info(row)
 
     async def revoke(self, id: str, actor: ActorId) -> bool:
         """End a key of `actor`'s. False when there is no such key; True also when it had ended before. Durable."""

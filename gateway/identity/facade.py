@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,10 +24,14 @@ from gateway.identity.notices import Notices
 from gateway.identity.oidc import OidcProvider
 from gateway.identity.own_sessions import OwnSessions
 from gateway.identity.people import People
+from gateway.identity.proposal_kinds import ProposalKinds
+from gateway.identity.proposals import Proposals
 from gateway.identity.provisioned import Provisioned
 from gateway.identity.recheck import OnLapse, Recheck
 from gateway.identity.roles import RoleMap
 from gateway.identity.sealing import Sealer
+from gateway.identity.service_accounts import ServiceAccounts
+from gateway.identity.service_desk import ServiceDesk
 from gateway.identity.sessions import Sessions
 from gateway.identity.sign_in import Arrival, Departure, SignIn
 from gateway.identity.transactions import TransactionBox
@@ -97,6 +101,17 @@ class Identity:
         )
         api_keys = ApiKeys(db, derived.api_key_pepper, clock)
         self.keys = Minting(api_keys, settings, clock)
+        self.proposals = Proposals(db, clock, lifetime=timedelta(days=settings.proposal_days))
+        self.services = ServiceDesk(
+            database=db,
+            settings=settings,
+            accounts=ServiceAccounts(db, clock),
+            api_keys=api_keys,
+            persons=self.people,
+            proposals=self.proposals,
+            clock=clock,
+        )
+        self.proposal_kinds: ProposalKinds = {kind.name: kind for kind in self.services.kinds}
         self.authenticator = Authenticator(
             settings=settings,
             cookie_names=self._cookie_names,
@@ -105,6 +120,7 @@ class Identity:
             people=self.people,
             providers=self._providers,
             roles=self._roles,
+            services=self.services.accounts,
             clock=clock,
             on_refused_key=on_refused_key,
             provisioned=self.provisioned,

@@ -16,7 +16,7 @@ from gateway.exchange import ActorId
 from gateway.identity.profile import Described
 from gateway.identity.provisioned import Provisioned
 from gateway.identity.roles import RoleMap
-from gateway.identity.tables import people, scim_users
+from gateway.identity.tables import people, scim_users, service_accounts
 from gateway.storage.database import Database
 from gateway.vocabulary import Code
 
@@ -91,8 +91,14 @@ class People:
         return person_of((await tx.execute(select(people).where(people.c.id == id))).one())
 
     async def shut_out(self, ids: frozenset[ActorId]) -> dict[ActorId, Code]:
-        """Those among `ids` who may not go on with what they have running, and why."""
+        """Those among `ids` who may not go on with what they have running, and why. A service goes with its owner."""
         over: dict[ActorId, Code] = {}
+        async with self._database.reading() as tx:
+            owned = select(service_accounts.c.id, service_accounts.c.owner).where(service_accounts.c.id.in_(ids))
+            services = (await tx.execute(owned)).all()
+        if services:
+            owners = await self.shut_out(frozenset(ActorId(row.owner) for row in services))
+            over.update({ActorId(row.id): owners[row.owner] for row in services if row.owner in owners})
         async with self._database.reading() as tx:
             gone = select(scim_users.c.actor).where(scim_users.c.actor.in_(ids), scim_users.c.is_active.is_(False))
             over.update({ActorId(id): Code.SUBJECT_DEPROVISIONED for id in (await tx.execute(gone)).scalars()})
