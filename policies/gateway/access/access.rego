@@ -48,12 +48,25 @@ action_granted if count(granting_roles) > 0
 interactive if input.subject.method in {"session", "access-token"}
 
 # METADATA
+# title: Services show a key or an access token, and are nothing else besides
+# description: The role is given by what an account is, never by a group. Mixed with another it is a person's mistake.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 IA-9
+service_shown if {
+	input.subject.roles == ["service"]
+	startswith(input.subject.id, "service|")
+	input.subject.method in {"api-key", "access-token"}
+}
+
+# METADATA
 # title: The credential is not limited, or its scopes name the action
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-6
 credential_permits if {
 	interactive
+	not service_shown
 	input.subject.scopes == null
 }
 
@@ -118,6 +131,14 @@ mfa_satisfied if {
 	mfa_shown
 	input.subject.mfa_age_seconds <= roles.api_key_max_age_seconds
 }
+
+# METADATA
+# title: A service has no second factor
+# description: Two people agreed to it and to each of its keys, it has scopes and networks, and somebody answers for it.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 IA-9
+mfa_satisfied if service_shown
 
 # METADATA
 # title: The address is in an allowed network
@@ -202,6 +223,7 @@ deny contains data.gateway.lib.reason(
 	"This needs a second factor. Confirm that it is you, then send it again.",
 	"medium", "gateway.access.mfa_satisfied", "NIST SP 800-53 IA-2(1)",
 ) if {
+	not mfa_satisfied
 	not mfa_shown
 }
 

@@ -4,6 +4,7 @@ roles := {
 	"grants": {
 		"employee": {"permissions": ["image:generate", "key:manage"], "mfa_max_age_seconds": 43200},
 		"auditor": {"permissions": ["audit:search", "key:manage"], "mfa_max_age_seconds": 900},
+		"service": {"permissions": ["image:generate"], "mfa_max_age_seconds": 900},
 	},
 	"permission_mfa_max_age_seconds": {"key:manage": 300},
 	"api_key_permissions": ["image:generate"],
@@ -16,6 +17,7 @@ good := {
 	"version": 1,
 	"action": "image:generate",
 	"subject": {
+		"id": "company|alice",
 		"status": "active",
 		"roles": ["employee"],
 		"method": "session",
@@ -26,6 +28,14 @@ good := {
 }
 
 key := {"subject": {"method": "api-key", "scopes": ["image:generate"]}}
+
+service := {"subject": {
+	"id": "service|newsletter",
+	"roles": ["service"],
+	"method": "api-key",
+	"scopes": ["image:generate"],
+	"mfa_age_seconds": null,
+}}
 
 # The codes of the refusals, for an input that differs from the good one.
 codes(difference) := {refusal.code |
@@ -197,3 +207,37 @@ test_fresh_mfa_is_not_offered_when_nothing_is_refused if not step_up({}, set())
 test_fresh_mfa_is_not_offered_to_keys if not key_is_offered_step_up
 
 key_is_offered_step_up if step_up(key, {{"code": "mfa.stale"}})
+
+test_a_service_needs_no_second_factor if {
+	codes(service) == set()
+	codes(object.union(service, {"subject": {"method": "access-token"}})) == set()
+}
+
+test_a_service_can_not_have_a_session if {
+	codes(object.union(service, {"subject": {"method": "session"}})) == {"mfa.missing"}
+}
+
+test_a_service_is_an_account_and_not_just_a_role if {
+	codes(object.union(service, {"subject": {"id": "company|service"}})) == {"mfa.missing"}
+}
+
+test_a_person_s_key_is_no_service_s_whatever_their_id if {
+	codes(object.union(service, {"subject": {"roles": ["employee"]}})) == {"mfa.missing"}
+}
+
+test_a_service_that_is_something_else_besides_is_refused if {
+	codes(object.union(service, {"subject": {"roles": ["employee", "service"]}})) == {"mfa.missing"}
+}
+
+test_a_service_without_a_list_of_scopes_is_refused if {
+	codes(object.union(service, {"subject": {"method": "access-token", "scopes": null}})) == {"subject.scope-missing"}
+}
+
+test_a_service_with_other_scopes_is_refused if {
+	codes(object.union(service, {"subject": {"method": "access-token", "scopes": []}})) == {"subject.scope-missing"}
+}
+
+test_a_service_can_not_do_what_its_role_does_not_grant if {
+	difference := {"action": "key:manage", "subject": {"scopes": ["key:manage"]}}
+	codes(object.union(service, difference)) == {"role.not-permitted", "subject.scope-missing"}
+}
