@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import func, select, update
 
 from audit import Query, RequestRow, Subject
 from demo.idp import ROLE_MAPPING
 from gateway.app import create_app
+from gateway.identity.tables import sessions
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -73,6 +75,7 @@ class House:
 
     app: FastAPI
     idp: RunningProvider
+    database_url: str
     began: datetime
 
     @property
@@ -87,6 +90,21 @@ class House:
     def browser(self) -> httpx.AsyncClient:
         """A fresh browser, with no cookies."""
         return httpx.AsyncClient(base_url=self.url, timeout=20, trust_env=False)
+
+    async def last_asked(self, seconds: float) -> None:
+        """Let it be so long ago that the provider was asked about the sessions there are."""
+        database = Database(self.database_url)
+        async with database.transaction() as tx:
+            await tx.execute(update(sessions).values(checked_at=datetime.now(UTC) - timedelta(seconds=seconds)))
+        await database.aclose()
+
+    async def seconds_since_asked(self) -> float:
+        """How long ago the provider was asked about a session and vouched for it; the last time of all."""
+        database = Database(self.database_url)
+        async with database.reading() as tx:
+            last = (await tx.execute(select(func.max(sessions.c.checked_at)))).scalar_one()
+        await database.aclose()
+        return float((datetime.now(UTC) - last).total_seconds())
 
     async def records(self, action: str) -> tuple[RequestRow, ...]:
         """What the audit log holds of one kind of event since the test began, the newest first."""
@@ -156,16 +174,17 @@ async def listening(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(idp: RunningProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FastAPI]:
+async def running(idp: RunningProvider, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[FastAPI, str]]:
     settings = settings_of(idp.provider(), idp.public_url, tmp_path_factory.mktemp("house"))
     async with listening(settings) as app:
-        yield app
+        yield app, settings.database_url
 
 
 @pytest.fixture
-def house(running: FastAPI, idp: RunningProvider) -> House:
+def house(running: tuple[FastAPI, str], idp: RunningProvider) -> House:
     """The gateway that the tests of a module share; its log shows each test only what happened since it began."""
-    return House(running, idp, datetime.now(UTC))
+    app, database_url = running
+    return House(app, idp, database_url, datetime.now(UTC))
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -72,7 +72,9 @@ class RelyingParty:
         if client == CLI_CLIENT:
             data["client_id"] = CLI_CLIENT
         address = (await self.discovery())["token_endpoint"]
-        answer = await self.browser.post(address, data=data, auth=secret)
+        # A client of its own: glewlwyd reads `auth_time` from the cookies of whoever shows the code, if there are any.
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as server:
+            answer = await server.post(address, data=data, auth=secret)
         # glewlwyd refuses with a status and no more.
         return dict(answer.json()) if answer.content else {"error": f"HTTP {answer.status_code}"}
 
@@ -98,7 +100,8 @@ class RelyingParty:
             "resource": self.idp.resource,
             "scope": self.idp.robot_scope,
         }
-        return dict((await self.browser.post(discovery["token_endpoint"], data=form)).json())
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as server:
+            return dict((await server.post(discovery["token_endpoint"], data=form)).json())
 
     async def device_tokens(self, who: str) -> dict[str, Any]:
         """Tokens of the command line's client, after `who` typed the code in (RFC 8628)."""

@@ -44,7 +44,8 @@ class Features:
     """Whether the gateway's client gets one."""
     refresh_error_of_the_dismissed: str | None
     """How a refresh of somebody who was let go is refused; None: it is not, and goes on for ever."""
-    back_channel_logout: bool
+    back_channel_logout: str
+    """What a sign-out at the provider does: `ends` our session, is `refused` (its token breaks the rules), `none`."""
     says_back_channel_logout: bool
     """Whether discovery says so."""
     logout_token_typ: str | None

@@ -22,7 +22,7 @@ class Canaille(RunningProvider):
         sid=False,
         refresh_token=True,
         refresh_error_of_the_dismissed="invalid_request",
-        back_channel_logout=False,
+        back_channel_logout="none",
         says_back_channel_logout=False,
         logout_token_typ=None,
         logout_returns="client_id",

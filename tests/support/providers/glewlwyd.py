@@ -37,6 +37,8 @@ FIRST_PASSWORD: Final = "password"
 """What its own first database says; replaced by a random one before anybody else is told of the port."""
 STRONG_SCOPE: Final = "imprimatur"
 PLUGIN: Final = "oidc"
+CLOSED: Final = "closed"
+"""Our word for its page after a sign-out that leads nowhere."""
 
 
 class Glewlwyd(RunningProvider):
@@ -46,11 +48,11 @@ class Glewlwyd(RunningProvider):
     features: ClassVar[Features] = Features(
         amr=("password", "otp"),
         acr=None,
-        auth_time_moves=True,
+        auth_time_moves=False,
         sid=True,
         refresh_token=True,
         refresh_error_of_the_dismissed=None,
-        back_channel_logout=True,
+        back_channel_logout="refused",
         says_back_channel_logout=False,
         logout_token_typ="JWT",
         logout_returns="id_token_hint",
@@ -88,9 +90,9 @@ class Glewlwyd(RunningProvider):
             "device_client_id": CLI_CLIENT,
             "profile": {
                 "mfa_amr_two_distinct_of": ["password", "otp"],
-                "trusts_auth_time": True,
                 "groups_claim": "groups",
                 "groups_form": "list",
+                "logout_token_typ_jwt": True,
             },
         }
 
@@ -159,6 +161,15 @@ class Glewlwyd(RunningProvider):
         module["parameters"]["data-format"] |= {"groups": many, "department": many | {"multiple": False}}
         _ok(admin.put("/mod/user/database", json=module))
         _ok(admin.put("/mod/user/database/reset"))
+        # Its own first settings name this property in the singular, and its end-session page reads the plural.
+        module = _ok(admin.get("/mod/client/database"))
+        module["parameters"]["data-format"]["post_logout_redirect_uris"] = {
+            "multiple": True,
+            "read": True,
+            "write": True,
+        }
+        _ok(admin.put("/mod/client/database", json=module))
+        _ok(admin.put("/mod/client/database/reset"))
         parameters = {
             "issuer": "Example Company",
             "secret-minimum-size": 16,
@@ -292,7 +303,7 @@ class Glewlwyd(RunningProvider):
                 "token_endpoint_auth_method": ["client_secret_basic"],
                 "redirect_uri": [self.redirect_uri],
                 "authorization_type": ["code", "refresh_token"],
-                "post_logout_redirect_uri": f"{self.public_url}/signed-out",
+                "post_logout_redirect_uris": [f"{self.public_url}/signed-out"],
                 "backchannel_logout_uri": self.logout_uri,
                 "backchannel_logout_session_required": "true",
                 "resource": [self.resource],
@@ -343,7 +354,7 @@ class Glewlwyd(RunningProvider):
         asked = {name: values[0] for name, values in parse_qs(urlsplit(str(page.url)).query).items()}
         api = f"{self._home}/api"
         if asked.get("prompt") == "end_session":
-            return await self._end_session(browser, page, asked)
+            return await self._end_session(browser, asked)
         scopes = await self._scopes(browser, asked["scope"])
         # A session of its own is used without a question, unless the application asked for one.
         is_known = all("available" in scope for scope in scopes.values()) and asked.get("prompt") != "login"
@@ -370,19 +381,17 @@ class Glewlwyd(RunningProvider):
         if done.status_code != 200:
             raise SignInStopped("the provider did not accept the answer", done)
 
-    async def _end_session(
-        self, browser: httpx.AsyncClient, page: httpx.Response, asked: dict[str, str]
-    ) -> httpx.Response:
+    async def _end_session(self, browser: httpx.AsyncClient, asked: dict[str, str]) -> httpx.Response:
         # What its button does: end the session at the applications, then here, then go where it was asked to.
         api = f"{self._home}/api"
         (await browser.delete(f"{api}/{asked['plugin']}/session/{asked['sid']}")).raise_for_status()
         (await browser.delete(f"{api}/auth/")).raise_for_status()
-        back = asked.get("post_redirect_to")
-        return await browser.get(back, follow_redirects=False) if back else page
+        closed = f"{self._home}/login.html?prompt={CLOSED}"
+        return await browser.get(asked.get("callback_url", closed), follow_redirects=False)
 
     def is_end(self, page: httpx.Response) -> bool:
         """Its page is always the same program: the address says when there is nothing more to do."""
-        return page.url.params.get("prompt") == "deviceComplete"
+        return page.url.params.get("prompt") in ("deviceComplete", CLOSED)
 
     def _forget_last_code(self, name: str) -> None:
         # It takes no code twice (RFC 6238, 5.2), and the next one comes in half a minute, which tests do not wait for.

@@ -38,7 +38,7 @@ class OidcProvider(RunningProvider):
         sid=True,
         refresh_token=True,
         refresh_error_of_the_dismissed="invalid_grant",
-        back_channel_logout=True,
+        back_channel_logout="ends",
         says_back_channel_logout=True,
         logout_token_typ="logout+jwt",
         logout_returns="client_id",
