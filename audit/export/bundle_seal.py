@@ -11,7 +11,7 @@ import hashlib
 import os
 from typing import IO, Final
 
-SEAL_LABEL: Final = b"imprimatur sha256 "
+SEAL_LABEL: Final = b"imprimatur-sha256 "
 _HEX_CHARACTERS: Final = 64
 UNSEALED: Final = SEAL_LABEL + b"0" * _HEX_CHARACTERS  # the zip's comment until the sum is known
 _PIECE_BYTES: Final = 1024 * 1024
