@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, Posit
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from audit import FeedSettings, KeyServiceSettings, WitnessSettings
+from gateway.claim_profiles import PresetName, filled
 from gateway.vocabulary import Role
 
 CONFIG_VARIABLE = "IMPRIMATUR_CONFIG"
@@ -33,6 +34,9 @@ class ClaimProfile(Section):
     mfa_amr_any_of: tuple[str, ...] = Field((), description="An `amr` with any of these proves a second factor.")
     mfa_amr_two_distinct_of: tuple[str, ...] = Field(
         (), description="An `amr` with at least two different of these proves a second factor."
+    )
+    mfa_acrs_any_of: tuple[str, ...] = Field(
+        (), description="An `acrs` (Entra's authentication contexts) with any of these proves a second factor."
     )
     mfa_by_userinfo_claim: str = Field(
         "",
@@ -99,6 +103,10 @@ class Provider(Section):
 
     name: str = Field(pattern=r"[a-z][a-z0-9-]{0,30}", description="Short name; part of actor ids, never change it.")
     label: str = Field("Company sign-in", description="What the sign-in button says.")
+    preset: PresetName = Field(
+        "",
+        description="Ready claim profile of a usual provider (see Claim profiles); what is set here wins over it.",
+    )
     issuer: str = Field(description="The exact `iss` that its tokens carry; discovery must name the same.")
     client_id: str = Field(min_length=1, description="Our client id there.")
     client_secret_path: Path | None = Field(None, description="File with our client secret.")
@@ -122,6 +130,11 @@ class Provider(Section):
         "", description="Public client that `imprimatur login` signs in with (RFC 8628); empty = no device sign-in."
     )
     scim: ScimSettings | None = Field(None, description="Provisioning of this provider's people over SCIM 2.0.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_from_preset(cls, given: object) -> object:
+        return filled(given) if isinstance(given, dict) else given
 
     @field_validator("name")
     @classmethod

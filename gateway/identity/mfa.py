@@ -50,6 +50,7 @@ def _is_shown(profile: ClaimProfile, claims: Mapping[str, Any], amr: tuple[str, 
     return (
         (bool(acr) and acr in profile.mfa_acr_in)
         or bool(present & set(profile.mfa_amr_any_of))
+        or bool(set(_words(claims.get("acrs"))) & set(profile.mfa_acrs_any_of))
         or len(present & set(profile.mfa_amr_two_distinct_of)) >= 2
         # `is True`: the texts "false" and "0" are true to Python.
         or (bool(profile.mfa_by_userinfo_claim) and claims.get(profile.mfa_by_userinfo_claim) is True)
