@@ -27,6 +27,7 @@ class MintBody(BaseModel):
     name: Annotated[str, Field(max_length=200)]
     scopes: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=32)] = []
     days: int | None = None
+    networks: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=32)] = []
 
 
 @router.get("/v1/keys")
@@ -41,11 +42,14 @@ async def mint(request: Request, body: MintBody) -> dict[str, Any]:
     """A new key, shown this once. Recorded before it works: a key that the log does not know can't exist."""
     actor = await require(request, Permission.KEY_MANAGE)
     services = services_of(request)
-    key = await services.identity.keys.prepare(actor, name=body.name, scopes=body.scopes, days=body.days)
+    key = await services.identity.keys.prepare(
+        actor, name=body.name, scopes=body.scopes, days=body.days, networks=body.networks
+    )
     content = {
         "key": key.info.id,
         "name": key.info.name,
         "scopes": sorted(key.info.scopes),
+        "networks": list(key.info.networks),
         "expires_at": key.info.expires_at.isoformat(),
     }
     await services.record(Event.KEY_MINT, actor, origin_of(request), content=content)
@@ -75,7 +79,9 @@ def _entry(info: KeyInfo) -> dict[str, Any]:
         "scopes": sorted(info.scopes),
         "created_at": info.created_at.isoformat(),
         "expires_at": info.expires_at.isoformat(),
+        "networks": list(info.networks),
         "last_used_at": _text(info.used_at),
+        "last_used_from": info.used_from or None,
         "revoked_at": _text(info.revoked_at),
     }
 

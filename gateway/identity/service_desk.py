@@ -11,22 +11,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import Denied, InvalidRequest, NotFound
 from gateway.exchange import Actor, ActorId, Mfa
 from gateway.identity.api_keys import ApiKeys, KeyInfo, NewKey
+from gateway.identity.authenticate import answering
 from gateway.identity.minting import MAX_LIVE_KEYS
 from gateway.identity.people import People
 from gateway.identity.proposal_kinds import ProposalKind
 from gateway.identity.proposals import Proposal, Proposals
-from gateway.identity.service_accounts import Fault, ServiceAccount, ServiceAccounts, Terms
-from gateway.identity.service_proposals import AccountKind, KeyKind, key_terms_of
+from gateway.identity.service_accounts import PREFIX, Fault, ServiceAccount, ServiceAccounts, Terms
+from gateway.identity.service_proposals import EMERGENCY, AccountKind, KeyKind, key_terms_of
+from gateway.identity.tables import people
 from gateway.settings import IdentitySettings
 from gateway.storage.database import Database
 
 COLLECT_WITHIN: Final = timedelta(hours=24)
 """How long an approved key waits for its proposer. Nothing of it exists until then."""
+
+OFFERED_OWNERS: Final = 200
 
 _LATER: Final = "This was changed just now by somebody else. Load it again."
 
@@ -72,6 +77,31 @@ class ServiceDesk:
         """Why it may not come in now; None when it may."""
         return account.fault(self._clock(), self._settings.groups_max_age_days)
 
+    @answering()
+    async def list(self) -> Sequence[ServiceAccount]:
+        """All of them by name, disabled ones among them."""
+        return await self.accounts.list()
+
+    @answering()
+    async def get(self, name: str) -> ServiceAccount:
+        """By its name. Raises NotFound."""
+        return await self.accounts.get(name)
+
+    @answering()
+    async def owners(self) -> Sequence[tuple[ActorId, str]]:
+        """Some of the people who could answer for a service, with their names: for a form to offer."""
+        is_here = (people.c.status == "active") & people.c.deprovisioned_at.is_(None)
+        is_person = people.c.id.not_like(PREFIX + "%") & people.c.id.not_like(EMERGENCY + "%")
+        query = select(people.c.id, people.c.display_name).where(is_here & is_person).order_by(people.c.display_name)
+        async with self._database.reading() as tx:
+            return [(ActorId(row.id), row.display_name) for row in await tx.execute(query.limit(OFFERED_OWNERS))]
+
+    @answering()
+    async def narrow(self, account: ServiceAccount, terms: Terms) -> None:
+        """Put narrower terms in force. Durable. Raises InvalidRequest when they are not."""
+        await self.accounts.narrow(account, terms)
+
+    @answering()
     async def draft_account(
         self, actor: Actor, name: str, before: Terms | None, after: Terms, *, note: str
     ) -> Proposal:
@@ -82,6 +112,7 @@ class ServiceDesk:
             await self.account_kind.check_within(tx, payload)
         return self._proposals.draft(self.account_kind.name, payload, note=note, by=actor.id)
 
+    @answering()
     async def draft_key(
         self,
         actor: Actor,
@@ -99,6 +130,7 @@ class ServiceDesk:
             await self.key_kind.check_within(tx, terms)
         return self._proposals.draft(self.key_kind.name, terms.as_json(), note=note, by=actor.id)
 
+    @answering()
     async def waiting_for(self, actor: ActorId) -> Sequence[Waiting]:
         """The approved keys that this person may collect now."""
         found = []
@@ -110,6 +142,7 @@ class ServiceDesk:
                 found.append(Waiting(proposal=proposal, until=until))
         return found
 
+    @answering()
     async def prepare_key(self, actor: Actor, proposal_id: str) -> NewKey:
         """The key that two people agreed to, not stored yet. Its proposer only, once, within a day of the approval,
         and only while the service still permits it. Raises Denied, InvalidRequest, NotFound."""
@@ -143,6 +176,7 @@ class ServiceDesk:
             proposal=proposal.id,
         )
 
+    @answering()
     async def store_key(self, key: NewKey) -> None:
         """Make a prepared key usable. Durable. Raises InvalidRequest when it was collected in between."""
         try:
@@ -150,10 +184,12 @@ class ServiceDesk:
         except IntegrityError as error:
             raise InvalidRequest(_LATER) from error
 
+    @answering()
     async def keys_of(self, account: ServiceAccount) -> Sequence[KeyInfo]:
         """Its keys, the newest first."""
         return await self._api_keys.of(account.id)
 
+    @answering()
     async def revoke_key(self, account: ServiceAccount, key_id: str) -> None:
         """End one of its keys at once. Raises NotFound."""
         if not await self._api_keys.revoke(key_id, account.id):
