@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from audit import AuditError
 from gateway import __version__, problems, web
-from gateway.api import auth, health, images, keys, models, organization, pictures, scim, studio
+from gateway.api import auth, health, images, keys, models, organization, pictures, scim, services, studio
 from gateway.api.edge import Edge
 from gateway.errors import ImprimaturError
 from gateway.observe.metrics import Metrics
@@ -45,8 +45,14 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # Swagger's page loads scripts from a CDN, which our policy forbids
         redoc_url=None,
     )
-    problems.install(app, web.problem_page)
-    for part in (images, pictures, models, studio, auth, keys, organization, scim, health):
+    around = problems.Surroundings(
+        page=web.problem_page,
+        keep_form=web.keep_form,
+        metadata_url=f"{settings.server.public_url.rstrip('/')}/.well-known/oauth-protected-resource",
+        acr_values=" ".join(dict.fromkeys(p.acr_values for p in settings.identity.providers if p.acr_values)),
+    )
+    problems.install(app, around)
+    for part in (images, pictures, models, studio, auth, keys, organization, services, scim, health):
         app.include_router(part.router)
     app.include_router(web.router())
     web.mount_static(app)

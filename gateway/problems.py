@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -26,6 +27,9 @@ CRASHED: Final = "Something went wrong on our side. Your operators can find it b
 
 Page = Callable[[Request, int, Mapping[str, Any]], Response]
 """Draws the page of a problem: (request, status, context). The web room's; handed in so that it stays above us."""
+
+KeepForm = Callable[[Request, Response, str], None]
+"""Lets an answer keep the form that was sent, for the page to come back to: (request, answer, page)."""
 
 TITLES: Final[Mapping[int, str]] = {
     400: "That request can't be made",
@@ -58,7 +62,19 @@ def envelope(error: ImprimaturError, request_id: str) -> dict[str, Any]:
     return {"error": body}
 
 
-def headers(error: ImprimaturError, metadata_url: str) -> dict[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What answers need from elsewhere."""
+
+    page: Page
+    keep_form: KeepForm
+    metadata_url: str
+    """RFC 9728, 5.1. From the settings: the Host that a request names is whatever its sender likes."""
+    acr_values: str = ""
+    """What to ask an authorization server for when policy names no `acr` of its own (RFC 9470, section 3)."""
+
+
+def headers(error: ImprimaturError, metadata_url: str, acr_values: str = "") -> dict[str, str]:
     """What a client must know before it reads the body."""
     found = {"x-should-retry": "true" if error.retry else "false"}
     if error.retry_after_seconds is not None:
@@ -70,42 +86,43 @@ def headers(error: ImprimaturError, metadata_url: str) -> dict[str, str]:
             'error_description="A more recent second factor is required", '
             f'max_age="{error.step_up.max_age_seconds}", resource_metadata="{metadata_url}"'
         )
-        found["www-authenticate"] = challenge + (f', acr_values="{error.step_up.acr}"' if error.step_up.acr else "")
+        acr = error.step_up.acr or acr_values
+        found["www-authenticate"] = challenge + (f', acr_values="{acr}"' if acr else "")
     elif isinstance(error, Unauthenticated):
         found["www-authenticate"] = f'Bearer resource_metadata="{metadata_url}"'
     return found
 
 
-def install(app: FastAPI, page: Page) -> None:
+def install(app: FastAPI, around: Surroundings) -> None:
     """Every way a request can go wrong ends here."""
 
     @app.exception_handler(ImprimaturError)
     async def _ours(request: Request, error: ImprimaturError) -> Response:
-        return _answer(request, page, error)
+        return _answer(request, around, error)
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0] if error.errors() else {"loc": (), "msg": "malformed"}
         where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        return _answer(request, page, InvalidRequest(f"{where or 'request'}: {first['msg']}.", param=where or None))
+        return _answer(request, around, InvalidRequest(f"{where or 'request'}: {first['msg']}.", param=where or None))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         if error.status_code in (404, 405):
-            answer = _answer(request, page, NotFound("There is nothing at this address."))
+            answer = _answer(request, around, NotFound("There is nothing at this address."))
             answer.headers.update(error.headers or {})
             return answer
-        return _answer(request, page, InvalidRequest(str(error.detail)))
+        return _answer(request, around, InvalidRequest(str(error.detail)))
 
-    app.add_middleware(_CrashGuard, page=page)
+    app.add_middleware(_CrashGuard, around=around)
 
 
 class _CrashGuard:
     """The last net, inside the edge: Starlette's own stands outside of it, where answers get no id and no headers."""
 
-    def __init__(self, app: ASGIApp, page: Page) -> None:
+    def __init__(self, app: ASGIApp, around: Surroundings) -> None:
         self._app = app
-        self._page = page
+        self._around = around
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -124,20 +141,22 @@ class _CrashGuard:
             if started:
                 raise  # too late for words: breaking off is the only honest end
             problem = error if isinstance(error, ImprimaturError) else ImprimaturError(CRASHED)
-            await _answer(Request(scope), self._page, problem)(scope, receive, send)
+            await _answer(Request(scope), self._around, problem)(scope, receive, send)
 
 
-def _answer(request: Request, page: Page, error: ImprimaturError) -> Response:
+def _answer(request: Request, around: Surroundings, error: ImprimaturError) -> Response:
     request_id = request.scope.get("state", {}).get("request_id", "")
-    metadata_url = f"{str(request.base_url).rstrip('/')}/.well-known/oauth-protected-resource"
-    extra = headers(error, metadata_url)
+    extra = headers(error, around.metadata_url, around.acr_values)
     if not _wants_page(request):
         return JSONResponse(envelope(error, request_id), error.status, headers=extra)
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     back = here if request.method == "GET" else _page_of_form(request)
     if isinstance(error, StepUpRequired):
         query = urlencode({"max_age": error.step_up.max_age_seconds, "return_to": back})
-        return RedirectResponse(f"/auth/step-up?{query}", 303)
+        away = RedirectResponse(f"/auth/step-up?{query}", 303, headers={"cache-control": "no-store"})
+        if request.method != "GET":
+            around.keep_form(request, away, back)
+        return away
     if isinstance(error, Unauthenticated) and not request.url.path.startswith("/auth/"):
         return RedirectResponse("/welcome?" + urlencode({"return_to": back}), 303)
     context = {
@@ -148,7 +167,7 @@ def _answer(request: Request, page: Page, error: ImprimaturError) -> Response:
         "reasons": [_reason(reason) for reason in error.reasons],
         "request_id": request_id,
     }
-    answer = page(request, error.status, context)
+    answer = around.page(request, error.status, context)
     answer.headers.update(extra)
     return answer
 

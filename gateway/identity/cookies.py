@@ -37,6 +37,7 @@ class CookieNames:
         prefix = "__Host-" if secure else ""
         self.session = f"{prefix}imprimatur-session"
         self.browser = f"{prefix}imprimatur-browser"
+        self.draft = f"{prefix}imprimatur-draft"
         self._sign_in = f"{prefix}imprimatur-sign-in-"
 
     def sign_in(self, state: str) -> str:

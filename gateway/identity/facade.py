@@ -18,6 +18,7 @@ from gateway.identity.cookies import Cookie, CookieNames
 from gateway.identity.csrf import CsrfGuard
 from gateway.identity.derived import DerivedKeys
 from gateway.identity.door import Door, OnWait
+from gateway.identity.drafts import Drafts
 from gateway.identity.leaving import Leaving
 from gateway.identity.minting import Minting
 from gateway.identity.notices import Notices
@@ -79,6 +80,7 @@ class Identity:
             for provider in settings.providers
         }
         self.door = Door(settings.throttle, self._cookie_names, derived.known_browser, clock, on_wait)
+        self.drafts = Drafts(derived.form_draft, self._cookie_names, clock)
         self.notices = Notices(db, clock)
         self.own_sessions = OwnSessions(db, clock)
         self._csrf = CsrfGuard(derived.csrf, _origin_of(public_url))

@@ -90,12 +90,11 @@ class Recheck:
         provider = self._providers.get(name)
         if provider is None or session.sealed_refresh_token is None:
             return session
-        interval = timedelta(seconds=provider.provider.recheck_seconds)
-        if self._clock() - session.checked_at < interval:
+        interval, now = timedelta(seconds=provider.provider.recheck_seconds), self._clock()
+        if now - session.checked_at < interval:
             return session
-        verdict = _Verdict.AWAY
-        if self._clock() >= self._away_until.get(name, self._clock()):
-            verdict = await self._verdict(session, provider, origin)
+        is_left_alone = now < self._away_until.get(name, now)
+        verdict = _Verdict.AWAY if is_left_alone else await self._verdict(session, provider, origin)
         if verdict is _Verdict.LAPSED:
             raise refused_credential("session-lapsed", session.credential_id)
         if verdict is _Verdict.AWAY:

@@ -3,6 +3,7 @@ goes through the same `/v1` API that programs use.
 
 * `front.py` the door · `account.py` one's own account · `studio.py` the employee's place · `keys.py` API keys
 * `records.py`, `cases.py`, `holds.py`, `subjects.py`, `retention.py` the auditor's, over `governing.py`
+* `drafts.py` a form that met "first a fresh second factor" comes back filled
 * `templates.py` + `templates/`, `words.py` how things are said · `static_files.py` + `static/` how they look and move
 * `proof_drawing.py` an inclusion proof as a picture · `record_query.py`, `record_views.py` between form, log and page
 """
@@ -12,10 +13,11 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from gateway.web import account, cases, front, holds, keys, records, retention, studio, subjects
+from gateway.web.drafts import keep as keep_form
 from gateway.web.pages import problem_page
 from gateway.web.static_files import PREFIX, static_tree
 
-__all__ = ["mount_static", "problem_page", "router"]
+__all__ = ["keep_form", "mount_static", "problem_page", "router"]
 
 
 def router() -> APIRouter:

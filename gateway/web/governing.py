@@ -58,6 +58,7 @@ async def read_form(request: Request) -> dict[str, str]:
         raise InvalidRequest("The form has too many fields.") from error
     fields = dict(pairs)
     request.state.csrf_token = fields.pop(FORM_FIELD, None)
+    request.state.form = fields  # comes back filled after a step-up (`drafts.py`)
     return fields
 
 

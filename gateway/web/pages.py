@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from gateway.exchange import Actor
+from gateway.web import drafts
 from gateway.web.templates import render
 from gateway.web.visitors import visitor_of
 
@@ -18,8 +19,11 @@ def page(
 ) -> HTMLResponse:
     """The template `name` for `actor`. Private to them: kept by no cache, theirs or a proxy's."""
     visitor = None if actor is None else visitor_of(request, actor)
-    html = render(name, request, {**context, "visitor": visitor})
-    return HTMLResponse(html, status, headers={"cache-control": "no-store", "vary": "accept, cookie"})
+    html, spent = drafts.fill(request, actor, render(name, request, {**context, "visitor": visitor}))
+    response = HTMLResponse(html, status, headers={"cache-control": "no-store", "vary": "accept, cookie"})
+    if spent is not None:
+        drafts.attach(response, spent)
+    return response
 
 
 def problem_page(request: Request, status: int, context: Mapping[str, Any]) -> Response:

@@ -24,7 +24,12 @@ def metrics():
 @pytest.fixture
 def app(metrics):
     app = FastAPI()
-    problems.install(app, lambda *_: pytest.fail("no page here"))
+    around = problems.Surroundings(
+        page=lambda *_: pytest.fail("no page here"),
+        keep_form=lambda *_: pytest.fail("no form here"),
+        metadata_url="https://gate.example/.well-known/oauth-protected-resource",
+    )
+    problems.install(app, around)
     app.state.hold = asyncio.Event()
 
     @app.post("/v1/echo/{name}")
