@@ -124,9 +124,7 @@ async def test_without_a_signing_key_it_is_noted_and_the_next_to_open_the_log_re
     rotate_file_key(_kek(governed), Disk())
     assert "noted beside the keys" in await asyncio.to_thread(_command, governed)
     signing = ("--signing-key", governed.settings.signing_key_path)
-    await asyncio.to_thread(
-        _command, governed, *signing
-    )  # records the noted one and its own
+    await asyncio.to_thread(_command, governed, *signing)  # records the noted one and its own
     async with governed.open():
         steps = await _steps(governed)
         assert [step["step"] for step in steps] == ["begun", "done", "begun", "done"]
