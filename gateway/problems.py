@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 CRASHED: Final = "Something went wrong on our side. Your operators can find it by the request id."
 
+SCIM_PATH: Final = "/scim/"
+"""Where companies' directories ask."""
+
 Page = Callable[[Request, int, Mapping[str, Any]], Response]
 """Draws the page of a problem: (request, status, context). The web room's; handed in so that it stays above us."""
 
@@ -72,6 +75,16 @@ class Surroundings:
     """RFC 9728, 5.1. From the settings: the Host that a request names is whatever its sender likes."""
     acr_values: str = ""
     """What to ask an authorization server for when policy names no `acr` of its own (RFC 9470, section 3)."""
+
+
+def scim_answer(error: ImprimaturError) -> JSONResponse:
+    """The same for a directory, whose answers have one form whatever goes wrong (RFC 7644, section 3.12)."""
+    body = {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+        "status": str(error.status),
+        "detail": error.message,
+    }
+    return JSONResponse(body, error.status, media_type="application/scim+json")
 
 
 def headers(error: ImprimaturError, metadata_url: str, acr_values: str = "") -> dict[str, str]:
@@ -145,6 +158,8 @@ class _CrashGuard:
 
 
 def _answer(request: Request, around: Surroundings, error: ImprimaturError) -> Response:
+    if request.url.path.startswith(SCIM_PATH):
+        return scim_answer(error)
     request_id = request.scope.get("state", {}).get("request_id", "")
     extra = headers(error, around.metadata_url, around.acr_values)
     if not _wants_page(request):

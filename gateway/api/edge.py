@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import ImprimaturError, InvalidRequest, PayloadTooLarge, RateLimited
 from gateway.observe.metrics import Metrics
 from gateway.observe.timing import Timings
-from gateway.problems import envelope
+from gateway.problems import SCIM_PATH, envelope, scim_answer
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +87,11 @@ class Edge:
 
         problem = self._refuse_early(scope)
         if problem is not None:
-            answer = JSONResponse(
-                envelope(problem, state["request_id"]), problem.status, headers={"x-should-retry": "false"}
-            )
+            if scope["path"].startswith(SCIM_PATH):
+                answer = scim_answer(problem)
+            else:
+                answer = JSONResponse(envelope(problem, state["request_id"]), problem.status)
+            answer.headers["x-should-retry"] = "false"
             if isinstance(problem, RateLimited):
                 answer.headers.update({"x-should-retry": "true", "retry-after": "1"})
             await answer(scope, receive, send_with_headers)
