@@ -115,6 +115,7 @@ class Event(StrEnum):
     ACCESS_REVIEW = "auth:access:review"
     EMERGENCY_SEAL = "auth:emergency:seal"
     EMERGENCY_DRILL = "auth:emergency:drill"
+    EMERGENCY_ASK = "auth:emergency:ask"
     EMERGENCY_OPEN = "auth:emergency:open"
     EMERGENCY_REFUSED = "auth:emergency:refuse"
     EMERGENCY_END = "auth:emergency:end"

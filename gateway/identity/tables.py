@@ -125,7 +125,8 @@ role_mappings = Table(
     metadata,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("mapping", JSON, nullable=False, doc="Group -> roles"),
-    Column("proposal", String(36), ForeignKey("proposals.id"), nullable=False),
+    Column("proposal", String(36), ForeignKey("proposals.id"), nullable=True, doc="Null: it only narrows, by one person"),
+    Column("activated_by", String(255), nullable=False),
     Column("activated_at", UtcDateTime, nullable=False),
 )
 """The newest version is in force; without one, the settings' mapping is."""
@@ -140,6 +141,7 @@ emergency_seals = Table(
     Column("last_step", Integer, nullable=False, server_default="0", doc="TOTP step last used: each works once"),
     Column("sealed_by", String(255), nullable=False),
     Column("sealed_at", UtcDateTime, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=True, doc="In the audit log since; before that it opens nothing"),
     Column("tried_at", UtcDateTime, nullable=True, doc="Last drill or use"),
     Column("spent_at", UtcDateTime, nullable=True, doc="Opened: must be sealed anew"),
 )
@@ -154,6 +156,7 @@ emergencies = Table(
     Column("agreed_by", String(40), nullable=True, doc="Name of the second seal"),
     Column("opened_at", UtcDateTime, nullable=True),
     Column("ends_at", UtcDateTime, nullable=True),
+    Column("closed_at", UtcDateTime, nullable=True, doc="Its end is in the audit log since"),
     Column("is_drill", Boolean, nullable=False),
     CheckConstraint("agreed_by is null or agreed_by <> asked_by", name="two_seals"),
 )
