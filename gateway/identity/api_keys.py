@@ -13,12 +13,12 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 
 from gateway.exchange import ActorId, Mfa
 from gateway.identity.people import Person, person_of
@@ -187,6 +187,13 @@ class ApiKeys:
         async with self._database.reading() as tx:
             rows = (await tx.execute(query)).all()
         return [_info(row) for row in rows]
+
+    async def last_used(self, ids: Collection[ActorId]) -> Mapping[ActorId, datetime]:
+        """When any key of each was last used; who never used one is left out."""
+        used = func.max(api_keys.c.used_at)
+        query = select(api_keys.c.actor, used).where(api_keys.c.actor.in_(ids), api_keys.c.used_at.is_not(None))
+        async with self._database.reading() as tx:
+            return {ActorId(actor): at for actor, at in await tx.execute(query.group_by(api_keys.c.actor))}
 
     async def of_proposal(self, proposal: str) -> KeyInfo | None:
         """The key that was made because two people agreed to this, if it was."""

@@ -6,7 +6,7 @@ prepares stores nothing, so that its record can come first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -95,6 +95,16 @@ class ServiceDesk:
         query = select(people.c.id, people.c.display_name).where(is_here & is_person).order_by(people.c.display_name)
         async with self._database.reading() as tx:
             return [(ActorId(row.id), row.display_name) for row in await tx.execute(query.limit(OFFERED_OWNERS))]
+
+    @answering()
+    async def last_used(self, accounts: Sequence[ServiceAccount]) -> Mapping[ActorId, datetime]:
+        """When any key of each was last used."""
+        return await self._api_keys.last_used([account.id for account in accounts])
+
+    @answering()
+    async def open_proposals(self) -> Sequence[Proposal]:
+        """What waits for a second person."""
+        return await self._proposals.list([kind.name for kind in self.kinds], only_open=True)
 
     @answering()
     async def narrow(self, account: ServiceAccount, terms: Terms) -> None:

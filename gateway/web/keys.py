@@ -28,6 +28,7 @@ SCOPE_WORDS: Final[Mapping[Permission, str]] = {
 
 USUAL_SCOPES: Final = (Permission.IMAGE_GENERATE, Permission.MODEL_LIST)
 LIFETIMES_DAYS: Final = (1, 7, 30, 60, 90)
+MAX_NETWORKS_TEXT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class KeyRow:
     expires_at: datetime
     revoked_at: datetime | None
     used_at: datetime | None
+    used_from: str
+    networks: tuple[str, ...]
     is_live: bool
 
 
@@ -51,6 +54,7 @@ class Draft:
     name: str
     days: int
     scopes: tuple[str, ...]
+    networks: str
 
 
 @router.get("/keys")
@@ -83,6 +87,8 @@ def _row(key: KeyInfo, now: datetime) -> KeyRow:
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
         used_at=key.used_at,
+        used_from=key.used_from,
+        networks=key.networks,
         is_live=key.revoked_at is None and key.expires_at > now,
     )
 
@@ -92,4 +98,5 @@ def _draft(request: Request, lifetimes: list[int], usual_days: int) -> Draft:
     asked = request.query_params
     days = int(asked["days"]) if asked.get("days", "") in {str(n) for n in lifetimes} else usual_days
     scopes = tuple(asked.getlist("scope")) or tuple(scope.value for scope in USUAL_SCOPES)
-    return Draft(name=asked.get("name", "")[:MAX_NAME], days=days, scopes=scopes)
+    networks = asked.get("networks", "")[:MAX_NETWORKS_TEXT]
+    return Draft(name=asked.get("name", "")[:MAX_NAME], days=days, scopes=scopes, networks=networks)

@@ -19,6 +19,7 @@ PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/holds", "Holds", frozenset({Role.AUDITOR})),
     ("/subjects", "People’s data", frozenset({Role.AUDITOR})),
     ("/retention", "Retention", frozenset({Role.AUDITOR})),
+    ("/services", "Services", frozenset({Role.ADMIN})),
 )
 """(address, label, roles it is drawn for). Only what the bar shows: each door asks policy itself, so a role that
 policy grants more to can still walk in by address, and one that it denies is turned away there."""

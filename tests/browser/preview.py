@@ -44,6 +44,7 @@ from gateway.errors import (
 )
 from gateway.exchange import (
     Accepted,
+    Actor,
     ActorId,
     Decision,
     Finding,
@@ -65,6 +66,7 @@ from gateway.identity.notices import NoticeKind
 from gateway.identity.people import People
 from gateway.identity.profile import Described
 from gateway.identity.roles import RoleMap
+from gateway.identity.service_accounts import SERVICE_SCOPES, Terms, id_of
 from gateway.identity.sessions import SessionId, Sessions
 from gateway.obedience import mask
 from gateway.observe.metrics import Metrics
@@ -104,10 +106,13 @@ PEOPLE = {
     "gail": Described(display_name="Gail Ross", email="gail@example.com", department="Legal", groups=("auditors",)),
     "dave": Described(display_name="Dave Okafor", email="dave@example.com"),
     "mira": Described(display_name="Mira Sand", department="Legal", groups=("staff", "auditors")),
+    "carol": Described(display_name="Carol Nye", email="carol@example.com", department="IT", groups=("admins",)),
+    "dan": Described(display_name="Dan Abel", email="dan@example.com", department="IT", groups=("admins",)),
+    "owen": Described(display_name="Owen Gray", department="Sales", groups=("staff",)),
     "leaver": Described(display_name="Lea Verne", department="Sales", groups=("staff",)),
     "hostile": Described(display_name=XSS[0], department=XSS[1], groups=("staff", "auditors", XSS[2])),
 }
-ROLES = {"staff": (Role.EMPLOYEE,), "auditors": (Role.AUDITOR,)}
+ROLES = {"staff": (Role.EMPLOYEE,), "auditors": (Role.AUDITOR,), "admins": (Role.ADMIN,)}
 
 
 class TwoModels:
@@ -380,6 +385,50 @@ async def _govern(services: Services, made: list[str]) -> dict[str, str]:
     return found
 
 
+async def _employ(services: Services) -> None:
+    """Services in every state that a page shows, keys of one, and what waits for a second person."""
+    identity = services.identity
+    desk = identity.services
+    carol, dan = (ActorId(f"preview|{name}") for name in ("carol", "dan"))
+    carol_here = Actor(id=carol, display_name="Carol Nye", method="session", credential_id="preview")
+    async with services.database.transaction() as tx:
+        for name in ("alice", "carol", "dan", "owen"):
+            await identity.people.seen(tx, ActorId(f"preview|{name}"), PEOPLE[name])
+        for name, owner, networks, is_enabled in (
+            ("newsletter", "alice", ("10.20.0.0/16", "2001:db8:5::/48"), True),
+            ("orphan", "owen", (), True),
+            ("retired", "alice", (), False),
+        ):
+            terms = Terms(
+                description=f"Pictures for the {name} {XSS[0]}",
+                owner=ActorId(f"preview|{owner}"),
+                scopes=frozenset(SERVICE_SCOPES),
+                networks=networks,
+                is_enabled=is_enabled,
+            )
+            await desk.accounts.create(tx, id_of(name), terms, by=carol, approved_by=dan)
+    await identity.people.set_status(ActorId("preview|owen"), "suspended")
+    account = await desk.get("newsletter")
+    for n, name in enumerate(("Night run", f"Old run {XSS[0]}", "Ready", "Asked")):
+        draft = await desk.draft_key(
+            carol_here, account, name=name, scopes=["image:generate"], networks=[], days=90, note="For the night run"
+        )
+        await identity.proposals.submit(draft)
+        if name == "Asked":
+            continue
+        async with services.database.transaction() as tx:
+            await identity.proposals.decide(tx, draft, by=dan, status="approved")
+        if name == "Ready":
+            continue
+        key = await desk.prepare_key(carol_here, draft.id)
+        await desk.store_key(key)
+        if n == 1:
+            await desk.revoke_key(account, key.info.id)
+    wider = replace(account.terms, networks=())
+    draft = await desk.draft_account(carol_here, "newsletter", account.terms, wider, note=f"We move {XSS[0]}")
+    await identity.proposals.submit(draft)
+
+
 async def _start_session(services: Services, name: str) -> str:
     settings, clock = services.settings.identity, services.clock
     roles = RoleMap(settings.roles)
@@ -489,6 +538,7 @@ class Preview:
                 app.state.services = services
                 pipeline: Any = services.pipeline
                 governed = await _govern(services, made)
+                await _employ(services)
                 self._running = Running(self.url, made, pipeline, services, asyncio.get_running_loop(), governed)
                 config = uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
                 self._server = uvicorn.Server(config)

@@ -42,6 +42,10 @@ PAGES = {
     "erasure-requested": ("gail", "{erasure-requested}"),
     "erasure-done": ("bob", "{erasure-done}"),
     "retention": ("bob", "/retention"),
+    "services": ("carol", "/services"),
+    "service": ("carol", "/services/newsletter"),
+    "service-orphan": ("dan", "/services/orphan"),
+    "service-off": ("dan", "/services/retired"),
     "not-found": ("alice", "/nowhere"),
     "not-allowed": ("alice", "/audit"),
     "hostile-names": ("hostile", "/audit"),
@@ -73,6 +77,7 @@ async def test_a_page_is_accessible_and_says_what_it_is(visit, preview, screensh
     [
         *("welcome", "no-role", "studio", "keys", "account", "records", "record", "not-found"),
         *("cases", "case-requested", "holds", "hold-new", "hold-ending", "subjects", "erasure-done", "retention"),
+        *("services", "service"),
     ],
 )
 async def test_nothing_hangs_over_the_edge_of_a_phone(visit, preview, screenshot_dir: Path, name):

@@ -33,6 +33,7 @@ form.addEventListener("submit", (event) => {
     const asked = new FormData(form);
     const response = await call("POST", "/v1/keys", {
       name: asked.get("name"), scopes: asked.getAll("scope"), days: Number(asked.get("days")),
+      networks: asked.get("networks").split(/\s+/).filter(Boolean),
     });
     // The form's own fields travel to the provider and back in the address: a name and scopes, never a key.
     if (!response.ok) return explain(response, `/keys?${new URLSearchParams(asked)}`);
