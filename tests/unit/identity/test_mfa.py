@@ -41,6 +41,12 @@ def read(profile: ClaimProfile, claims: dict[str, Any], *, callback: bool = True
         (USERINFO, {"second_factor": "true"}, False),
         (USERINFO, {"second_factor": "false"}, False),
         (USERINFO, {"second_factor": 1}, False),
+        (ClaimProfile(mfa_acr_in=("",)), {"acr": ""}, False),
+        (ClaimProfile(mfa_acr_in=("",)), {}, False),
+        (ClaimProfile(mfa_acrs_any_of=("c1",)), {"acrs": ["c1", "p1"]}, True),
+        (ClaimProfile(mfa_acrs_any_of=("c1",)), {"acrs": ["p1"]}, False),
+        (ClaimProfile(mfa_acrs_any_of=("c1",)), {"acrs": "c1"}, False),
+        (ClaimProfile(mfa_acrs_any_of=("c1",)), {"amr": ["c1"], "acr": "c1"}, False),
         (ClaimProfile(), {"amr": ["pwd", "otp", "mfa", ""], "acr": "", "": True}, False),
     ],
 )

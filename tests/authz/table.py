@@ -1,0 +1,130 @@
+"""Who may come in by which way: the intention, written down beside the code that is to follow it.
+
+A route that is not here fails `test_routes.py`: whoever adds one says here who it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from gateway.vocabulary import Permission
+
+P = Permission
+
+
+class Guard(Enum):
+    """What opens a route that no permission does."""
+
+    ANYBODY = auto()
+    """Also without a credential; says nothing of anybody."""
+    OWN_SECRET = auto()
+    """Something of its own: a provider's answer, a directory's token, a seal. No session or key helps."""
+    SIGNED_IN = auto()
+    """Any person or program that we know."""
+    PERSON = auto()
+    """A person in a browser, whatever their role; it is about themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One route: what opens it (any one of several permissions), and something to send."""
+
+    opens: Guard | tuple[Permission, ...]
+    values: Mapping[str, str] = field(default_factory=dict)
+    body: object | None = None
+    """A Form, an Upload, or else JSON."""
+    ends_session: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Fields of an HTML form."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The same with a small picture in it, as multipart."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def _may(*permissions: Permission, body: object | None = None, **values: str) -> Way:
+    return Way(opens=permissions, body=body, values=values)
+
+
+def _is(guard: Guard, body: object | None = None, **values: str) -> Way:
+    return Way(opens=guard, body=body, values=values)
+
+
+UNKNOWN = "00000000-0000-7000-8000-000000000000"
+PICTURES = (P.IMAGE_GENERATE, P.IMAGE_EDIT, P.IMAGE_VARY)
+PROMPT = {"prompt": "a fox", "n": 1, "size": "auto"}
+
+WAYS: Mapping[tuple[str, str], Way] = {
+    # operators and their probes; the network keeps these in (see the chart's NetworkPolicy)
+    ("GET", "/healthz"): _is(Guard.ANYBODY),
+    ("GET", "/readyz"): _is(Guard.ANYBODY),
+    ("GET", "/metrics"): _is(Guard.ANYBODY),
+    ("*", "/static"): _is(Guard.ANYBODY),
+    ("GET", "/v1/openapi.json"): _is(Guard.ANYBODY),
+    ("GET", "/.well-known/oauth-protected-resource"): _is(Guard.ANYBODY),
+    # the door
+    ("GET", "/"): _is(Guard.ANYBODY),
+    ("GET", "/welcome"): _is(Guard.ANYBODY),
+    ("GET", "/signed-out"): _is(Guard.ANYBODY),
+    ("GET", "/auth/sign-in"): _is(Guard.ANYBODY),
+    ("GET", "/auth/callback/{provider}"): _is(Guard.OWN_SECRET, provider="company"),
+    ("POST", "/auth/back-channel-logout/{provider}"): _is(Guard.OWN_SECRET, Form(), provider="company"),
+    ("GET", "/auth/step-up"): _is(Guard.PERSON),
+    ("POST", "/auth/sign-out"): Way(opens=Guard.PERSON, body=Form(), ends_session=True),
+    # people: their own
+    ("GET", "/account"): _is(Guard.PERSON),
+    ("POST", "/account/notices/seen"): _is(Guard.PERSON, Form()),
+    ("POST", "/account/sessions/{session_id}/end"): _is(Guard.PERSON, Form(), session_id="session-x"),
+    ("GET", "/v1/session"): _is(Guard.SIGNED_IN),
+    ("GET", "/v1/keys"): _is(Guard.PERSON),
+    ("DELETE", "/v1/keys/{key_id}"): _is(Guard.PERSON, key_id="x" * 12),
+    ("POST", "/v1/keys"): _may(P.KEY_MANAGE, body={"name": "x", "scopes": []}),
+    ("GET", "/keys"): _may(P.KEY_MANAGE),
+    # pictures
+    ("POST", "/v1/images/generations"): _may(P.IMAGE_GENERATE, body=PROMPT),
+    ("POST", "/v1/images/edits"): _may(P.IMAGE_EDIT, body=Upload({"prompt": "a fox"})),
+    ("POST", "/v1/images/variations"): _may(P.IMAGE_VARY, body=Upload()),
+    ("GET", "/v1/pictures/{picture_id}"): _may(*PICTURES, picture_id="x" * 32),
+    ("GET", "/v1/models"): _may(P.MODEL_LIST),
+    ("GET", "/v1/models/{model_id:path}"): _may(P.MODEL_LIST, **{"model_id:path": "none"}),
+    ("GET", "/v1/credits"): _may(P.CREDIT_READ),
+    ("POST", "/v1/screening/hints"): _may(P.IMAGE_GENERATE, body={"text": "a fox"}),
+    ("GET", "/studio"): _may(P.IMAGE_GENERATE),
+    # auditors
+    ("GET", "/v1/organization/audit_logs"): _may(P.AUDIT_SEARCH),
+    ("GET", "/v1/organization/data_retention"): _may(P.AUDIT_SEARCH),
+    ("GET", "/audit"): _may(P.AUDIT_SEARCH),
+    ("GET", "/audit/checkpoint"): _may(P.AUDIT_PROVE),
+    ("GET", "/audit/records"): _is(Guard.ANYBODY),  # its older address: sends on to /audit
+    ("GET", "/audit/records/{event_id}"): _may(P.AUDIT_SEARCH, event_id=UNKNOWN),
+    ("GET", "/audit/records/{event_id}/proof"): _may(P.AUDIT_PROVE, event_id=UNKNOWN),
+    ("GET", "/audit/records/{event_id}/accesses"): _may(P.AUDIT_SEARCH, event_id=UNKNOWN),
+    ("POST", "/audit/records/{event_id}/content"): _may(P.CONTENT_OPEN, body=Form(), event_id=UNKNOWN),
+    ("GET", "/cases"): _may(P.CASE_REQUEST),
+    ("POST", "/cases"): _may(P.CASE_REQUEST, body=Form()),
+    ("GET", "/cases/{case_id}"): _may(P.CASE_REQUEST, case_id=UNKNOWN),
+    ("POST", "/cases/{case_id}/decision"): _may(P.CASE_APPROVE, body=Form({"act": "approve"}), case_id=UNKNOWN),
+    ("GET", "/holds"): _may(P.AUDIT_SEARCH),
+    ("POST", "/holds"): _may(P.HOLD_MANAGE, body=Form()),
+    ("GET", "/holds/{hold_id}"): _may(P.HOLD_MANAGE, hold_id=UNKNOWN),
+    ("POST", "/holds/{hold_id}/decision"): _may(P.HOLD_MANAGE, body=Form(), hold_id=UNKNOWN),
+    ("GET", "/subjects"): _may(P.SUBJECT_MANAGE),
+    ("GET", "/subjects/new"): _may(P.SUBJECT_MANAGE),
+    ("POST", "/subjects"): _may(P.SUBJECT_MANAGE, body=Form()),
+    ("GET", "/subjects/{kind}/{request_id}"): _may(P.SUBJECT_MANAGE, kind="export", request_id=UNKNOWN),
+    ("POST", "/subjects/{kind}/{request_id}/decision"): _may(
+        P.SUBJECT_MANAGE, body=Form(), kind="export", request_id=UNKNOWN
+    ),
+    ("POST", "/subjects/export/{request_id}/file"): _may(P.SUBJECT_MANAGE, body=Form(), request_id=UNKNOWN),
+    ("GET", "/retention"): _may(P.AUDIT_SEARCH),
+}
