@@ -11,7 +11,7 @@ import typer
 import uvicorn
 from pydantic import BaseModel, ValidationError
 
-from gateway import __version__
+from gateway import __version__, cli_login
 from gateway.app import create_app
 from gateway.observe import logs
 from gateway.settings import CONFIG_VARIABLE, Settings
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, help="The gateway's own secrets.")
 app.add_typer(keys_app, name="keys")
+cli_login.add_to(app)
 
 Config = Annotated[
     Path | None,

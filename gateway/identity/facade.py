@@ -226,14 +226,17 @@ class Identity:
 
     def protected_resource(self) -> dict[str, Any]:
         """RFC 9728 metadata: where a program gets access tokens for us."""
-        issuers = [p.provider.issuer for p in self._providers.values() if p.provider.access_token_audience]
+        givers = [p.provider for p in self._providers.values() if p.provider.access_token_audience]
+        devices = {giver.issuer: giver.device_client_id for giver in givers if giver.device_client_id}
         return {
             "resource": self._public_url,
             "resource_name": "Imprimatur",
             "bearer_methods_supported": ["header"],
             "scopes_supported": sorted(GRANTABLE),
             # Zero-element members are left out (RFC 9728, section 3.2).
-            **({"authorization_servers": issuers} if issuers else {}),
+            **({"authorization_servers": [giver.issuer for giver in givers]} if givers else {}),
+            # Ours: the public client with which `imprimatur login` signs people in at each issuer (RFC 8628).
+            **({"imprimatur_device_client_ids": devices} if devices else {}),
         }
 
 
