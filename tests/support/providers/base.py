@@ -76,6 +76,8 @@ class RunningProvider(abc.ABC):
         self.state = state
         self.public_url = public_url.rstrip("/")
         self.port = port or free_port()
+        self.cli_port = free_port()
+        """Where the command line's client comes back to, at providers that want to know the port."""
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.people: dict[str, Person] = {p.name: p for p in people_of(state / "people.json")}
         self.client_secret_path = state / "client.secret"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
 from demo.idp import DemoIdp
-from tests.support.providers.base import Features, RunningProvider
+from tests.support.providers.base import BROWSER_CLIENT, CLI_CLIENT, HOST, Features, RunningProvider
 
 
 class Canaille(RunningProvider):
@@ -51,7 +52,28 @@ class Canaille(RunningProvider):
 
     def start(self) -> Canaille:
         self._demo.start().wait_ready()
+        self._add_command_line()
         return self
+
+    def _add_command_line(self) -> None:
+        """A public client beside the gateway's, made from that one's row."""
+        mine = {
+            "id": CLI_CLIENT,
+            "client_id": CLI_CLIENT,
+            "client_secret": None,
+            "redirect_uris": json.dumps([f"http://{HOST}:{self.cli_port}/callback"]),
+            "token_endpoint_auth_method": "none",
+        }
+        with closing(sqlite3.connect(self.state / "idp.sqlite", timeout=10)) as database, database:
+            names = [row[1] for row in database.execute("PRAGMA table_info(client)")]
+            row = database.execute("SELECT * FROM client WHERE client_id = ?", [BROWSER_CLIENT]).fetchone()
+            values = {**dict(zip(names, row, strict=True)), **{n: v for n, v in mine.items() if n in names}}
+            marks = ", ".join("?" for _ in names)
+            database.execute(f"INSERT INTO client VALUES ({marks})", [values[name] for name in names])
+            database.execute(
+                'INSERT INTO client_audience_association_table (audience_id, client_id, "index") VALUES (?, ?, 0)',
+                [CLI_CLIENT, CLI_CLIENT],
+            )
 
     def stop(self) -> None:
         self._demo.stop()

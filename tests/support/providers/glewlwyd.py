@@ -315,7 +315,7 @@ class Glewlwyd(RunningProvider):
                 "confidential": False,
                 "enabled": True,
                 "token_endpoint_auth_method": ["none"],
-                "redirect_uri": ["http://127.0.0.1/callback"],
+                "redirect_uri": [f"http://{HOST}:{self.cli_port}/callback"],
                 "authorization_type": ["code", "refresh_token", "device_authorization"],
                 "resource": [self.resource],
                 "scope": [],
