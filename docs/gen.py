@@ -282,7 +282,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
     if hasattr(command, "commands"):
         for sub in sorted(command.commands):
             yield from _command(f"{name} {sub}", command.commands[sub])
-        return
+        if not command.invoke_without_command:
+            return
     arguments = [(p.metavar or p.name).strip("{}").upper() for p in command.params if p.param_type_name == "argument"]
     yield from (f"### `{' '.join((name, *arguments))}`", "", _plain(command.help), "")
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden and p.name != "help"]

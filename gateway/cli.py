@@ -11,7 +11,7 @@ import typer
 import uvicorn
 from pydantic import BaseModel, ValidationError
 
-from gateway import __version__, cli_login
+from gateway import __version__, cli_login, doctor_idp
 from gateway.app import create_app
 from gateway.observe import logs
 from gateway.settings import CONFIG_VARIABLE, Settings
@@ -26,6 +26,9 @@ app = typer.Typer(
 keys_app = typer.Typer(no_args_is_help=True, help="The gateway's own secrets.")
 app.add_typer(keys_app, name="keys")
 cli_login.add_to(app)
+doctor_app = typer.Typer(invoke_without_command=True)
+app.add_typer(doctor_app, name="doctor")
+doctor_app.command("idp")(doctor_idp.command)
 
 Config = Annotated[
     Path | None,
@@ -63,9 +66,11 @@ def migrate(config: Config = None) -> None:
     typer.echo(f"The database is at revision {revision}.")
 
 
-@app.command()
-def doctor(config: Config = None) -> None:
+@doctor_app.callback()
+def doctor(context: typer.Context, config: Config = None) -> None:
     """Check the settings and say what is missing; prints every setting in force."""
+    if context.invoked_subcommand is not None:
+        return
     settings = _settings(config)
     for name, value in _flat(settings):
         typer.echo(f"{name} = {value}")

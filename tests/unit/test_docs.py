@@ -86,7 +86,7 @@ def _commands(name: str, command: Any) -> Iterator[str]:
     if hasattr(command, "commands"):
         for sub, inner in command.commands.items():
             yield from _commands(f"{name} {sub}", inner)
-    else:
+    if not hasattr(command, "commands") or command.invoke_without_command:
         yield name
 
 
