@@ -249,8 +249,7 @@ def test_a_database_whose_disk_is_really_full_loses_nothing_and_goes_on(
     async def fill(log: AuditLog) -> None:
         while not told.refused:
             await asyncio.gather(*(call(log, told, number) for number in range(64)))
-        with pytest.raises(AuditUnavailable, match="53100"):
-            await until_refused(log)
+        await until_it_is_full(log)
         assert not log.health().writable
 
     victim.use(fill, LATER)
@@ -263,9 +262,15 @@ def test_a_database_whose_disk_is_really_full_loses_nothing_and_goes_on(
     check(victim, told)
 
 
-async def until_refused(log: AuditLog) -> None:
-    for _ in range(200):
-        await log.intend(intent("one more"))
+async def until_it_is_full(log: AuditLog) -> None:
+    """Small records may still fit; and what a busy server says in between is not what is asked for here."""
+    for _ in range(400):
+        try:
+            await log.intend(intent("one more"))
+        except AuditUnavailable as error:
+            if "53100" in str(error):
+                return
+    raise AssertionError("a full disk, and never told so")
 
 
 def identity_of(victim: Victim) -> VerifierKey:
