@@ -60,7 +60,13 @@ class ScimSettings(Section):
 
     token_path: Path = Field(description="File with the bearer token (32+ characters) that the SCIM client shows.")
     subject_from: Literal["externalId", "userName", "id"] = Field(
-        "externalId", description="Which SCIM attribute equals the `sub` of this provider's ID tokens."
+        "externalId", description="Which SCIM attribute says who it is: equal to `subject_claim` in the ID tokens."
+    )
+    subject_claim: str = Field(
+        "sub",
+        min_length=1,
+        description="Claim of this provider's tokens that the directory knows somebody by. Entra ID's `sub` is another "
+        "for each application and in no directory: there it is `oid`, and `externalId` is mapped to the object id.",
     )
     is_required: bool = Field(False, description="Whether only people who were provisioned may sign in.")
     gives_groups: bool = Field(

@@ -24,7 +24,7 @@ from gateway.identity.networks import contains
 from gateway.identity.oidc import OidcProvider
 from gateway.identity.people import People, Person
 from gateway.identity.profile import describe
-from gateway.identity.provisioned import Provisioned, Standing
+from gateway.identity.provisioned import Provisioned, Standing, directory_subject
 from gateway.identity.recheck import Recheck
 from gateway.identity.refusals import refused_credential
 from gateway.identity.roles import RoleMap
@@ -200,7 +200,9 @@ class Authenticator:
         if service is not None:
             return await self._service_of_token(service, person, verified, origin)
         _check_owner(person, verified)
-        standing = Standing() if self._provisioned is None else await self._provisioned.standing(id)
+        standing = Standing()
+        if self._provisioned is not None:
+            standing = await self._provisioned.standing(id, directory_subject(provider.provider, verified.claims))
         if standing.fault is not None:
             raise refused_credential(f"owner-{standing.fault.value.partition('.')[2]}")
         described = describe(provider.provider.profile, verified.claims, verified.subject)

@@ -23,6 +23,7 @@ from gateway.identity import mfa
 from gateway.identity.discovery import TIMEOUT, Discovery, ProviderMetadata, fetch_object, unreachable
 from gateway.identity.jwks import KeyCache
 from gateway.identity.profile import Described, describe
+from gateway.identity.provisioned import directory_subject
 from gateway.identity.refusals import SignInRefused, invalid_sign_in
 from gateway.identity.sealing import ProviderTokens
 from gateway.identity.tokens import MAX_SESSION, TokenRefused, TokenVerifier, Use, VerifiedToken, nonce_of
@@ -48,6 +49,8 @@ class Identified:
     described: Described
     mfa: Mfa
     tokens: ProviderTokens
+    directory_subject: str = ""
+    """By what their directory (SCIM) knows them, where that is another claim than `sub`."""
 
 
 class Lapsed(Exception):
@@ -130,6 +133,7 @@ class OidcProvider:
         return Identified(
             subject=token.subject,
             described=describe(self.provider.profile, claims, token.subject),
+            directory_subject=directory_subject(self.provider, token.claims),
             mfa=mfa.evidence(
                 self.provider.profile, claims, now=self._clock(), callback=True, leeway_seconds=self._leeway
             ),

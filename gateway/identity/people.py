@@ -66,9 +66,18 @@ class People:
             row = (await tx.execute(select(people).where(people.c.id == id))).one_or_none()
         return None if row is None else person_of(row)
 
-    async def seen(self, tx: AsyncConnection, id: ActorId, described: Described, *, is_sign_in: bool = True) -> Person:
+    async def seen(
+        self,
+        tx: AsyncConnection,
+        id: ActorId,
+        described: Described,
+        *,
+        is_sign_in: bool = True,
+        directory_subject: str = "",
+    ) -> Person:
         """Write down what the provider says of them, at a sign-in or when asked again. Other roles than before raise
-        the epoch: older sessions carry rights of the past."""
+        the epoch: older sessions carry rights of the past. `directory_subject` is by what their directory knows them,
+        where that is not `sub`."""
         now = self._clock()
         insert = (sqlite if self._database.is_sqlite else postgresql).insert
         known = {
@@ -83,7 +92,10 @@ class People:
         new = insert(people).values(id=id, status="active", epoch=1, first_seen=now, **{"last_seen": now, **known})
         await tx.execute(new.on_conflict_do_nothing(index_elements=["id"]))
         before = person_of((await tx.execute(select(people).where(people.c.id == id).with_for_update())).one())
-        given = () if self._provisioned is None else await self._provisioned.groups_of(tx, id)
+        given: tuple[str, ...] = ()
+        if self._provisioned is not None:
+            await self._provisioned.link(tx, id, directory_subject)
+            given = await self._provisioned.groups_of(tx, id)
         known["scim_groups"] = list(given)
         changed = self._roles.roles_of(before.groups) != self._roles.roles_of((*described.groups, *given))
         values: dict[str, Any] = {**known, "epoch": before.epoch + 1} if changed else known

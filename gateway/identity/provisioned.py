@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.exchange import ActorId
@@ -20,6 +20,9 @@ from gateway.identity.tables import people, scim_groups, scim_members, scim_user
 from gateway.settings import Provider, ScimSettings
 from gateway.storage.database import Database
 from gateway.vocabulary import Code
+
+MAX_SUBJECT: Final = 220
+"""Characters of the subject in an actor's id: 255 less the provider's name and the bar."""
 
 SENTENCES: Final[Mapping[Code, str]] = {
     Code.SUBJECT_DEPROVISIONED: "Your company's directory took your account out of Imprimatur. Nothing of yours was "
@@ -39,6 +42,14 @@ class Standing:
     groups: tuple[str, ...] = ()
 
 
+def directory_subject(provider: Provider, claims: Mapping[str, Any]) -> str:
+    """By what the directory knows whom these claims are about; empty where that is `sub`, or where they don't say."""
+    if provider.scim is None or provider.scim.subject_claim == "sub":
+        return ""
+    value = claims.get(provider.scim.subject_claim)
+    return value if isinstance(value, str) and len(value) <= MAX_SUBJECT else ""
+
+
 class Provisioned:
     """Asks what SCIM wrote. Providers without `scim` settings cost no query."""
 
@@ -50,21 +61,32 @@ class Provisioned:
         self._roles = roles
         self._clock = clock
 
-    async def standing(self, id: ActorId) -> Standing:
-        """May they come in, as far as their directory goes?"""
+    async def standing(self, id: ActorId, directory_subject: str = "") -> Standing:
+        """May they come in, as far as their directory goes? `directory_subject` is what their token says of them,
+        where the directory knows them by another claim than `sub`."""
         settings = self._of(id)
         if settings is None:
             return Standing()
         async with self._database.reading() as tx:
-            query = select(scim_users.c.is_active).where(scim_users.c.actor == id)
-            is_active = (await tx.execute(query)).scalar_one_or_none()
-            if is_active is None:
+            mine = _entries(id, directory_subject)
+            found = (await tx.execute(select(scim_users.c.is_active).where(mine))).scalars().all()
+            if not found:
                 return Standing(fault=Code.SUBJECT_NOT_PROVISIONED if settings.is_required else None)
-            if not is_active:
+            if not all(found):
                 return Standing(fault=Code.SUBJECT_DEPROVISIONED)
-            return Standing(groups=await self.groups_of(tx, id))
+            return Standing(groups=await self.groups_of(tx, id, directory_subject))
 
-    async def groups_of(self, tx: AsyncConnection, id: ActorId) -> tuple[str, ...]:
+    async def link(self, tx: AsyncConnection, id: ActorId, directory_subject: str) -> None:
+        """Somebody signs in whom the directory knows by another claim: from now on their entry says who they are."""
+        if not directory_subject or self._of(id) is None:
+            return
+        provider = id.partition("|")[0]
+        theirs = (scim_users.c.provider == provider) & (scim_users.c.subject == directory_subject)
+        await tx.execute(update(scim_users).where(scim_users.c.actor == id, ~theirs).values(actor=None))
+        await tx.execute(update(scim_users).where(theirs).values(actor=id))
+        await tx.execute(update(people).where(people.c.id == id).values(directory_subject=directory_subject))
+
+    async def groups_of(self, tx: AsyncConnection, id: ActorId, directory_subject: str = "") -> tuple[str, ...]:
         """The groups that count: none unless the provider's setting `scim.gives_groups` says so, none of somebody who
         is not active."""
         settings = self._of(id)
@@ -74,7 +96,7 @@ class Provisioned:
             select(scim_groups.c.resource)
             .join(scim_members, scim_members.c.group_id == scim_groups.c.id)
             .join(scim_users, scim_users.c.id == scim_members.c.user_id)
-            .where(scim_users.c.actor == id, scim_users.c.is_active)
+            .where(_entries(id, directory_subject), scim_users.c.is_active)
         )
         names = [row.resource.get("displayName") for row in (await tx.execute(query)).all()]
         return tuple(sorted({name for name in names if name}))
@@ -110,5 +132,19 @@ class Provisioned:
             async with self._database.transaction() as tx:
                 await self.bring_groups(tx, ids)
 
+    def is_linked_by_claim(self, provider: str) -> bool:
+        """Whether the directory knows people by another claim than the one that names them here."""
+        settings = self._settings.get(provider)
+        return settings is not None and settings.subject_claim != "sub"
+
     def _of(self, id: ActorId) -> ScimSettings | None:
         return self._settings.get(id.partition("|")[0])
+
+
+def _entries(id: ActorId, directory_subject: str) -> ColumnElement[bool]:
+    """The directory's entries for this person: one, or two where they were told apart wrongly; each counts."""
+    mine = scim_users.c.actor == id
+    if not directory_subject:
+        return mine
+    by_claim = (scim_users.c.provider == id.partition("|")[0]) & (scim_users.c.subject == directory_subject)
+    return mine | by_claim

@@ -57,6 +57,7 @@ class Arrival:
     actor: Actor
     return_to: str
     described: Described
+    directory_subject: str = ""
     session_id: SessionId
     replaces: tuple[str, ...] = ()
     """Digests of sessions of this browser that end with the new one."""
@@ -130,7 +131,7 @@ class SignIn:
             raise invalid_sign_in("step-up-session", provider)
         identified = await self._providers[provider].finish(transaction, parameters)
         id = ActorId(f"{provider}|{identified.subject}")
-        given = await self._check_may_enter(id)
+        given = await self._check_may_enter(id, identified.directory_subject)
         self._check_second_factor(provider, id, identified.mfa)
         is_step_up = bool(transaction.step_up_of) and current is not None
         if is_step_up:
@@ -142,6 +143,7 @@ class SignIn:
             actor=self._actor(id, identified, session_id, given),
             return_to=transaction.return_to,
             described=identified.described,
+            directory_subject=identified.directory_subject,
             session_id=session_id,
             replaces=(digest_of(presented),) if presented else (),
             expires_at=current.expires_at if is_step_up and current is not None else None,
@@ -153,7 +155,9 @@ class SignIn:
         """Write the person and the session down, in one transaction, and return the cookies to set. The id is new, so
         whatever the browser held before opens nothing any more. Raises SignInRefused if suspended meanwhile."""
         async with answering(), self._database.transaction() as tx:
-            person = await self._people.seen(tx, arrival.actor.id, arrival.described)
+            person = await self._people.seen(
+                tx, arrival.actor.id, arrival.described, directory_subject=arrival.directory_subject
+            )
             if not person.is_active:
                 raise _shut_out(person)
             for digest in arrival.replaces:
@@ -209,11 +213,13 @@ class SignIn:
         async with answering():
             return await self._sessions.find(secret)
 
-    async def _check_may_enter(self, id: ActorId) -> tuple[str, ...]:
+    async def _check_may_enter(self, id: ActorId, directory_subject: str) -> tuple[str, ...]:
         """Returns the groups that the person's directory adds to those of the provider."""
         async with answering():
             person = await self._people.find(id)
-            standing = Standing() if self._provisioned is None else await self._provisioned.standing(id)
+            standing = (
+                Standing() if self._provisioned is None else await self._provisioned.standing(id, directory_subject)
+            )
         if person is not None and not person.is_active:
             raise _shut_out(person)
         if standing.fault is not None:

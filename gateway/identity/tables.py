@@ -33,8 +33,10 @@ people = Table(
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False, doc="Last sign-in"),
     Column("deprovisioned_at", UtcDateTime, nullable=True, doc="The provider's directory took them out (SCIM)"),
+    Column("directory_subject", String(255), nullable=True, doc="The claim by which SCIM knows them, where not `sub`"),
     Column("scim_groups", JSON, nullable=False, default=list, server_default="[]", doc="Groups that SCIM put them in"),
     CheckConstraint("status in ('active', 'suspended')", name="status_known"),
+    Index("ix_people_directory_subject", "directory_subject"),
 )
 
 sessions = Table(
@@ -125,7 +127,7 @@ role_mappings = Table(
     metadata,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("mapping", JSON, nullable=False, doc="Group -> roles"),
-    Column("proposal", String(36), ForeignKey("proposals.id"), nullable=True, doc="Null: it only narrows, by one person"),
+    Column("proposal", String(36), ForeignKey("proposals.id"), nullable=True, doc="Null: one person narrowed it"),
     Column("activated_by", String(255), nullable=False),
     Column("activated_at", UtcDateTime, nullable=False),
 )
@@ -183,13 +185,15 @@ scim_users = Table(
         "user_name", String(255), nullable=False, doc="As compared: unique without regard to case (RFC 7643, 4.1.1)"
     ),
     Column("external_id", String(255), nullable=True),
-    Column("actor", String(255), nullable=True, doc="ActorId, by the provider's `subject_from`"),
+    Column("subject", String(255), nullable=True, doc="Value of the attribute that `subject_from` names"),
+    Column("actor", String(255), nullable=True, doc="ActorId: from `subject`, or at their sign-in where not `sub`"),
     Column("is_active", Boolean, nullable=False),
     Column("resource", JSON, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("modified_at", UtcDateTime, nullable=False),
     UniqueConstraint("provider", "user_name"),
+    UniqueConstraint("provider", "subject", name="uq_scim_users_subject"),
     UniqueConstraint("actor"),
     Index("ix_scim_users_external_id", "provider", "external_id"),
 )

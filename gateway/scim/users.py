@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from scim2_models import InvalidValueException, NotFoundException, Resource, UniquenessException
 from sqlalchemy import Row, delete, insert, select, update
@@ -12,13 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.exchange import ActorId
 from gateway.identity import deprovision
-from gateway.identity.tables import scim_groups, scim_members, scim_users
+from gateway.identity.provisioned import MAX_SUBJECT
+from gateway.identity.tables import people, scim_groups, scim_members, scim_users
 from gateway.scim.filters import compared
 from gateway.scim.rows import Work, changed_names, check_version, column_text, dump, in_pieces, load
 from gateway.scim.schemas import GroupMembership
-
-MAX_SUBJECT: Final = 220
-"""Characters of the subject in an actor's id: 255 less the provider's name and the bar."""
 
 
 class Users:
@@ -62,20 +60,19 @@ class Users:
         """Raises UniquenessException, InvalidValueException, AuditUnavailable."""
         work, id = self._work, str(uuid.uuid4())
         values, is_active = self._values(id, resource), getattr(resource, "active", None) is not False
-        actor = values["actor"]
         await self._check_unique(id, values)
-        holdings = None if actor is None else await deprovision.holdings_of(work.tx, actor)
-        if not is_active and holdings is not None and holdings.is_known and not holdings.is_gone:
-            await self._leave(id, actor, is_deleted=False)
-        is_back = is_active and holdings is not None and holdings.is_gone
-        await work.records.provision(id, actor, is_active=is_active, is_back=is_back)
-        if is_back:
-            await deprovision.reopen(work.tx, actor)
+        actors = await self._people_of(values["subject"])
+        if is_active:
+            await self._come(id, actors)
+        else:
+            await work.records.provision(id, _first(actors), is_active=False, is_back=False)
+            await self._leave_if_here(id, actors)
         try:
             await work.tx.execute(
                 insert(scim_users).values(
                     **values,
                     id=id,
+                    actor=_first(actors),
                     provider=work.client.provider,
                     is_active=is_active,
                     version=1,
@@ -97,34 +94,39 @@ class Users:
         active = getattr(resource, "active", None)
         # Left out, it stays: a client that forgets it must not let somebody back in (RFC 7644, section 3.5.1).
         is_active = row.is_active if active is None else active
-        before, actor = row.actor, values["actor"]
-        if before is not None and row.is_active and (before != actor or not is_active):
+        is_other = row.subject != values["subject"]
+        before, actors = await self._people_of(row.subject), await self._people_of(values["subject"])
+        if row.is_active and (is_other or not is_active):
             await self._leave(id, before, is_deleted=False)
-        elif row.is_active and not is_active:
-            await work.records.deprovision(id, None, None, is_deleted=False)
-        if actor is not None and actor != before and not is_active:
-            await self._leave(id, actor, is_deleted=False)
-        if is_active and (not row.is_active or before != actor):
-            await self._come(id, actor)
+        if is_other and not is_active:
+            await self._leave_if_here(id, actors)
+        if is_active and (is_other or not row.is_active):
+            await self._come(id, actors)
         changed = changed_names(row.resource, values["resource"]) - {"active"}
         if changed:
-            await work.records.update(id, actor, changed)
+            await work.records.update(id, _first(actors), changed)
         try:
             await work.tx.execute(
                 update(scim_users)
                 .where(scim_users.c.id == id)
-                .values(**values, is_active=is_active, version=row.version + 1, modified_at=work.now)
+                .values(
+                    **values,
+                    actor=_first(actors) if is_other else row.actor,
+                    is_active=is_active,
+                    version=row.version + 1,
+                    modified_at=work.now,
+                )
             )
         except IntegrityError as error:
             raise _taken("userName or subject") from error
-        await work.provisioned.bring_groups(work.tx, [a for a in {before, actor} if a is not None])
+        await work.provisioned.bring_groups(work.tx, {*before, *actors})
         return await self.get(id)
 
     async def delete(self, id: str, expected_version: str | None) -> None:
         """Raises NotFoundException, PreconditionFailedException, AuditUnavailable."""
         work, row = self._work, await self._row(id)
         check_version(row, expected_version)
-        await self._leave(id, row.actor, is_deleted=True)
+        await self._leave(id, await self._people_of(row.subject), is_deleted=True)
         groups = select(scim_members.c.group_id).where(scim_members.c.user_id == id)
         await work.tx.execute(
             update(scim_groups)
@@ -133,22 +135,44 @@ class Users:
         )
         await work.tx.execute(delete(scim_users).where(scim_users.c.id == id))
 
-    async def _leave(self, id: str, actor: ActorId | None, *, is_deleted: bool) -> None:
+    async def _people_of(self, subject: str | None) -> list[ActorId]:
+        """Who is meant: whoever has that `sub`, or everybody known here in whose tokens that claim stood."""
+        provider = self._work.client.provider
+        if subject is None:
+            return []
+        if not self._work.provisioned.is_linked_by_claim(provider):
+            return [ActorId(f"{provider}|{subject}")]
+        mine = people.c.id.startswith(f"{provider}|", autoescape=True) & (people.c.directory_subject == subject)
+        query = select(people.c.id).where(mine).order_by(people.c.last_seen.desc())
+        return [ActorId(id) for id in (await self._work.tx.execute(query)).scalars()]
+
+    async def _leave(self, id: str, actors: Sequence[ActorId], *, is_deleted: bool) -> None:
         """Record it, then end everything by which they could act."""
         work = self._work
-        if actor is None:
+        work.leaving.update(actors)
+        if not actors:
             await work.records.deprovision(id, None, None, is_deleted=is_deleted)
-            return
-        work.leaving.add(actor)
-        holdings = await deprovision.holdings_of(work.tx, actor)
-        await work.records.deprovision(id, actor, holdings, is_deleted=is_deleted)
-        await deprovision.close(work.tx, actor, work.now)
+        for actor in actors:
+            holdings = await deprovision.holdings_of(work.tx, actor)
+            await work.records.deprovision(id, actor, holdings, is_deleted=is_deleted)
+            await deprovision.close(work.tx, actor, work.now)
 
-    async def _come(self, id: str, actor: ActorId | None) -> None:
-        holdings = None if actor is None else await deprovision.holdings_of(self._work.tx, actor)
-        is_back = holdings is not None and holdings.is_gone
-        await self._work.records.provision(id, actor, is_active=True, is_back=is_back)
-        if is_back and actor is not None:
+    async def _leave_if_here(self, id: str, actors: Sequence[ActorId]) -> None:
+        """The same for an entry that begins inactive: there is nothing to end of people who never came."""
+        here = []
+        for actor in actors:
+            holdings = await deprovision.holdings_of(self._work.tx, actor)
+            if holdings.is_known and not holdings.is_gone:
+                here.append(actor)
+        if here:
+            await self._leave(id, here, is_deleted=False)
+
+    async def _come(self, id: str, actors: Sequence[ActorId]) -> None:
+        """Record it, then let them in again, if they were out."""
+        held = {actor: await deprovision.holdings_of(self._work.tx, actor) for actor in actors}
+        back = [actor for actor, holdings in held.items() if holdings.is_gone]
+        await self._work.records.provision(id, _first(actors), is_active=True, is_back=bool(back))
+        for actor in back:
             await deprovision.reopen(self._work.tx, actor)
 
     async def _row(self, id: str) -> Row[Any]:
@@ -175,13 +199,13 @@ class Users:
         return {
             "user_name": column_text(compared(user_name), "userName"),
             "external_id": external_id,
-            "actor": None if subject is None else ActorId(f"{self._work.client.provider}|{subject}"),
+            "subject": subject,
             "resource": data,
         }
 
     async def _check_unique(self, id: str, values: dict[str, Any]) -> None:
         others = (scim_users.c.provider == self._work.client.provider) & (scim_users.c.id != id)
-        for name, attribute in (("user_name", "userName"), ("actor", self._work.client.settings.subject_from)):
+        for name, attribute in (("user_name", "userName"), ("subject", self._work.client.settings.subject_from)):
             if values[name] is None:
                 continue
             query = select(scim_users.c.id).where(others, scim_users.c[name] == values[name]).limit(1)
@@ -191,3 +215,7 @@ class Users:
 
 def _taken(attribute: str) -> UniquenessException:
     return UniquenessException(detail=f"Another user of this directory has this {attribute} already.")
+
+
+def _first(actors: Sequence[ActorId]) -> ActorId | None:
+    return actors[0] if actors else None

@@ -339,3 +339,80 @@ async def test_who_is_taken_out_is_found_by_other_replicas(directory, alice_sign
         await tx.execute(update(people).values(deprovisioned_at=None, status="suspended"))
         await tx.execute(update(scim_users).values(is_active=True))
     assert await identity.people.shut_out(ids) == {ALICE: Code.SUBJECT_SUSPENDED}
+
+
+class TestTheDirectoryKnowsPeopleByAnotherClaim:
+    """Entra ID: `sub` is another for each application and in no directory; `oid` is the directory's own."""
+
+    @pytest.fixture
+    def scim(self):
+        return {"subject_claim": "oid", "is_required": True, "gives_groups": True}
+
+    @pytest.fixture
+    def oid(self, issuer):
+        issuer.person["oid"] = "object-1"
+        return "object-1"
+
+    async def test_who_is_taken_out_is_found_by_it(self, oid, directory, alice_signs_in, visit, identity):
+        id = await directory.hire("alice@example.com", subject=oid)
+        key = await mint(identity, await alice_signs_in())
+        await directory.set_active(id, False)
+        with pytest.raises(Unauthenticated):
+            await visit.actor()
+        with pytest.raises(Unauthenticated):
+            await by_key(identity, key)
+        assert directory.gone == [(ALICE, Code.SUBJECT_DEPROVISIONED)]
+        assert directory.log.last(GONE)["person"] == ALICE
+        with pytest.raises(SignInRefused):
+            await visit.sign_in()
+        await directory.set_active(id, True)
+        assert (await alice_signs_in()).id == ALICE
+
+    async def test_a_sub_that_happens_to_be_the_same_is_nobody(self, oid, directory, visit):
+        await directory.hire("other@example.com", subject="alice")
+        with pytest.raises(SignInRefused) as refused:
+            await visit.sign_in()
+        assert [reason.code for reason in refused.value.reasons] == [Code.SUBJECT_NOT_PROVISIONED]
+
+    async def test_a_token_without_it_is_nobodys(self, directory, visit):
+        await directory.hire("alice@example.com", subject="object-1")
+        with pytest.raises(SignInRefused):
+            await visit.sign_in()
+
+    async def test_who_never_signed_in_is_refused_and_deleted_ones_too(self, oid, directory, visit):
+        id = await directory.hire("alice@example.com", subject=oid)
+        await directory.set_active(id, False)
+        with pytest.raises(SignInRefused) as refused:
+            await visit.sign_in()
+        assert [reason.code for reason in refused.value.reasons] == [Code.SUBJECT_DEPROVISIONED]
+
+    async def test_who_has_signed_in_before_the_directory_knew_them_is_found_all_the_same(
+        self, oid, directory, alice_signs_in, visit, database
+    ):
+        id = await directory.hire("alice@example.com", subject=oid)
+        await alice_signs_in()
+        await directory.send("DELETE", f"/Users/{id}")
+        with pytest.raises(Unauthenticated):
+            await visit.actor()
+        again = await directory.hire("alice@example.com", subject=oid)
+        assert (await row_of(database, scim_users, id=again)).actor == ALICE
+        assert (await alice_signs_in()).id == ALICE
+
+    async def test_groups_count_from_the_first_sign_in_on(self, oid, directory, alice_signs_in, visit):
+        id = await directory.hire("alice@example.com", subject=oid)
+        group = await directory.group("compliance", id)
+        assert Role.AUDITOR in (await alice_signs_in()).roles
+        await directory.send("DELETE", f"/Groups/{group}")
+        with pytest.raises(Unauthenticated):
+            await visit.actor()
+
+    async def test_everybody_who_had_it_is_taken_out(self, oid, directory, issuer, alice_signs_in, visit, identity):
+        """A new client at Entra ID gives everybody a new `sub`: the old one must not be left behind."""
+        id = await directory.hire("alice@example.com", subject=oid)
+        old = await mint(identity, await alice_signs_in())
+        issuer.person["sub"] = "alice-anew"
+        await visit.sign_in()
+        await directory.set_active(id, False)
+        assert {actor for actor, _ in directory.gone} == {ALICE, ActorId("company|alice-anew")}
+        with pytest.raises(Unauthenticated):
+            await by_key(identity, old)

@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("provider", sa.String(length=31), nullable=False),
         sa.Column("user_name", sa.String(length=255), nullable=False),
         sa.Column("external_id", sa.String(length=255), nullable=True),
+        sa.Column("subject", sa.String(length=255), nullable=True),
         sa.Column("actor", sa.String(length=255), nullable=True),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("resource", sa.JSON(), nullable=False),
@@ -94,6 +95,7 @@ def upgrade() -> None:
         sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scim_users")),
         sa.UniqueConstraint("actor", name=op.f("uq_scim_users_actor")),
+        sa.UniqueConstraint("provider", "subject", name="uq_scim_users_subject"),
         sa.UniqueConstraint("provider", "user_name", name=op.f("uq_scim_users_provider")),
     )
     with op.batch_alter_table("scim_users", schema=None) as batch_op:
@@ -167,7 +169,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("people", schema=None) as batch_op:
         batch_op.add_column(sa.Column("deprovisioned_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("directory_subject", sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column("scim_groups", sa.JSON(), server_default="[]", nullable=False))
+        batch_op.create_index("ix_people_directory_subject", ["directory_subject"], unique=False)
 
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("provider_session", sa.String(length=255), server_default="", nullable=False))
@@ -190,7 +194,9 @@ def downgrade() -> None:
     op.drop_column("sessions", "sealed_id_token")
     op.drop_column("sessions", "sealed_refresh_token")
     op.drop_column("sessions", "provider_session")
+    op.drop_index("ix_people_directory_subject", table_name="people")
     op.drop_column("people", "scim_groups")
+    op.drop_column("people", "directory_subject")
     op.drop_column("people", "deprovisioned_at")
     op.drop_index("ix_api_keys_proposal", table_name="api_keys")
     op.drop_column("api_keys", "proposal")
