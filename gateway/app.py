@@ -11,7 +11,20 @@ from fastapi import FastAPI
 
 from audit import AuditError
 from gateway import __version__, problems, web
-from gateway.api import auth, health, images, keys, models, organization, pictures, scim, services, studio
+from gateway.api import (
+    auth,
+    health,
+    images,
+    keys,
+    mapping,
+    models,
+    organization,
+    pictures,
+    proposals,
+    scim,
+    services,
+    studio,
+)
 from gateway.api.edge import Edge
 from gateway.errors import ImprimaturError
 from gateway.observe.metrics import Metrics
@@ -52,7 +65,20 @@ def create_app(settings: Settings) -> FastAPI:
         acr_values=" ".join(dict.fromkeys(p.acr_values for p in settings.identity.providers if p.acr_values)),
     )
     problems.install(app, around)
-    for part in (images, pictures, models, studio, auth, keys, organization, services, scim, health):
+    for part in (
+        images,
+        pictures,
+        models,
+        studio,
+        auth,
+        keys,
+        organization,
+        services,
+        mapping,
+        proposals,
+        scim,
+        health,
+    ):
         app.include_router(part.router)
     app.include_router(web.router())
     web.mount_static(app)

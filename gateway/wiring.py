@@ -122,6 +122,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         # database it may be another gateway's, at work.
         is_alone = settings.audit.database_url_path is None
         await sweeper.sweep(timedelta(seconds=0 if is_alone else settings.audit.orphan_seconds))
+        await identity.mapping.live.refresh()
         await identity.provisioned.settle()
         scim = Scim(
             providers=settings.identity.providers,
@@ -137,6 +138,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             ("sweeper", sweeper.run()),
             ("retention", audit.retention_worker().run()),
             ("running", running.watch(identity.people.shut_out)),
+            ("mapping", identity.mapping.live.watch()),
         ):
             stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
         await _note_life(audit, Event.GATEWAY_START, policy.revision)

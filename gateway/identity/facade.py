@@ -20,6 +20,7 @@ from gateway.identity.derived import DerivedKeys
 from gateway.identity.door import Door, OnWait
 from gateway.identity.drafts import Drafts
 from gateway.identity.leaving import Leaving
+from gateway.identity.mapping_desk import MappingDesk
 from gateway.identity.minting import Minting
 from gateway.identity.notices import Notices
 from gateway.identity.oidc import OidcProvider
@@ -102,7 +103,7 @@ class Identity:
             on_lapse=on_lapse,
         )
         api_keys = ApiKeys(db, derived.api_key_pepper, clock)
-        self.keys = Minting(api_keys, settings, clock)
+        self.keys = Minting(api_keys, self.notices, settings, clock)
         self.proposals = Proposals(db, clock, lifetime=timedelta(days=settings.proposal_days))
         self.services = ServiceDesk(
             database=db,
@@ -111,9 +112,13 @@ class Identity:
             api_keys=api_keys,
             persons=self.people,
             proposals=self.proposals,
+            notices=self.notices,
             clock=clock,
         )
-        self.proposal_kinds: ProposalKinds = {kind.name: kind for kind in self.services.kinds}
+        self.mapping = MappingDesk(
+            database=db, roles=self._roles, notices=self.notices, proposals=self.proposals, clock=clock
+        )
+        self.proposal_kinds: ProposalKinds = {kind.name: kind for kind in (*self.services.kinds, self.mapping.kind)}
         self.authenticator = Authenticator(
             settings=settings,
             cookie_names=self._cookie_names,
