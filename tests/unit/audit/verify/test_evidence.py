@@ -20,11 +20,14 @@ from audit.cli import app
 from audit.export import Header, Selection, export_evidence, parse_record, record_line, write_bundle
 from audit.ids import parse_event_id
 from audit.note import NoteSigner, VerifierKey
+from audit.record import Phase
 from audit.row import leaf_of
 from audit.store.moment import open_moment
 from audit.tiles import TileTree, first_kept_tile
 from audit.tree import RollingRoot
 from audit.verify import Attack, Report, verify_evidence
+from audit.verify.gone import pruned_by
+from audit.vocabulary import LogEvent
 
 TAKEN_AT = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 NEWLINE = b"\n"
@@ -200,6 +203,24 @@ async def test_records_that_are_not_all_there_or_not_in_order_are_found(place: A
     assert found(*records, records[3]) == (Attack.ORDER_CHANGED, 3)
     more = parse_record(records[3])[0]._replace(seq=4)
     assert found(*records, record_line(more._replace(leaf=leaf_of(more)), None)) == (Attack.ROW_INSERTED, 4)
+
+
+@pytest.mark.parametrize("seq", [0, 1, 3, 4, 2**70])
+async def test_a_record_under_another_number_is_named_by_its_own(place: Any, seq: int) -> None:
+    lines = exported(place).splitlines(keepends=True)
+    lines[3] = change(lines[3], seq=seq)
+    report = verified(place, b"".join(lines))
+    assert [(finding.attack, finding.seq) for finding in report.findings] == [(Attack.ENVELOPE_CHANGED, 2)]
+
+
+def test_a_prune_record_tells_a_number_that_a_log_can_have(place: Any) -> None:
+    row, _ = parse_record(exported(place).splitlines(keepends=True)[4])
+    prune = row._replace(action=LogEvent.PRUNE, phase=Phase.PURGE, about="3")
+    assert pruned_by(prune) == 3
+    for about in ("4", "9" * 20, "9" * 10_000, "-1", "", "x", "\u0663"):
+        assert pruned_by(prune._replace(about=about)) == 0
+    assert pruned_by(prune._replace(action=LogEvent.PURGE)) == 0
+    assert pruned_by(prune._replace(phase=Phase.ACCESS)) == 0
 
 
 async def test_every_header_that_the_log_did_not_write_is_refused(place: Any) -> None:
