@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-PresetName = Literal["", "canaille", "entra", "glewlwyd", "google", "keycloak", "oidc-provider", "okta"]
+PresetName = Literal["canaille", "entra", "glewlwyd", "google", "keycloak", "oidc-provider", "okta"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

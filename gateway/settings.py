@@ -109,8 +109,8 @@ class Provider(Section):
 
     name: str = Field(pattern=r"[a-z][a-z0-9-]{0,30}", description="Short name; part of actor ids, never change it.")
     label: str = Field("Company sign-in", description="What the sign-in button says.")
-    preset: PresetName = Field(
-        "",
+    preset: PresetName | None = Field(
+        None,
         description="Ready claim profile of a usual provider (see Claim profiles); what is set here wins over it.",
     )
     issuer: str = Field(description="The exact `iss` that its tokens carry; discovery must name the same.")

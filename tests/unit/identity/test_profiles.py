@@ -19,7 +19,7 @@ AT = {"auth_time": NOW.timestamp() - 60}
 PAGE = Path("docs/reference/claim-profiles.md")
 
 
-def provider(preset: str, **more: Any) -> Provider:
+def provider(preset: str | None, **more: Any) -> Provider:
     return Provider(name="a", issuer="https://idp.example.com", client_id="us", preset=preset, **more)  # type: ignore[arg-type]
 
 
@@ -66,12 +66,14 @@ def test_what_the_settings_say_wins_over_the_preset_member_by_member() -> None:
 
 
 def test_no_preset_is_the_profile_that_shows_nothing() -> None:
-    assert provider("").profile == ClaimProfile()
+    assert provider(None).profile == ClaimProfile()
 
 
 def test_unknown_preset_stops_the_start() -> None:
     with pytest.raises(ValidationError, match="preset"):
         provider("entraid")
+    with pytest.raises(ValidationError, match="preset"):
+        provider("")
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
