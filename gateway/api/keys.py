@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.api.access import credentials_of, origin_of, require
 from gateway.exchange import Actor
 from gateway.identity.api_keys import KeyInfo
+from gateway.identity.throttle import network_of
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
 
@@ -53,7 +54,7 @@ async def mint(request: Request, body: MintBody) -> dict[str, Any]:
         "expires_at": key.info.expires_at.isoformat(),
     }
     await services.record(Event.KEY_MINT, actor, origin_of(request), content=content)
-    await services.identity.keys.store(key)
+    await services.identity.keys.store(key, network_of(origin_of(request).ip))
     return {**_entry(key.info), "key": key.secret}
 
 

@@ -13,12 +13,13 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.exchange import ActorId, Mfa
 from gateway.identity.people import Person, person_of
@@ -137,9 +138,12 @@ class ApiKeys:
         )
         return NewKey(info=info, secret=body + checksum(body))
 
-    async def store(self, key: NewKey) -> None:
-        """Make it usable. Durable when it returns. Raises IntegrityError when the proposal gave a key before."""
+    async def store(self, key: NewKey, also: Callable[[AsyncConnection], Awaitable[None]] | None = None) -> None:
+        """Make it usable, and do what goes with it in the same transaction. Durable when it returns. Raises
+        IntegrityError when the proposal gave a key before."""
         async with self._database.transaction() as tx:
+            if also is not None:
+                await also(tx)
             await tx.execute(
                 insert(api_keys).values(
                     id=key.info.id,

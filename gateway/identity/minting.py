@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from gateway.errors import Denied, InvalidRequest, NotFound, StepUpRequired
 from gateway.exchange import Actor, Reason, StepUp
 from gateway.identity.api_keys import GRANTABLE, ApiKeys, KeyInfo, NewKey
 from gateway.identity.authenticate import answering
 from gateway.identity.mfa import is_fresh
 from gateway.identity.networks import parse_networks
+from gateway.identity.notices import NoticeKind, Notices
 from gateway.settings import IdentitySettings
 from gateway.vocabulary import Code, Permission, Severity
 
@@ -23,8 +26,11 @@ MAX_LIVE_KEYS: Final = 20
 class Minting:
     """The rules around `ApiKeys`: a present person with a fresh second factor, in a browser session."""
 
-    def __init__(self, api_keys: ApiKeys, settings: IdentitySettings, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, api_keys: ApiKeys, notices: Notices, settings: IdentitySettings, clock: Callable[[], datetime]
+    ) -> None:
         self._api_keys = api_keys
+        self._notices = notices
         self._settings = settings
         self._clock = clock
 
@@ -59,10 +65,16 @@ class Minting:
             networks=listed,
         )
 
-    async def store(self, key: NewKey) -> None:
-        """Make a prepared key usable. Durable when it returns."""
+    async def store(self, key: NewKey, network: str = "") -> None:
+        """Make a prepared key usable, and tell its owner, who may not be who made it. Durable when it returns."""
+
+        async def tell(tx: AsyncConnection) -> None:
+            facts = {"name": key.info.name, "network": network}
+            told = {name: text for name, text in facts.items() if text}
+            await self._notices.tell_within(tx, key.info.actor, NoticeKind.NEW_KEY, **told)
+
         async with answering():
-            await self._api_keys.store(key)
+            await self._api_keys.store(key, tell)
 
     async def list(self, actor: Actor) -> Sequence[KeyInfo]:
         """The actor's own keys."""

@@ -33,6 +33,7 @@ class NoticeKind(StrEnum):
     ROLES_CHANGED = "roles-changed"
     REINSTATED = "reinstated"
     EMERGENCY = "emergency"
+    SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

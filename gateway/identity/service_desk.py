@@ -13,12 +13,14 @@ from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import Denied, InvalidRequest, NotFound
 from gateway.exchange import Actor, ActorId, Mfa
 from gateway.identity.api_keys import ApiKeys, KeyInfo, NewKey
 from gateway.identity.authenticate import answering
 from gateway.identity.minting import MAX_LIVE_KEYS
+from gateway.identity.notices import NoticeKind, Notices
 from gateway.identity.people import People
 from gateway.identity.proposal_kinds import ProposalKind
 from gateway.identity.proposals import Proposal, Proposals
@@ -56,6 +58,7 @@ class ServiceDesk:
         api_keys: ApiKeys,
         persons: People,
         proposals: Proposals,
+        notices: Notices,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -63,10 +66,11 @@ class ServiceDesk:
         self.accounts = accounts
         self._api_keys = api_keys
         self._proposals = proposals
+        self._notices = notices
         self._clock = clock
         issuers: Collection[str] = {p.name for p in settings.providers if p.access_token_audience}
         self.issuers = tuple(sorted(issuers))
-        self.account_kind = AccountKind(database, accounts, persons, issuers)
+        self.account_kind = AccountKind(database, accounts, persons, notices, issuers)
         self.key_kind = KeyKind(database, accounts, settings.service_key_max_days, COLLECT_WITHIN)
 
     @property
@@ -188,9 +192,17 @@ class ServiceDesk:
 
     @answering()
     async def store_key(self, key: NewKey) -> None:
-        """Make a prepared key usable. Durable. Raises InvalidRequest when it was collected in between."""
+        """Make a prepared key usable, and tell who answers for the service. Durable. Raises InvalidRequest when it was
+        collected in between."""
+
+        async def tell(tx: AsyncConnection) -> None:
+            account = await self.accounts.find_within(tx, key.info.actor)
+            if account is not None:
+                facts = {"service": account.name, "what": "it got a key", "by": key.info.minted_by or ""}
+                await self._notices.tell_within(tx, account.terms.owner, NoticeKind.SERVICE, **facts)
+
         try:
-            await self._api_keys.store(key)
+            await self._api_keys.store(key, tell)
         except IntegrityError as error:
             raise InvalidRequest(_LATER) from error
 

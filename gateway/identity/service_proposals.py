@@ -18,6 +18,7 @@ from gateway.errors import InvalidRequest, NotFound
 from gateway.exchange import Actor, ActorId
 from gateway.identity.minting import named
 from gateway.identity.networks import is_within, parse_networks
+from gateway.identity.notices import NoticeKind, Notices
 from gateway.identity.people import People, person_of
 from gateway.identity.proposal_kinds import Wording
 from gateway.identity.proposals import Proposal
@@ -80,9 +81,15 @@ class AccountKind:
     to_approve = Permission.SERVICE_APPROVE
 
     def __init__(
-        self, database: Database, accounts: ServiceAccounts, persons: People, issuers: Collection[str]
+        self,
+        database: Database,
+        accounts: ServiceAccounts,
+        persons: People,
+        notices: Notices,
+        issuers: Collection[str],
     ) -> None:
         """`issuers`: names of the providers whose access tokens are accepted."""
+        self._notices = notices
         self._database = database
         self._accounts = accounts
         self._persons = persons
@@ -131,6 +138,10 @@ class AccountKind:
             # A token of the client that it no longer is must not go on.
             is_other_client = account.terms.client_subject != after.client_subject
             await self._accounts.change(tx, account.id, after, ends_tokens=is_other_client)
+        name, what = proposal.payload["name"], "it was made" if account is None else "it was changed"
+        owners = {after.owner} | (set() if account is None else {account.terms.owner})
+        for owner in sorted(owners):
+            await self._notices.tell_within(tx, owner, NoticeKind.SERVICE, service=name, what=what, by=by.id)
 
     def read(
         self,

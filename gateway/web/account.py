@@ -29,6 +29,7 @@ NOTICE_WORDS: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.ROLES_CHANGED: "What you may do here was changed.",
     NoticeKind.REINSTATED: "Your access was given back to you.",
     NoticeKind.EMERGENCY: "Emergency access was opened.",
+    NoticeKind.SERVICE: "Something was decided about a service that you answer for.",
 }
 FACT_WORDS: Final[Mapping[str, str]] = {
     "network": "from",
@@ -39,6 +40,8 @@ FACT_WORDS: Final[Mapping[str, str]] = {
     "roles": "roles now",
     "reason": "because",
     "ends": "until",
+    "service": "service",
+    "what": "what",
 }
 
 

@@ -282,6 +282,24 @@ async def test_nothing_opens_when_the_log_is_away_and_what_closes_still_does(doo
     assert (await desk.keys_of(found))[0].revoked_at is not None
 
 
+async def test_whoever_answers_for_a_service_is_told(door, people, account):
+    await key_of(door, people["carol"])
+    asked = await people["carol"].post(f"{ACCOUNTS}/newsletter", {"owner": "company|bob", "note": "moves"})
+    await approve(door, asked.json()["id"])
+
+    async def told(name: str) -> list[str]:
+        return [n.facts.get("what", "") for n in await door.services.identity.notices.of(f"company|{name}")]
+
+    assert sorted(filter(None, await told("alice"))) == ["it got a key", "it was changed", "it was made"]
+    assert list(filter(None, await told("bob"))) == ["it was changed"]
+
+
+async def test_whoever_has_a_new_key_is_told(door, people):
+    await people["alice"].post("/v1/keys", {"name": "night script", "scopes": [], "days": 1})
+    told = await door.services.identity.notices.of("company|alice")
+    assert {"name": "night script", "network": "10.0.0.9"} in [dict(notice.facts) for notice in told]
+
+
 async def test_person_s_key_says_its_networks(door, people):
     alice = people["alice"]
     made = await alice.post("/v1/keys", {"name": "s", "scopes": ["model:list"], "days": 1, "networks": ["10.0.0.9"]})
@@ -292,3 +310,77 @@ async def test_person_s_key_says_its_networks(door, people):
     assert odd.status_code == 400
     assert "Did you mean 10.0.0.0/8" in odd.json()["error"]["message"]
     assert odd.json()["error"]["param"] == "networks"
+
+
+async def test_pages_do_what_the_api_does(door, people, account):
+    carol = people["carol"]
+    sent = await carol.send("/services/newsletter/keys", key="robot", days="30", note="x", **{"scope.model:list": "on"})
+    assert (sent.status_code, sent.headers["location"]) == (303, "/services/newsletter")
+    (proposal,) = await door.services.identity.services.open_proposals()
+    assert dict(proposal.payload) == {
+        "service": "service|newsletter",
+        "name": "robot",
+        "scopes": ["model:list"],
+        "networks": [],
+        "days": 30,
+    }
+    await approve(door, proposal.id)
+    shown = await carol.send(f"/services/keys/{proposal.id}")
+    assert shown.status_code == 200
+    assert "imp_svc_" in shown.text
+    assert shown.headers["cache-control"] == "no-store"
+    (key,) = (await carol.get(f"{ACCOUNTS}/newsletter/api_keys")).json()["data"]
+    assert (await carol.send(f"/services/newsletter/keys/{key['id']}/revoke")).status_code == 303
+    assert (await carol.get(f"{ACCOUNTS}/newsletter/api_keys")).json()["data"][0]["revoked_at"] is not None
+    assert (await carol.send("/services/newsletter/switch", act="off")).status_code == 303
+    assert (await carol.get(f"{ACCOUNTS}/newsletter")).json()["status"] == "disabled"
+    assert (await carol.send("/services/newsletter/switch", act="sideways")).status_code == 400
+    assert (await carol.send("/services/newsletter/switch", act="on", note="needed")).status_code == 303
+    (again,) = await door.services.identity.services.open_proposals()
+    assert again.payload["after"]["is_enabled"] is True
+    assert (await carol.send("/services/newsletter/keys", key="r", days="ninety", note="x")).status_code == 400
+    for page in ("/services", "/services/newsletter"):
+        assert (await carol.get(page)).status_code == 200
+        assert (await people["bob"].browser.get(page, headers={"accept": "text/html"})).status_code == 403
+
+
+async def test_page_s_form_of_somebody_else_or_without_its_token_does_nothing(door, people, account):
+    for path in (
+        "/services",
+        "/services/newsletter/change",
+        "/services/newsletter/switch",
+        "/services/newsletter/keys",
+    ):
+        assert (await people["alice"].send(path, act="off")).status_code == 403
+        answer = await people["carol"].browser.post(
+            path, data={"act": "off"}, headers={"origin": "https://evil.example"}
+        )
+        assert answer.status_code == 403
+    assert (await people["carol"].get(f"{ACCOUNTS}/newsletter")).json() == account
+
+
+async def test_form_comes_back_filled_from_a_fresh_second_factor(door, people):
+    async with door.browser("10.0.0.9") as browser:
+        door.issuer.auth_time = time.time() - 400
+        await door.sign_in(browser, "erin", "platform")
+        erin = Person(browser, await door.page_headers(browser))
+        form = {
+            "csrf_token": erin.headers["x-csrf-token"],
+            "name": "slides",
+            "description": "Pictures for slides",
+            "owner": "company|alice",
+            "networks": "10.1.0.0/16\r\n10.2.0.0/16",
+            "scope.model:list": "on",
+            "note": "because",
+        }
+        headers = {"origin": URL, "sec-fetch-site": "same-origin", "accept": "text/html", "referer": f"{URL}/services"}
+        away = await browser.post("/services", data=form, headers=headers)
+        assert away.status_code == 303, away.text
+        assert away.headers["location"].startswith("/auth/step-up")
+        door.issuer.auth_time = None
+        back = await door.walk(browser, await browser.get(away.headers["location"]))
+        assert back.headers["location"] == "/services"
+        page = (await browser.get("/services", headers={"accept": "text/html"})).text
+    for text in ('value="slides"', 'value="Pictures for slides"', 'value="company|alice"', "10.2.0.0/16", "because"):
+        assert text in page
+    assert await door.services.identity.services.open_proposals() == []
