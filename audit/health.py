@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from audit.errors import AuditUnavailable, StoreError
 from audit.retention import Retention
 from audit.settings import AuditSettings
 from audit.store.port import Store
@@ -28,6 +29,7 @@ class Health:
     """One moment of a running log."""
 
     writable: bool  # would an intent be taken now?
+    readable: bool  # False: the store did not answer; what it alone knows is as it was when it last did
     backlog: int  # records waiting for the writer
     behind: int  # durable records not yet in the stored tree
     open_tickets: int
@@ -57,8 +59,41 @@ def disk_state(free_fraction: float, refuse_fraction: float) -> DiskState:
     return DiskState.LOW if free_fraction < LOW_DISK_FRACTION else DiskState.OK
 
 
-def measure(store: Store, settings: AuditSettings, now: datetime, retention: Retention) -> Health:
-    """Look at every part of a running log. Blocks: reads disk or database."""
+class Gauge:
+    """Looks at a running log, also while its store is away."""
+
+    def __init__(self, store: Store, settings: AuditSettings, retention: Retention) -> None:
+        self._store = store
+        self._settings = settings
+        self._retention = retention
+        self._last: Health | None = None
+
+    def measure(self, now: datetime) -> Health:
+        """All figures. Blocks: reads disk or database. Never raises because those fail: that is what one asks for."""
+        try:
+            self._last = _measure(self._store, self._settings, now, self._retention)
+        except (AuditUnavailable, StoreError, OSError):
+            return self._blind(now)
+        return self._last
+
+    def _blind(self, now: datetime) -> Health:
+        latest = self._store.latest
+        write_failures, tree_failures, witness_failures = self._store.failures()
+        return replace(
+            self._last or _NOTHING,
+            writable=False,
+            readable=False,
+            backlog=self._store.backlog(),
+            checkpoint_size=latest[0].size if latest else 0,
+            checkpoint_age_seconds=(now - latest[1]).total_seconds() if latest else None,
+            purge_failures=self._retention.failures,
+            write_failures=write_failures,
+            tree_failures=tree_failures,
+            witness_failures=witness_failures,
+        )
+
+
+def _measure(store: Store, settings: AuditSettings, now: datetime, retention: Retention) -> Health:
     due = retention.due(now, is_thorough=False)
     listed = retention.listed(now)
     latest = store.latest
@@ -68,6 +103,7 @@ def measure(store: Store, settings: AuditSettings, now: datetime, retention: Ret
     backlog = store.backlog()
     return Health(
         writable=store.is_writable and state is not DiskState.REFUSING and backlog < settings.max_pending,
+        readable=True,
         backlog=backlog,
         behind=store.behind(),
         open_tickets=store.open_count(),
@@ -88,3 +124,28 @@ def measure(store: Store, settings: AuditSettings, now: datetime, retention: Ret
         tree_failures=tree_failures,
         witness_failures=witness_failures,
     )
+
+
+_NOTHING = Health(
+    writable=False,
+    readable=False,
+    backlog=0,
+    behind=0,
+    open_tickets=0,
+    checkpoint_size=0,
+    checkpoint_age_seconds=None,
+    disk_free_fraction=1.0,
+    disk_state=DiskState.OK,
+    days_past_retention=0,
+    records_past_retention=0,
+    oldest_readable_day=None,
+    next_purge_at=None,
+    last_purge_age_seconds=None,
+    held_records=0,
+    purge_failures=0,
+    retention_clock_trusted=True,
+    destroyed_list_intact=True,
+    write_failures=0,
+    tree_failures=0,
+    witness_failures=0,
+)

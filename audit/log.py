@@ -20,7 +20,7 @@ from audit.errors import (
 from audit.governance.facade import Governance
 from audit.governance.officer import MfaRule
 from audit.governance.rewrap import NotedRewraps, Rewrapped, rewrap_entry, rewrap_on_record
-from audit.health import DiskState, Health, disk_state, measure
+from audit.health import DiskState, Gauge, Health, disk_state
 from audit.ids import new_event_id, parse_event_id
 from audit.keys.services.opening import open_key_service
 from audit.reading import LogReader
@@ -81,6 +81,7 @@ class AuditLog(LogReader):
             governance.escrow,
             governance.settling.alone,
         )
+        self._gauge = Gauge(store, settings, self.retention)
         self._watch = _watch(settings, clock, store)
         self._closed = False
 
@@ -274,7 +275,7 @@ class AuditLog(LogReader):
 
     def health(self) -> Health:
         """Figures for probes and alarms. Reads the disk; call it from a thread if the loop must not wait."""
-        return measure(self._store, self._settings, self._clock(), self.retention)
+        return self._gauge.measure(self._clock())
 
     def _job(
         self, phase: Phase, entry: Entry, *, ticket: Ticket | None = None, event_id: str | None = None, about: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from audit import AuditUnavailable, EntryInvalid, StoreError, TicketConcluded, new_event_id
@@ -134,6 +135,25 @@ async def test_a_full_disk_refuses_and_says_so(place: Any, make: Any) -> None:
             assert not log.health().writable
             dba.execute("drop trigger full_disk on audit.record_20261122")
         assert (await log.intend(make.intent())).seq == 1
+
+
+async def test_figures_are_given_while_the_database_is_away(place: Any, make: Any) -> None:
+    async with place.open() as log:
+        await log.intend(make.intent())
+        before = log.health()
+        assert before.readable
+        name = place.url.rpartition("/")[2]
+        with psycopg.connect(shared_server().url(), autocommit=True) as dba:
+            dba.execute(f'alter database "{name}" allow_connections false')
+            dba.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", [name])
+            try:
+                away = log.health()
+            finally:
+                dba.execute(f'alter database "{name}" allow_connections true')
+        assert (away.writable, away.readable, away.open_tickets) == (False, False, before.open_tickets)
+        await log.intend(make.intent())
+        assert log.health().readable
+        assert log.health().writable
 
 
 async def test_a_search_that_takes_too_long_is_stopped(place: Any, make: Any, behind: Any) -> None:
