@@ -32,6 +32,9 @@ router = APIRouter()
 OPENAI_TYPES: Final[Mapping[str, str]] = {
     Event.KEY_MINT: "api_key.created",
     Event.KEY_REVOKE: "api_key.deleted",
+    Event.SERVICE_CREATE: "service_account.created",
+    Event.SERVICE_CHANGE: "service_account.updated",
+    Event.SERVICE_DISABLE: "service_account.deleted",
     Event.SIGN_IN: "login.succeeded",
     Event.SIGN_IN_REFUSED: "login.failed",
     Event.SIGN_OUT: "logout.succeeded",
