@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from audit import AuditError
 from gateway import __version__, problems, web
 from gateway.api import (
+    access_review,
     auth,
     health,
     images,
@@ -19,6 +20,7 @@ from gateway.api import (
     mapping,
     models,
     organization,
+    people_admin,
     pictures,
     proposals,
     scim,
@@ -76,6 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
         services,
         mapping,
         proposals,
+        people_admin,
+        access_review,
         scim,
         health,
     ):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gateway.errors import Denied, Unauthenticated
 from gateway.exchange import Actor, Credentials, Origin
 from gateway.identity import cookies, discovery
+from gateway.identity.access_review import AccessReview
 from gateway.identity.api_keys import GRANTABLE, ApiKeys
 from gateway.identity.authenticate import Authenticator, OnRefusedKey, answering
 from gateway.identity.backchannel import BackChannel, OnRefusedLogout
@@ -31,6 +32,7 @@ from gateway.identity.proposals import Proposals
 from gateway.identity.provisioned import Provisioned
 from gateway.identity.recheck import OnLapse, Recheck
 from gateway.identity.roles import RoleMap
+from gateway.identity.roster import Roster
 from gateway.identity.sealing import Sealer
 from gateway.identity.service_accounts import ServiceAccounts
 from gateway.identity.service_desk import ServiceDesk
@@ -117,6 +119,19 @@ class Identity:
         )
         self.mapping = MappingDesk(
             database=db, roles=self._roles, notices=self.notices, proposals=self.proposals, clock=clock
+        )
+        self.roster = Roster(
+            database=db, roles=self._roles, leaving=self.leaving, keys=api_keys, notices=self.notices, clock=clock
+        )
+        self.access_review = AccessReview(
+            database=db,
+            settings=settings,
+            roles=self._roles,
+            roster=self.roster,
+            accounts=self.services.accounts,
+            keys=api_keys,
+            clock=clock,
+            version=lambda: self.mapping.live.version,
         )
         self.proposal_kinds: ProposalKinds = {kind.name: kind for kind in (*self.services.kinds, self.mapping.kind)}
         self.authenticator = Authenticator(
