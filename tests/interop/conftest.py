@@ -42,8 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One provider, one worker: its process and the gateway before it are started once."""
     for item in items:
         call = getattr(item, "callspec", None)
-        if call is not None and "idp" in call.params:
-            item.add_marker(pytest.mark.xdist_group(f"interop-{call.params['idp'].name}"))
+        kind = None if call is None else call.params.get("idp")
+        if isinstance(kind, type) and issubclass(kind, RunningProvider):
+            item.add_marker(pytest.mark.xdist_group(f"interop-{kind.name}"))
 
 
 @pytest.fixture(scope="session")

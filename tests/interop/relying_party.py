@@ -68,7 +68,7 @@ class RelyingParty:
     async def ask(self, grant_type: str, *, client: str = BROWSER_CLIENT, **form: str) -> dict[str, Any]:
         """The token endpoint's answer, good or not."""
         data = {"grant_type": grant_type, **form}
-        secret = (BROWSER_CLIENT, self.idp.client_secret) if client == BROWSER_CLIENT else None
+        secret = (BROWSER_CLIENT, self.idp.client_secret) if client == BROWSER_CLIENT else httpx.USE_CLIENT_DEFAULT
         if client == CLI_CLIENT:
             data["client_id"] = CLI_CLIENT
         address = (await self.discovery())["token_endpoint"]
