@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.identity.proposals import Proposal
 from tests.support import forge
 from tests.support.front_door import URL, FrontDoor, open_front_door
 from tests.support.issuer import Issuer
@@ -71,36 +70,30 @@ async def people(door: FrontDoor) -> AsyncIterator[dict[str, Person]]:
         await person.browser.aclose()
 
 
-async def approve(door: FrontDoor, id: str, by: str = "company|dan") -> Proposal:
-    """What a second person's approval does; its own routes have their own tests."""
-    identity = door.services.identity
-    proposal = await identity.proposals.find(id)
-    kind: Any = identity.proposal_kinds[proposal.kind]
-
-    class Second:
-        id = by
-
-    async with door.services.database.transaction() as tx:
-        await identity.proposals.decide(tx, proposal, by=Second.id, status="approved")  # type: ignore[arg-type]
-        await kind.carry_out(tx, proposal, Second)
-    return await identity.proposals.find(id)
+async def approve(people: dict[str, Person], id: str, by: str = "dan") -> None:
+    """A second person reads it and agrees."""
+    read = (await people[by].get(f"/v1/organization/proposals/{id}")).json()
+    answer = await people[by].post(f"/v1/organization/proposals/{id}/approve", {"digest": read["digest"]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["status"] == "approved"
 
 
 @pytest.fixture
 async def account(door: FrontDoor, people: dict[str, Person]) -> dict[str, Any]:
     asked = await people["carol"].post(ACCOUNTS, WANTED)
-    await approve(door, asked.json()["id"])
+    await approve(people, asked.json()["id"])
     found: dict[str, Any] = (await people["carol"].get(f"{ACCOUNTS}/newsletter")).json()
     return found
 
 
-async def key_of(door: FrontDoor, carol: Person, **changes: Any) -> dict[str, Any]:
+async def key_of(people: dict[str, Person], **changes: Any) -> dict[str, Any]:
+    carol = people["carol"]
     asked = await carol.post(
         f"{ACCOUNTS}/newsletter/api_keys",
         {"name": "robot", "scopes": ["model:list"], "days": 30, "note": "x", **changes},
     )
     assert asked.status_code == 202, asked.text
-    await approve(door, asked.json()["id"])
+    await approve(people, asked.json()["id"])
     made = await carol.post(f"{ACCOUNTS}/api_keys/{asked.json()['id']}/collect")
     assert made.status_code == 201, made.text
     assert made.headers["cache-control"] == "no-store"
@@ -121,7 +114,13 @@ async def test_service_is_proposed_on_record_and_shown_once_agreed(door, people)
     assert (content["proposal"], content["digest"]) == (proposal["id"], proposal["digest"])
     assert content["payload"]["after"]["owner"] == "company|alice"
     assert (await people["carol"].get(ACCOUNTS)).json()["data"] == []
-    await approve(door, proposal["id"])
+    own = await people["carol"].post(
+        f"/v1/organization/proposals/{proposal['id']}/approve", {"digest": proposal["digest"]}
+    )
+    assert own.status_code == 403
+    await approve(people, proposal["id"])
+    (created,) = await door.records("auth:service:create")
+    assert (await door.content_of(created))["payload"]["after"]["owner"] == "company|alice"
     (one,) = (await people["carol"].get(ACCOUNTS)).json()["data"]
     assert one["id"] == "service|newsletter"
     assert (one["role"], one["status"], one["trouble"], one["approved_by"]) == (
@@ -133,7 +132,7 @@ async def test_service_is_proposed_on_record_and_shown_once_agreed(door, people)
 
 
 async def test_only_administrators_come_near(door, people, account):
-    key = await key_of(door, people["carol"])
+    key = await key_of(people)
     attempts = [
         ("GET", ACCOUNTS, None),
         ("POST", ACCOUNTS, WANTED),
@@ -158,7 +157,7 @@ async def test_only_administrators_come_near(door, people, account):
 
 
 async def test_key_is_collected_on_record_used_within_its_network_and_revoked(door, people, account):
-    key = await key_of(door, people["carol"], networks=["10.0.0.0/16"])
+    key = await key_of(people, networks=["10.0.0.0/16"])
     assert key["value"].startswith("imp_svc_")
     (row,) = await door.records("auth:key:mint")
     content = await door.content_of(row)
@@ -214,7 +213,7 @@ async def test_narrowing_is_done_at_once_and_widening_waits(door, people, accoun
     asked = await carol.post(f"{ACCOUNTS}/newsletter", {"scopes": ["image:generate", "model:list"], "note": "again"})
     assert asked.status_code == 202
     assert (await carol.get(f"{ACCOUNTS}/newsletter")).json()["scopes"] == ["model:list"]
-    await approve(door, asked.json()["id"])
+    await approve(people, asked.json()["id"])
     assert (await carol.get(f"{ACCOUNTS}/newsletter")).json()["scopes"] == ["image:generate", "model:list"]
 
 
@@ -256,11 +255,11 @@ async def test_odd_service_is_refused_without_a_record(door, people, body):
 
 
 async def test_nothing_opens_when_the_log_is_away_and_what_closes_still_does(door, people, account, monkeypatch):
-    key = await key_of(door, people["carol"])
+    key = await key_of(people)
     waiting = await people["carol"].post(
         f"{ACCOUNTS}/newsletter/api_keys", {"name": "two", "scopes": [], "days": 1, "note": "x"}
     )
-    await approve(door, waiting.json()["id"])
+    await approve(people, waiting.json()["id"])
 
     async def away(*_: Any, **__: Any) -> None:
         from audit import AuditUnavailable
@@ -283,9 +282,9 @@ async def test_nothing_opens_when_the_log_is_away_and_what_closes_still_does(doo
 
 
 async def test_whoever_answers_for_a_service_is_told(door, people, account):
-    await key_of(door, people["carol"])
+    await key_of(people)
     asked = await people["carol"].post(f"{ACCOUNTS}/newsletter", {"owner": "company|bob", "note": "moves"})
-    await approve(door, asked.json()["id"])
+    await approve(people, asked.json()["id"])
 
     async def told(name: str) -> list[str]:
         return [n.facts.get("what", "") for n in await door.services.identity.notices.of(f"company|{name}")]
@@ -324,7 +323,7 @@ async def test_pages_do_what_the_api_does(door, people, account):
         "networks": [],
         "days": 30,
     }
-    await approve(door, proposal.id)
+    await approve(people, proposal.id)
     shown = await carol.send(f"/services/keys/{proposal.id}")
     assert shown.status_code == 200
     assert "imp_svc_" in shown.text
