@@ -134,7 +134,9 @@ def test_issuer_that_never_answers_is_given_up(flow: DeviceFlow, issuer: DeviceI
     assert len(issuer.posts("/token")) == 5
 
 
-@pytest.mark.parametrize("answer", [{}, {"access_token": ""}, {"access_token": 7}, {"access_token": "two\nlines"}])
+@pytest.mark.parametrize(
+    "answer", [{}, {"access_token": ""}, {"access_token": 7}, {"access_token": "two\nlines"}, {"access_token": "tökén"}]
+)
 def test_answer_without_a_usable_token_is_none(flow: DeviceFlow, issuer: DeviceIssuer, answer: dict[str, Any]) -> None:
     issuer.polls = [answer]
     with pytest.raises(LoginFailed, match="no access token"):
@@ -166,7 +168,9 @@ def test_unsafe_endpoint_is_not_used(flow: DeviceFlow, issuer: DeviceIssuer, nam
 
 
 @pytest.mark.parametrize("name", ["verification_uri", "verification_uri_complete"])
-@pytest.mark.parametrize("address", ["http://login.example/x", "javascript:alert(1)", "https://a.example/\x1b[2J"])
+@pytest.mark.parametrize(
+    "address", ["http://login.example/x", "javascript:alert(1)", "https://a.example/\x1b[2J", "https://аpple.example/"]
+)
 def test_person_is_not_sent_to_an_unsafe_address(
     flow: DeviceFlow, issuer: DeviceIssuer, name: str, address: str
 ) -> None:
@@ -234,6 +238,24 @@ def test_gateway_is_asked_over_https_only(flow: DeviceFlow, issuer: DeviceIssuer
 )
 def test_plain_http_is_for_this_machine_only(address: str, safe: bool) -> None:
     assert is_safe(address) is safe
+
+
+@pytest.mark.parametrize("client_id", [7, "", None, ["a"]])
+def test_client_that_is_no_name_is_not_used(flow: DeviceFlow, issuer: DeviceIssuer, client_id: Any) -> None:
+    issuer.resource["imprimatur_device_client_ids"] = {ISSUER: client_id}
+    with pytest.raises(LoginFailed, match="no provider"):
+        flow.find(GATEWAY)
+
+
+def test_nothing_is_given_back_where_there_is_nothing_or_nobody_to_take_it(
+    flow: DeviceFlow, issuer: DeviceIssuer
+) -> None:
+    door = flow.find(GATEWAY)
+    assert flow.revoke(door, "refresh-1") is True
+    assert flow.revoke(door, "") is False
+    del issuer.metadata["revocation_endpoint"]
+    assert flow.revoke(flow.find(GATEWAY), "refresh-1") is False
+    assert len(issuer.posts("/revoke")) == 1
 
 
 def test_refreshing_keeps_the_old_refresh_token_where_no_new_one_comes(flow: DeviceFlow, issuer: DeviceIssuer) -> None:
