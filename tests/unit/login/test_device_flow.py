@@ -153,6 +153,18 @@ def test_gateway_that_speaks_for_another_is_not_believed(
         flow.find(GATEWAY)
 
 
+def test_place_where_no_gateway_is_says_so(flow: DeviceFlow) -> None:
+    with pytest.raises(LoginFailed, match="nothing of the gateway"):
+        flow.find("https://elsewhere.example")
+
+
+@pytest.mark.parametrize("document", [[], "text", 7, None])
+def test_metadata_that_is_no_object_is_none(flow: DeviceFlow, issuer: DeviceIssuer, document: Any) -> None:
+    issuer.metadata = document
+    with pytest.raises(LoginFailed, match="nothing of the sign-in provider"):
+        flow.find(GATEWAY)
+
+
 def test_issuer_that_names_itself_otherwise_is_not_believed(flow: DeviceFlow, issuer: DeviceIssuer) -> None:
     issuer.metadata["issuer"] = "https://evil.example"
     with pytest.raises(LoginFailed, match="not trusted"):
@@ -234,6 +246,7 @@ def test_gateway_is_asked_over_https_only(flow: DeviceFlow, issuer: DeviceIssuer
         ("http://localhost.evil.example", False),
         ("http://127.0.0.1.evil.example", False),
         ("http://user@127.0.0.1@evil.example", False),
+        ("ftp://localhost", False),
     ],
 )
 def test_plain_http_is_for_this_machine_only(address: str, safe: bool) -> None:
