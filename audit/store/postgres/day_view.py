@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from psycopg.types.numeric import Int8
+
 from audit.row import Row
 from audit.store.port import ClassFigures, TokenSource
 from audit.store.postgres.connection import Connection, ask, execute, scalar
@@ -15,6 +17,7 @@ from audit.store.postgres.tables import reason_table, record_table, sealed_table
 
 _FETCH = 500  # rows a round trip where all of a day are read: some MiB of ciphertext
 
+_NO_SEQ = -1
 _NOWHERE = TokenSource("(select null::bigint as head_seq where false) t", (), "", (), "t.head_seq")
 
 
@@ -65,8 +68,15 @@ class PostgresDay:
         """By the index of ``head_seq``, backwards: ``any`` of a column is no question for the index of tokens."""
         if not self._classes:
             return _NOWHERE
-        source = sealed_source(self.day, self._classes, "head_seq", " where ? = any(terms) and head_seq < ?")
-        return TokenSource(f"{source} t", (*_uuids([token]), before_seq) * len(self._classes), "", (), "t.head_seq")
+        where = " where ? = any(terms) and head_seq < ? order by head_seq desc"
+        parts = (f"(select head_seq from {sealed_table(self.day, class_)}{where})" for class_ in self._classes)  # noqa: S608
+        return TokenSource(
+            f"({' union all '.join(parts)}) t",
+            (*_uuids([token]), before_seq) * len(self._classes),
+            "",
+            (),
+            "t.head_seq",
+        )
 
     def has_token(self, tokens: Sequence[bytes], head: str) -> tuple[str, tuple[object, ...]]:
         """By the index of ``head_seq``: the two halves are looked at."""
@@ -78,7 +88,8 @@ class PostgresDay:
         return f"({' or '.join(parts)})", (*_uuids(tokens),) * len(self._classes)
 
     def numbers(self, seqs: Sequence[int]) -> tuple[str, tuple[object, ...]]:
-        return "unnest(?::bigint[]) m (head_seq)", (list(seqs),)
+        # Never empty, and never of smaller numbers: such a list has another type, and the text with it another plan.
+        return "unnest(?::bigint[]) m (head_seq)", ([Int8(seq) for seq in seqs] or [Int8(_NO_SEQ)],)
 
     def rows(self, first_seq: int = 0) -> Iterator[Row]:
         """Rows from a sequence number on, in order, through a cursor on the server. Needs an open transaction."""

@@ -33,7 +33,7 @@ __all__ = ["Found", "Search", "request_row", "subject_of"]
 
 
 # Days that are asked at once. Few different numbers: a store may remember how it ran a text.
-_DAYS_AT_ONCE = (1, 4, 25)
+_DAYS_AT_ONCE = (1, 4, 8, 17)
 
 
 @dataclass(frozen=True, slots=True)

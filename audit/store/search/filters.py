@@ -45,6 +45,15 @@ def holds_on(condition: Condition, day: date) -> bool:
     return any(first <= day <= last for first, last in spans) is not condition.negated
 
 
+def hangs_on_head(condition: Condition) -> bool:
+    """Does ``filter_of`` ask for nothing but the head's number, of indexes?"""
+    if is_blind(condition):
+        return not condition.negated
+    if condition.field is Field.EFFECT:
+        return OPEN not in condition.values
+    return condition.field is Field.REASON and not any(value.endswith(PREFIX) for value in condition.values)
+
+
 def filter_of(condition: Condition, view: DayView, tokens: Tokens, head: str) -> Sql:
     """What an event must fulfil; ``head`` is the column with its head's sequence number.
 
@@ -53,10 +62,9 @@ def filter_of(condition: Condition, view: DayView, tokens: Tokens, head: str) ->
     if is_blind(condition):
         found = any_of(_has_all(condition, value, view, tokens, head) for value in condition.values)
         return all_of([inverted(found), _is_whole(tokens.classes)]) if condition.negated else found
-    if condition.field is Field.EFFECT and OPEN not in condition.values:
-        found = _has_effect(condition.values, head)
-    elif condition.field is Field.REASON and not any(value.endswith(PREFIX) for value in condition.values):
-        found = _has_reason(condition.values, head)
+    if hangs_on_head(condition):
+        has = _has_effect if condition.field is Field.EFFECT else _has_reason
+        found = has(condition.values, head)
     else:
         found = any_of(_PLAIN[condition.field](condition.field, value) for value in condition.values)
     return inverted(found) if condition.negated else found

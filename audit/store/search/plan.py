@@ -21,7 +21,7 @@ from audit.query import Condition, Field, Query
 from audit.query.fields import OPEN, PREFIX
 from audit.store.port import DayView, StoreReader, TokenSource
 from audit.store.search.choice import Lead, Part, Walk, choose
-from audit.store.search.filters import created_between, filter_of, is_blind
+from audit.store.search.filters import created_between, filter_of, hangs_on_head, is_blind
 from audit.store.search.sql import Sql, all_of, join, select, wrapped
 from audit.store.search.tokens import Tokens
 
@@ -49,6 +49,10 @@ class DayPlan:
     def merged(self, limit: int) -> Sql:
         """The same with repeats: all walks in one order, without sorting them."""
         walks = [self._matching(walk) for walk in self.lead.walks]
+        if len(walks) > 1 and not self.view.walks_tokens_in_order:
+            # PostgreSQL gives no order to a part of a union that does not ask for one; SQLite would sort for it.
+            ends = " order by head_seq desc limit ?) w"
+            walks = [wrapped("select head_seq from (", walk, ends, limit) for walk in walks]
         return wrapped("", join(" union all ", walks), " order by head_seq desc limit ?", limit)
 
     def walked(self, limit: int) -> Sql:
@@ -57,28 +61,35 @@ class DayPlan:
             "", join(" union all ", [walk.heads for walk in self.lead.walks]), " order by head_seq desc limit ?", limit
         )
 
-    def conditions(self, head: str) -> Sql:
-        """What ``h`` and ``o`` must fulfil beside being walked over."""
+    def conditions(self, head: str, filters: Sequence[Condition] | None = None) -> Sql:
+        """What ``h`` and ``o`` must fulfil beside being walked over: ``filters``, else all."""
         since, until = self.query.created_from, self.query.created_to
-        # Blind conditions hang on ``head`` rather than on h: they are looked up before the record is.
+        asked = self.filters if filters is None else filters
         return all_of(
             [
                 Sql("h.tenant = ?", (self.query.tenant,)),
                 *created_between(since, until),
-                *(filter_of(condition, self.view, self.tokens, head) for condition in self.filters),
+                *(filter_of(condition, self.view, self.tokens, head) for condition in asked),
             ]
         )
 
     def _matching(self, walk: Walk) -> Sql:
-        conditions = self.conditions(walk.head)
-        joins, joined = "", []
+        source, where, joins = walk.source, walk.where, ""
+        late = self.filters
         if not walk.is_over_heads:
+            # What can be told of an event by its number is asked before its record is looked up.
+            early = [condition for condition in self.filters if hangs_on_head(condition)]
+            late = tuple(condition for condition in self.filters if not hangs_on_head(condition))
+            if early:
+                asked = [filter_of(condition, self.view, self.tokens, walk.head) for condition in early]
+                source, where = wrapped("(", select(walk.head, source, (*where, *asked)), ") d"), ()
             # Neither store may begin with the records: SQLite is kept from it by the cross join, PostgreSQL by the sum,
             # without which their order would be as good as that of the walk.
-            joins, joined = " cross join {record} h", [Sql(f"h.seq = {walk.head} + 0")]
+            joins, where = " cross join {record} h", (Sql(f"h.seq = {walk.head} + 0"), *where)
+        conditions = self.conditions(walk.head, late)
         if "o." in conditions.text:
             joins += OUTCOME_JOIN
-        return select(walk.head, wrapped("", walk.source, joins), (*joined, *walk.where, conditions))
+        return select(walk.head, wrapped("", source, joins), (*where, conditions))
 
 
 def plan_days(query: Query, reader: StoreReader, parts: Sequence[Part]) -> list[DayPlan]:
