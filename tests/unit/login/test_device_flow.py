@@ -158,7 +158,7 @@ def test_place_where_no_gateway_is_says_so(flow: DeviceFlow) -> None:
         flow.find("https://elsewhere.example")
 
 
-@pytest.mark.parametrize("document", [[], "text", 7, None])
+@pytest.mark.parametrize("document", [[], "text", 7, None, {"issuer": ISSUER, "more": "x" * 600_000}])
 def test_metadata_that_is_no_object_is_none(flow: DeviceFlow, issuer: DeviceIssuer, document: Any) -> None:
     issuer.metadata = document
     with pytest.raises(LoginFailed, match="nothing of the sign-in provider"):
