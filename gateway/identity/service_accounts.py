@@ -152,7 +152,7 @@ class ServiceAccounts:
 
     async def of_client(self, provider: str, subject: str) -> ServiceAccount | None:
         """The service that is this client of `provider`. None also when two claim to be it: then it is neither."""
-        if not provider or not subject:
+        if not subject:  # what every service without a client has
             return None
         client = (service_accounts.c.client_provider == provider) & (service_accounts.c.client_subject == subject)
         async with self._database.reading() as tx:

@@ -219,6 +219,5 @@ class ServiceDesk:
 
 
 def _collectable_until(proposal: Proposal) -> datetime | None:
-    if proposal.status != "approved" or proposal.decided_at is None:
-        return None
-    return proposal.decided_at + COLLECT_WITHIN
+    decided_at = proposal.decided_at if proposal.status == "approved" else None
+    return None if decided_at is None else decided_at + COLLECT_WITHIN

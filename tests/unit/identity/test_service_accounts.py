@@ -235,6 +235,80 @@ def test_odd_field_is_named(identity, field, value, param):
     assert error.value.param == param
 
 
+def test_service_needs_no_client(identity):
+    terms = identity.services.account_kind.read(
+        "newsletter",
+        description=" d ",
+        owner=" company|olga ",
+        scopes=["model:list"],
+        networks=["10.0.0.1", ""],
+        client_provider="",
+        client_subject=" ",
+    )
+    assert terms == Terms(
+        description="d",
+        owner=ActorId("company|olga"),
+        scopes=frozenset({Permission.MODEL_LIST}),
+        networks=("10.0.0.1/32",),
+    )
+
+
+async def test_what_can_not_be_carried_out_is_refused_before_it_is_recorded(identity, agree, decide):
+    """The kinds' own `check`, which runs before the decision is on record."""
+    await agree(None, TERMS)
+    account = await identity.services.accounts.get("newsletter")
+    wider = await identity.services.draft_account(CAROL, "newsletter", TERMS, replace(TERMS, networks=()), note="why")
+    key = await identity.services.draft_key(
+        CAROL, account, name="r", scopes=["image:generate"], networks=[], days=1, note="why"
+    )
+    for draft in (wider, key):
+        assert await identity.proposal_kinds[draft.kind].check(draft, DAN) is None
+    await identity.services.accounts.narrow(account, replace(TERMS, scopes=frozenset()))
+    for draft in (wider, key):
+        with pytest.raises(InvalidRequest):
+            await identity.proposal_kinds[draft.kind].check(draft, DAN)
+
+
+async def test_approved_key_whose_service_changed_in_that_moment_is_not_agreed_to(identity, agree, database):
+    await agree(None, TERMS)
+    account = await identity.services.accounts.get("newsletter")
+    key = await identity.services.draft_key(
+        CAROL, account, name="r", scopes=["image:generate"], networks=[], days=1, note="why"
+    )
+    await identity.proposals.submit(key)
+    await identity.services.accounts.narrow(account, replace(TERMS, scopes=frozenset()))
+
+    async def without_looking_before() -> None:
+        async with database.transaction() as tx:
+            await identity.proposals.decide(tx, key, by=DAN.id, status="approved")
+            await identity.services.key_kind.carry_out(tx, key, DAN)
+
+    with pytest.raises(InvalidRequest, match="may not do this"):
+        await without_looking_before()
+    assert (await identity.proposals.find(key.id)).status == "open"
+
+
+async def test_there_has_to_be_a_service_to_change_or_to_give_a_key(identity, agree):
+    with pytest.raises(InvalidRequest, match="was changed since"):
+        await identity.services.draft_account(CAROL, "nobody", TERMS, replace(TERMS, networks=()), note="why")
+    await agree(None, TERMS)
+    account = await identity.services.accounts.get("newsletter")
+    gone = replace(account, person=replace(account.person, id=id_of("gone")))
+    with pytest.raises(InvalidRequest, match="changed just now"):
+        await identity.services.accounts.narrow(gone, replace(TERMS, scopes=frozenset()))
+    with pytest.raises(NotFound):
+        await identity.services.draft_key(CAROL, gone, name="r", scopes=[], networks=[], days=1, note="why")
+
+
+@pytest.mark.parametrize("days", [0, 181])
+async def test_lifetime_of_a_key_is_judged_when_it_is_proposed(identity, agree, days):
+    await agree(None, TERMS)
+    account = await identity.services.accounts.get("newsletter")
+    with pytest.raises(InvalidRequest) as error:
+        await identity.services.draft_key(CAROL, account, name="r", scopes=[], networks=[], days=days, note="why")
+    assert error.value.param == "days"
+
+
 @pytest.mark.parametrize("name", ["service", "emergency", "system"])
 def test_no_provider_can_pass_its_people_off_as_services(name):
     with pytest.raises(ValidationError, match="Imprimatur's own"):
