@@ -13,6 +13,7 @@ from audit import AuditLog, Entry, Query
 from audit.verify import verify_store
 from bench.support import audit_read as read
 from bench.support.audit_beds import Bed, intent, outcome
+from bench.support.audit_fill import index_share
 from bench.support.results import Figure
 
 DAYS = 30
@@ -86,7 +87,10 @@ async def full_log(bed: Bed, records: int) -> list[Figure]:
     print(f"  filled in {seconds:,.0f} s ({records / seconds:,.0f} records/s, both phases)")
     while log.checkpoint_size() < records:
         await asyncio.sleep(0.2)
-    figures = [*await _searches(bed, log), *await _proofs(bed, log, ids, records)]
+    share = index_share(bed)
+    print(f"  token index: {share:.1%} of the store")
+    figures = [Figure(figure=f"{bed.name}: token index, share of the store", unit="%", value=share * 100, target=20)]
+    figures += [*await _searches(bed, log), *await _proofs(bed, log, ids, records)]
     figures += await _purge(bed, log, clock)
     await log.aclose()
     figures.append(_verify(bed, records))
