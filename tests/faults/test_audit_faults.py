@@ -216,7 +216,7 @@ def test_a_fault_is_read_as_it_is_written() -> None:
             Fault.parse(text)
 
 
-SMALL_MIB = 24
+SMALL_MIB = 12
 
 
 @pytest.fixture

@@ -135,12 +135,13 @@ class PostgresServer:
         self._process.send_signal(signal.SIGQUIT if mode == "immediate" else signal.SIGINT)
         self._process.wait(timeout=_START_SECONDS)
 
-    def create_database(self, template: str = "template1", tablespace: str = "pg_default") -> str:
-        """A fresh database; returns its name."""
+    def create_database(self, template: str = "template1", tablespace: str = "") -> str:
+        """A fresh database; returns its name. Its own catalogue stays; tables made in it go to ``tablespace``."""
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            how = f"strategy file_copy tablespace {tablespace}"
-            connection.execute(f'create database {name} template "{template}" {how}'.encode())
+            connection.execute(f'create database {name} template "{template}" strategy file_copy'.encode())
+            if tablespace:
+                connection.execute(f"alter database {name} set default_tablespace = {tablespace}".encode())
         return name
 
     def add_tablespace(self, folder: Path) -> str:
