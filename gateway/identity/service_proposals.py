@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import InvalidRequest, NotFound
@@ -133,7 +134,10 @@ class AccountKind:
         after = terms_of(proposal.payload["after"])
         if account is None:
             id = id_of(proposal.payload["name"])
-            await self._accounts.create(tx, id, after, by=proposal.proposed_by, approved_by=by.id)
+            try:
+                await self._accounts.create(tx, id, after, by=proposal.proposed_by, approved_by=by.id)
+            except IntegrityError as error:
+                raise InvalidRequest("A service of this name was made in this very moment.", param="name") from error
         else:
             # A token of the client that it no longer is must not go on.
             is_other_client = account.terms.client_subject != after.client_subject
