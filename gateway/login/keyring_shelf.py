@@ -77,13 +77,11 @@ class KeyringShelf:
             text = "".join(self._pieces(gateway)) if gateway else ""
         except KeyringError as error:
             raise LoginFailed(f"The keyring does not open ({type(error).__name__}). Is it locked?") from error
-        if not text:
-            return None
         try:
             kept = json.loads(text)
             return Login(door=Door(**kept["door"]), tokens=Tokens(**kept["tokens"]))
         except (ValueError, TypeError, KeyError):
-            return None  # of another version, or half written: as good as none
+            return None  # none, of another version, or half written: all the same
 
     def drop(self, gateway: str) -> None:
         """Forget it."""

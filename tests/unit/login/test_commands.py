@@ -181,6 +181,14 @@ def test_lock_of_a_command_that_died_keeps_nobody_waiting_for_ever(signed_in: Me
     assert not lock.exists()
 
 
+def test_tokens_too_long_to_be_kept_are_not_kept_in_part(ring: MemoryKeyring, issuer: DeviceIssuer) -> None:
+    issuer.polls = [tokens(access_token="a" * 70_000)]
+    shown = run("login", GATEWAY)
+    assert shown.exit_code == 1
+    assert "too long" in shown.stderr
+    assert ring.entries == {}
+
+
 def test_broken_entry_is_as_good_as_none(signed_in: MemoryKeyring) -> None:
     for entry in list(signed_in.entries):
         if "#" in entry[1]:

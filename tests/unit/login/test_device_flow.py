@@ -253,6 +253,13 @@ def test_plain_http_is_for_this_machine_only(address: str, safe: bool) -> None:
     assert is_safe(address) is safe
 
 
+@pytest.mark.parametrize("name", ["device_authorization_endpoint", "token_endpoint"])
+def test_issuer_without_what_it_takes_says_what_is_missing(flow: DeviceFlow, issuer: DeviceIssuer, name: str) -> None:
+    del issuer.metadata[name]
+    with pytest.raises(LoginFailed, match=f"{name} is missing"):
+        flow.find(GATEWAY)
+
+
 @pytest.mark.parametrize("client_id", [7, "", None, ["a"]])
 def test_client_that_is_no_name_is_not_used(flow: DeviceFlow, issuer: DeviceIssuer, client_id: Any) -> None:
     issuer.resource["imprimatur_device_client_ids"] = {ISSUER: client_id}
