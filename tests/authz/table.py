@@ -127,4 +127,32 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ),
     ("POST", "/subjects/export/{request_id}/file"): _may(P.SUBJECT_MANAGE, body=Form(), request_id=UNKNOWN),
     ("GET", "/retention"): _may(P.AUDIT_SEARCH),
+    # administrators: services
+    ("GET", "/v1/organization/service_accounts"): _may(P.SERVICE_MANAGE),
+    ("POST", "/v1/organization/service_accounts"): _may(
+        P.SERVICE_MANAGE, body={"name": "x", "description": "x", "owner": "x", "note": "x"}
+    ),
+    ("GET", "/v1/organization/service_accounts/{name}"): _may(P.SERVICE_MANAGE, name="none"),
+    ("POST", "/v1/organization/service_accounts/{name}"): _may(P.SERVICE_MANAGE, body={}, name="none"),
+    ("DELETE", "/v1/organization/service_accounts/{name}"): _may(P.SERVICE_MANAGE, name="none"),
+    ("GET", "/v1/organization/service_accounts/{name}/api_keys"): _may(P.SERVICE_MANAGE, name="none"),
+    ("POST", "/v1/organization/service_accounts/{name}/api_keys"): _may(
+        P.SERVICE_MANAGE, body={"name": "x", "note": "x"}, name="none"
+    ),
+    ("POST", "/v1/organization/service_accounts/api_keys/{proposal_id}/collect"): _may(
+        P.SERVICE_MANAGE, proposal_id=UNKNOWN
+    ),
+    ("DELETE", "/v1/organization/service_accounts/{name}/api_keys/{key_id}"): _may(
+        P.SERVICE_MANAGE, name="none", key_id="x" * 12
+    ),
+    ("GET", "/services"): _may(P.SERVICE_MANAGE),
+    ("POST", "/services"): _may(P.SERVICE_MANAGE, body=Form()),
+    ("GET", "/services/{name}"): _may(P.SERVICE_MANAGE, name="none"),
+    ("POST", "/services/{name}/change"): _may(P.SERVICE_MANAGE, body=Form(), name="none"),
+    ("POST", "/services/{name}/switch"): _may(P.SERVICE_MANAGE, body=Form(), name="none"),
+    ("POST", "/services/{name}/keys"): _may(P.SERVICE_MANAGE, body=Form(), name="none"),
+    ("POST", "/services/{name}/keys/{key_id}/revoke"): _may(
+        P.SERVICE_MANAGE, body=Form(), name="none", key_id="x" * 12
+    ),
+    ("POST", "/services/keys/{proposal_id}"): _may(P.SERVICE_MANAGE, body=Form(), proposal_id=UNKNOWN),
 }
