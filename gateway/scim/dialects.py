@@ -68,14 +68,19 @@ def _operation(operation: Any, resource_id: str) -> Iterator[Any]:
         yield {**operation, **({} if value is None else {"value": _who(value)})}
     elif not path and isinstance(value, dict):
         value = {key: item for key, item in value.items() if not (key == "id" and item == resource_id)}
-        plain = {key: item for key, item in value.items() if "[" not in key}
+        plain = {key: item for key, item in value.items() if not _is_path(key)}
         if plain or len(plain) == len(value):
             yield {**operation, "value": _with_manager(plain)}
         for key, item in value.items():
-            if "[" in key:
+            if _is_path(key):
                 yield from _operation({**operation, "path": key, "value": item}, resource_id)
     else:
         yield operation
+
+
+def _is_path(key: str) -> bool:
+    """Whether a key of a value without a path is better a path of its own."""
+    return "[" in key or key.casefold() == "members"
 
 
 def _who(value: Any) -> Any:

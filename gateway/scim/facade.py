@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from scim2_models import Error, PayloadTooLargeException, SCIMException, UnauthorizedException
-from scim2_server.handler import AsyncScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +21,7 @@ from gateway.identity import deprovision
 from gateway.identity.provisioned import Provisioned
 from gateway.scim.clients import Addressed, Clients
 from gateway.scim.dialects import translate
+from gateway.scim.handler import Handler
 from gateway.scim.records import Note, Records
 from gateway.scim.schemas import description
 from gateway.scim.service import Service
@@ -139,7 +139,7 @@ class Scim:
             body=translate(method, addressed.path, body),
         )
         try:
-            response = await AsyncScimHandler(self._service, storage).handle(request)
+            response = await Handler(self._service, storage).handle(request)
         except AuditUnavailable:
             await self._shut(storage.leaving)
             raise

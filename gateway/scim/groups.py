@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from scim2_models import InvalidValueException, NotFoundException, Resource
-from sqlalchemy import Row, delete, insert, select, update
+from scim2_models import InvalidValueException, NotFoundException, PayloadTooLargeException, Resource
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.exchange import ActorId
 from gateway.identity.tables import scim_groups, scim_members, scim_users
 from gateway.scim.filters import compared
+from gateway.scim.members import MAX_WRITTEN, Step, after
 from gateway.scim.rows import Work, changed_names, check_version, column_text, dump, in_pieces, load
 from gateway.scim.schemas import Member
 
@@ -74,34 +76,65 @@ class Groups:
 
     async def update(self, id: str, resource: Resource[Any], expected_version: str | None) -> Resource[Any]:
         """Raises NotFoundException, PreconditionFailedException, InvalidValueException, AuditUnavailable."""
-        work, row = self._work, await self._row(id)
+        row = await self._row(id)
         check_version(row, expected_version)
-        values, wanted = self._values(resource), await self._members(resource)
-        query = select(scim_members.c.user_id).where(scim_members.c.group_id == id)
-        there = set((await work.tx.execute(query)).scalars())
-        added, removed = wanted - there, there - wanted
+        wanted, there = await self._members(resource), await self._there(id)
+        await self._keep(row, resource, added=wanted - there, removed=there - wanted)
+        return await self.get(id)
+
+    async def change(self, resource: Resource[Any], steps: Sequence[Step], expected_version: str | None) -> None:
+        """The same by what changes. Nothing is read of members whom no step names, unless all are replaced."""
+        row = await self._row(resource.id or "")
+        check_version(row, expected_version)
+        named = frozenset[str]().union(*(step.ids for step in steps))
+        replaces = any(step.op == "replace" for step in steps)
+        there = await self._there(row.id, None if replaces else named)
+        wanted = after(steps, there)
+        known = await self._known(wanted - there)
+        await self._keep(row, resource, added=known, removed=there - wanted)
+
+    async def count(self, id: str) -> int:
+        """How many members a group has."""
+        query = select(func.count()).select_from(scim_members).where(scim_members.c.group_id == id)
+        return int((await self._work.tx.execute(query)).scalar_one())
+
+    async def _keep(
+        self, row: Row[Any], resource: Resource[Any], *, added: AbstractSet[str], removed: AbstractSet[str]
+    ) -> None:
+        """Record the change, then make it."""
+        work, values = self._work, self._values(resource)
         changed = changed_names(row.resource, values["resource"])
-        await work.records.group(id, "update", changed=changed, added=added, removed=removed)
+        if not (changed or added or removed):
+            return
+        await work.records.group(row.id, "update", changed=changed, added=added, removed=removed)
         await work.tx.execute(
             update(scim_groups)
-            .where(scim_groups.c.id == id)
+            .where(scim_groups.c.id == row.id)
             .values(**values, version=row.version + 1, modified_at=work.now)
         )
         for ids in in_pieces(removed):
-            gone = (scim_members.c.group_id == id) & scim_members.c.user_id.in_(ids)
+            gone = (scim_members.c.group_id == row.id) & scim_members.c.user_id.in_(ids)
             await work.tx.execute(delete(scim_members).where(gone))
-        await self._add(id, added)
+        await self._add(row.id, added)
         # A new name is another group: it touches everybody in it.
-        touched = wanted | there if "displayName" in changed else added | removed
+        touched = await self._there(row.id) | removed if "displayName" in changed else added | removed
         await work.provisioned.bring_groups(work.tx, await self._people(touched))
-        return await self.get(id)
+
+    async def _there(self, id: str, among: AbstractSet[str] | None = None) -> frozenset[str]:
+        """Ids of the members: all, or those `among` some."""
+        query = select(scim_members.c.user_id).where(scim_members.c.group_id == id)
+        if among is None:
+            return frozenset((await self._work.tx.execute(query)).scalars())
+        found: set[str] = set()
+        for ids in in_pieces(id for id in among if "\x00" not in id):
+            found |= set((await self._work.tx.execute(query.where(scim_members.c.user_id.in_(ids)))).scalars())
+        return frozenset(found)
 
     async def delete(self, id: str, expected_version: str | None) -> None:
         """Raises NotFoundException, PreconditionFailedException, AuditUnavailable."""
         work, row = self._work, await self._row(id)
         check_version(row, expected_version)
-        query = select(scim_members.c.user_id).where(scim_members.c.group_id == id)
-        members = set((await work.tx.execute(query)).scalars())
+        members = await self._there(id)
         touched = await self._people(members)
         await work.records.group(id, "delete", removed=members)
         await work.tx.execute(delete(scim_groups).where(scim_groups.c.id == id))
@@ -132,6 +165,15 @@ class Groups:
         wanted = {member.value for member in members if member.value}
         if any(member.type not in (None, "User") for member in members):
             raise InvalidValueException(detail="Groups in groups are not offered. Send the people as members.")
+        if len(wanted) > MAX_WRITTEN:
+            raise PayloadTooLargeException(
+                detail=f"A group comes with {MAX_WRITTEN:,} members at most; this one has {len(wanted):,}. "
+                "Add the others by PATCH."
+            )
+        return await self._known(wanted)
+
+    async def _known(self, wanted: AbstractSet[str]) -> set[str]:
+        """The same ids, each of them somebody of this directory. Raises InvalidValueException."""
         known: set[str] = set()
         for ids in in_pieces(id for id in wanted if "\x00" not in id):
             mine = (scim_users.c.provider == self._work.client.provider) & scim_users.c.id.in_(ids)

@@ -27,6 +27,7 @@ from gateway.identity.tables import scim_groups, scim_users
 from gateway.scim.clients import Client
 from gateway.scim.filters import MAX_JUDGED, narrow, order_of
 from gateway.scim.groups import Groups
+from gateway.scim.members import Step
 from gateway.scim.records import Records
 from gateway.scim.rows import Work
 from gateway.scim.users import Users
@@ -122,6 +123,21 @@ class Storage(AsyncScimStorage):
         """See `AsyncScimStorage.delete`."""
         await self._room(resource_type).delete(resource_id, expected_version)
 
+    async def get_group(self, id: str) -> Resource[Any]:
+        """A group without its members. Raises NotFoundException."""
+        return await self._groups().get(id, with_members=False)
+
+    async def count_members(self, id: str) -> int:
+        """Of a group; 0 of one that is not there."""
+        return await self._groups().count(id)
+
+    async def change_group(self, group: Resource[Any], steps: Sequence[Step], version: str | None) -> None:
+        """Keep a group whose attributes were changed, and these steps on its members."""
+        await self._groups().change(group, steps, version)
+
+    def _groups(self) -> Groups:
+        return Groups(self._now, self._model("Group"))
+
     async def _page(self, resource_type: ResourceType, request: SearchRequest[Any]) -> SearchPage | None:
         """A page that the database can find alone; None when it can't sort so."""
         table = TABLES[resource_type.name or ""]
@@ -169,7 +185,7 @@ class Storage(AsyncScimStorage):
     def _room(self, resource_type: ResourceType) -> Users | Groups:
         if resource_type.name == "User":
             return Users(self._now, self._model("User"))
-        return Groups(self._now, self._model("Group"))
+        return self._groups()
 
     def _model(self, name: str) -> type[Resource[Any]]:
         model = self._description.model_for(name)
