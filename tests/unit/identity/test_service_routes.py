@@ -188,6 +188,27 @@ async def test_key_is_collected_on_record_used_within_its_network_and_revoked(do
     assert (await door.content_of(row))["key"] == key["id"]
 
 
+async def test_policy_lets_a_service_make_pictures_within_its_scopes_and_records_it_by_name(door, people, account):
+    able = await key_of(people, scopes=["image:generate"])
+    unable = await key_of(people, scopes=["model:list"])
+    ask = {"prompt": "a fox", "n": 1}
+    async with door.browser("10.0.0.77") as program:
+        made = await program.post(
+            "/v1/images/generations", json=ask, headers={"authorization": f"Bearer {able['value']}"}
+        )
+        assert made.status_code in (502, 503), made.text  # the image server itself is down here
+        refused = await program.post(
+            "/v1/images/generations", json=ask, headers={"authorization": f"Bearer {unable['value']}"}
+        )
+        assert refused.status_code == 403
+        assert {reason["code"] for reason in refused.json()["error"]["reasons"]} == {"subject.scope-missing"}
+    rows = await door.records("image:generate")
+    assert {(row.subject.actor, row.effect) for row in rows} == {
+        ("service|newsletter", "failed"),
+        ("service|newsletter", "deny"),
+    }
+
+
 async def test_service_comes_in_by_its_provider_s_token(door, people, account):
     claims = forge.good_claims("access-token", int(time.time()), door.issuer.url)
     claims |= {"sub": "svc-1", "client_id": "svc-1", "scope": "model:list", "jti": "one"}
