@@ -24,6 +24,9 @@ from gateway.vocabulary import Code
 MAX_SUBJECT: Final = 220
 """Characters of the subject in an actor's id: 255 less the provider's name and the bar."""
 
+_IDS_A_QUERY: Final = 500
+"""Databases limit how many values a statement has; SQLite's older builds at 999."""
+
 SENTENCES: Final[Mapping[Code, str]] = {
     Code.SUBJECT_DEPROVISIONED: "Your company's directory took your account out of Imprimatur. Nothing of yours was "
     "deleted. If you still need it, ask whoever looks after your company's sign-in to assign you again.",
@@ -105,11 +108,9 @@ class Provisioned:
         """Write the groups of these people into their own rows. Whose roles change by it gets a new epoch: sessions
         carry no rights of the past. Returns them."""
         changed: list[ActorId] = []
-        for id in sorted(set(ids)):
+        for id in await self._touched(tx, sorted(set(ids))):
             found = select(people.c.groups, people.c.scim_groups).where(people.c.id == id).with_for_update()
-            row = (await tx.execute(found)).one_or_none()
-            if row is None:  # never signed in: `People.seen` asks when they do
-                continue
+            row = (await tx.execute(found)).one()
             groups = await self.groups_of(tx, id)
             if groups == tuple(row.scim_groups):
                 continue
@@ -120,6 +121,17 @@ class Provisioned:
                 changed.append(id)
             await tx.execute(update(people).where(people.c.id == id).values(**values))
         return tuple(changed)
+
+    async def _touched(self, tx: AsyncConnection, ids: Sequence[ActorId]) -> list[ActorId]:
+        """Those whose rows may have to change. Who never signed in has none: `People.seen` asks when they do."""
+        touched: list[ActorId] = []
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            query = select(people.c.id, people.c.scim_groups).where(people.c.id.in_(ids[start : start + _IDS_A_QUERY]))
+            for row in (await tx.execute(query.order_by(people.c.id))).all():
+                settings = self._of(ActorId(row.id))
+                if row.scim_groups or (settings is not None and settings.gives_groups):
+                    touched.append(ActorId(row.id))
+        return touched
 
     async def settle(self) -> None:
         """At the start: rows agree with the settings of now. A provider whose groups no longer count gives none."""
