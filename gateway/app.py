@@ -14,6 +14,7 @@ from gateway import __version__, problems, web
 from gateway.api import (
     access_review,
     auth,
+    emergency,
     health,
     images,
     keys,
@@ -80,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         proposals,
         people_admin,
         access_review,
+        emergency,
         scim,
         health,
     ):

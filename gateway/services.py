@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 
 from audit import AuditLog, Entry, Feed, Subject
@@ -16,6 +18,8 @@ from gateway.credits.usage import UsageCounts
 from gateway.errors import AuditUnavailable
 from gateway.exchange import Actor, Origin
 from gateway.identity import Identity
+from gateway.identity.emergency import emergency_of
+from gateway.identity.notices import NoticeKind
 from gateway.keeping import Keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
@@ -30,7 +34,9 @@ from gateway.storage.database import Database
 from gateway.storage.shelf import Shelf
 from gateway.upstream import ImageServer
 from gateway.upstream.catalogue import Catalogue
-from gateway.vocabulary import Event
+from gateway.vocabulary import Event, Role
+
+log = logging.getLogger(__name__)
 
 NOBODY = Subject(actor="-", display="not signed in")
 
@@ -83,6 +89,22 @@ class Services:
             raise AuditUnavailable(
                 "The audit log can't be written, so nothing was done. Try again in a moment.", retry_after_seconds=5
             ) from error
+        if actor is not None and emergency_of(actor) is not None:
+            await self._loudly(event, actor)
+
+    async def _loudly(self, event: Event, actor: Actor) -> None:
+        """Whatever is done with sealed codes is heard: in the log of the process, in metrics, by every administrator.
+        It is on record already, so a notice that can't be written stops nothing."""
+        log.critical("emergency.act", extra={"fields": {"event": event.value, "actor": actor.id}})
+        self.metrics.emergency_acts.labels(event.value).inc()
+        if event is Event.EMERGENCY_OPEN:  # told in the transaction that opens it
+            return
+        try:
+            for person in await self.identity.mapping.holders_of(Role.ADMIN):
+                facts = {"what": event.value, "by": actor.display_name}
+                await self.identity.notices.tell(person.id, NoticeKind.EMERGENCY, **facts)
+        except (SQLAlchemyError, OSError) as error:
+            log.error("emergency.untold", extra={"fields": {"cause": type(error).__name__}})
 
 
 def services_of(request: Request) -> Services:

@@ -21,6 +21,7 @@ from gateway import __version__
 from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
+from gateway.emergency_watch import EmergencyWatch
 from gateway.identity import Identity
 from gateway.keeping import STANDARD, Keeping
 from gateway.observe.metrics import Metrics
@@ -139,6 +140,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             ("retention", audit.retention_worker().run()),
             ("running", running.watch(identity.people.shut_out)),
             ("mapping", identity.mapping.live.watch()),
+            ("emergency", EmergencyWatch(identity.emergency, audit).run()),
         ):
             stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
         await _note_life(audit, Event.GATEWAY_START, policy.revision)

@@ -38,6 +38,7 @@ class CookieNames:
         self.session = f"{prefix}imprimatur-session"
         self.browser = f"{prefix}imprimatur-browser"
         self.draft = f"{prefix}imprimatur-draft"
+        self.emergency = f"{prefix}imprimatur-emergency"
         self._sign_in = f"{prefix}imprimatur-sign-in-"
 
     def sign_in(self, state: str) -> str:

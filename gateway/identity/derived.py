@@ -23,6 +23,9 @@ class DerivedKeys:
     known_browser: bytes = field(repr=False)
     provider_tokens: bytes = field(repr=False)
     form_draft: bytes = field(repr=False)
+    emergency_code: bytes = field(repr=False)
+    emergency_totp: bytes = field(repr=False)
+    emergency_ticket: bytes = field(repr=False)
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Self:
@@ -41,6 +44,9 @@ class DerivedKeys:
             known_browser=derive("known-browser"),
             provider_tokens=derive("provider-tokens"),
             form_draft=derive("form-draft"),
+            emergency_code=derive("emergency-code"),
+            emergency_totp=derive("emergency-totp"),
+            emergency_ticket=derive("emergency-ticket"),
         )
 
     @classmethod

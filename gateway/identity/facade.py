@@ -20,6 +20,7 @@ from gateway.identity.csrf import CsrfGuard
 from gateway.identity.derived import DerivedKeys
 from gateway.identity.door import Door, OnWait
 from gateway.identity.drafts import Drafts
+from gateway.identity.emergency import Emergencies
 from gateway.identity.leaving import Leaving
 from gateway.identity.mapping_desk import MappingDesk
 from gateway.identity.minting import Minting
@@ -34,6 +35,7 @@ from gateway.identity.recheck import OnLapse, Recheck
 from gateway.identity.roles import RoleMap
 from gateway.identity.roster import Roster
 from gateway.identity.sealing import Sealer
+from gateway.identity.seals import Seals
 from gateway.identity.service_accounts import ServiceAccounts
 from gateway.identity.service_desk import ServiceDesk
 from gateway.identity.sessions import Sessions
@@ -132,6 +134,17 @@ class Identity:
             keys=api_keys,
             clock=clock,
             version=lambda: self.mapping.live.version,
+        )
+        self.emergency = Emergencies(
+            database=db,
+            settings=settings.emergency,
+            seals=Seals(db, derived.emergency_code, derived.emergency_totp, clock),
+            ticket_key=derived.emergency_ticket,
+            cookie_names=self._cookie_names,
+            csrf=self._csrf,
+            started=self._sessions,
+            notices=self.notices,
+            clock=clock,
         )
         self.proposal_kinds: ProposalKinds = {kind.name: kind for kind in (*self.services.kinds, self.mapping.kind)}
         self.authenticator = Authenticator(

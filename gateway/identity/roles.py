@@ -29,6 +29,10 @@ CONFLICTS: Final[frozenset[frozenset[Role]]] = frozenset(
 )
 """Pairs that one person may not hold together (NIST SP 800-53 r5, AC-5; ISO/IEC 27001:2022, A.5.3)."""
 
+EMERGENCY_PREFIX: Final = "emergency|"
+"""Of the ids of those who opened an emergency. No provider can be called that (`gateway/settings.py`)."""
+EMERGENCY_ROLES: Final = frozenset({Role.BREAK_GLASS})
+
 RolesOfGroups = Mapping[str, frozenset[Role]]
 
 
@@ -55,6 +59,10 @@ class RoleMap:
         if refused and who:
             log.warning("role.conflict", extra={"fields": {"actor": who, "roles": ",".join(sorted(refused))}})
         return granted - refused
+
+    def roles_of_person(self, id: str, groups: Iterable[str]) -> frozenset[Role]:
+        """The roles of somebody with a session: their groups', or those of an emergency, which has no groups."""
+        return EMERGENCY_ROLES if id.startswith(EMERGENCY_PREFIX) else self.roles_of(groups, who=id)
 
     def conflicts_of(self, groups: Iterable[str]) -> frozenset[Role]:
         """The roles that `groups` would give, and don't, because nobody may hold them together."""

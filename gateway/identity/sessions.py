@@ -151,7 +151,7 @@ class Sessions:
             return None
         found = row._mapping
         person, now = person_of(row), self._clock()
-        roles = self._roles.roles_of(person.groups, who=person.id)
+        roles = self._roles.roles_of_person(person.id, person.groups)
         idle = timedelta(
             seconds=self._settings.session_idle_admin_seconds
             if Role.ADMIN in roles

@@ -77,6 +77,12 @@ class Metrics:
         self.rule_reloads = Counter(
             "imprimatur_detector_reloads", "Attempts to load changed detectors.", ["outcome"], registry=self.registry
         )
+        self.emergency_acts = Counter(
+            "imprimatur_emergency_acts",
+            "What was done with sealed codes (break-glass), by event. Any rise is worth a call.",
+            ["event"],
+            registry=self.registry,
+        )
         self._audit = {
             name: Gauge(f"imprimatur_{name}", text, registry=self.registry) for name, text in _AUDIT_GAUGES.items()
         }

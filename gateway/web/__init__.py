@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from gateway.web import account, cases, front, holds, keys, records, retention, services, studio, subjects
+from gateway.web import account, cases, emergency, front, holds, keys, records, retention, services, studio, subjects
 from gateway.web.drafts import keep as keep_form
 from gateway.web.pages import problem_page
 from gateway.web.static_files import PREFIX, static_tree
@@ -24,7 +24,7 @@ __all__ = ["keep_form", "mount_static", "problem_page", "router"]
 def router() -> APIRouter:
     """Every page route."""
     pages = APIRouter(include_in_schema=False)
-    for module in (front, account, studio, keys, services, cases, holds, subjects, retention, records):
+    for module in (front, emergency, account, studio, keys, services, cases, holds, subjects, retention, records):
         pages.include_router(module.router)
     return pages
 

@@ -28,7 +28,7 @@ NOTICE_WORDS: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.KEY_REVOKED: "One of your API keys was revoked.",
     NoticeKind.ROLES_CHANGED: "What you may do here was changed.",
     NoticeKind.REINSTATED: "Your access was given back to you.",
-    NoticeKind.EMERGENCY: "Emergency access was opened.",
+    NoticeKind.EMERGENCY: "Sealed codes were used: emergency access.",
     NoticeKind.SERVICE: "Something was decided about a service that you answer for.",
 }
 FACT_WORDS: Final[Mapping[str, str]] = {
