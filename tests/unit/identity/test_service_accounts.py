@@ -369,6 +369,20 @@ async def test_service_that_was_switched_off_comes_back_by_two_people_only(ident
     assert (await identity.services.accounts.get("newsletter")).person.is_active
 
 
+async def test_service_that_is_off_can_be_narrowed_all_the_same(identity, agree):
+    await agree(None, replace(TERMS, is_enabled=False))
+    account = await identity.services.get("newsletter")
+    await identity.services.narrow(account, replace(TERMS, is_enabled=False, scopes=frozenset()))
+    assert (await identity.services.get("newsletter")).terms.scopes == frozenset()
+
+
+@pytest.mark.parametrize("name", ["nobody", "No", "service|newsletter", ""])
+async def test_service_that_there_is_not_is_not_found(identity, agree, name):
+    await agree(None, TERMS)
+    with pytest.raises(NotFound):
+        await identity.services.get(name)
+
+
 async def test_change_proposed_on_a_picture_that_is_gone_is_refused(identity, agree, decide):
     await agree(None, TERMS)
     wider = await identity.services.draft_account(CAROL, "newsletter", TERMS, replace(TERMS, networks=()), note="why")
