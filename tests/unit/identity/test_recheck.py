@@ -182,6 +182,24 @@ async def test_two_gateways_at_once_ask_once(
     await second.aclose()
 
 
+@pytest.mark.parametrize("column", ["checked_at", "sealed_refresh_token"])
+async def test_session_read_before_another_gateway_asked_is_not_asked_about_with_the_old_token(
+    alice: Visit, issuer: Issuer, moment: Moment, identity: Identity, database: Database, column: str
+) -> None:
+    """Each of the two things that the other gateway wrote is enough to stop the second question."""
+    moment.pass_(seconds=INTERVAL)
+    read_before = await identity._sessions.find(alice.session_cookie)
+    await alice.actor()
+    kept = {"checked_at": read_before.checked_at, "sealed_refresh_token": read_before.sealed_refresh_token}  # type: ignore[union-attr]
+    del kept[column]
+    async with database.transaction() as tx:
+        await tx.execute(update(sessions).values(**kept))
+    recheck = identity.authenticator._recheck
+    assert recheck is not None
+    await recheck.confirm(read_before, HERE)  # type: ignore[arg-type]
+    assert asked(issuer) == 1
+
+
 async def test_waiting_for_another_gateway_hears_its_no(
     alice: Visit, issuer: Issuer, moment: Moment, settings: IdentitySettings, database: Database
 ) -> None:
