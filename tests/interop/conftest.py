@@ -38,6 +38,7 @@ from tests.support.providers.base import HOST, free_port
 from tests.support.providers.packages import CanNotInstall
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One provider, one worker: its process and the gateway before it are started once."""
     for item in items:

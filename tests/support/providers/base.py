@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
+import ctypes
 import json
 import os
 import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -157,6 +159,7 @@ class RunningProvider(abc.ABC):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         try:
             self._wait(self.ready_url())
@@ -218,6 +221,12 @@ def kept(path: Path) -> str:
 def write_secret(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when the tests that started it are killed (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def free_port() -> int:
