@@ -21,7 +21,7 @@ CHROME = "(KHTML, like Gecko) Chrome/142.0.0.0"
             "Safari on macOS",
         ),
         (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 CriOS/142.0 Mobile Safari/604.1",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605 CriOS/142 Mobile Safari/604",
             "Chrome on iPhone",
         ),
         (f"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 {CHROME} Mobile Safari/537.36", "Chrome on Android"),
