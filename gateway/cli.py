@@ -11,7 +11,7 @@ import typer
 import uvicorn
 from pydantic import BaseModel, ValidationError
 
-from gateway import __version__, cli_login, doctor_idp
+from gateway import __version__, cli_access, cli_login, doctor_idp
 from gateway.app import create_app
 from gateway.observe import logs
 from gateway.settings import CONFIG_VARIABLE, Settings
@@ -140,6 +140,9 @@ def _flat(model: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
         else:
             found.append((f"{prefix}{name}", value))
     return found
+
+
+cli_access.add_to(app, _settings)
 
 
 def main() -> None:
