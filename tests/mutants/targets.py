@@ -33,7 +33,7 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         _unit("recheck", "recheck"),
         _unit("backchannel", "backchannel"),
         _unit("leaving", "backchannel", "recheck", "sessions"),
-        _unit("sealing", "recheck"),
+        _unit("sealing", "sealing", "recheck"),
         _unit("drafts", "drafts"),
         _unit("sign_in", "sign_in", "sessions"),
         _unit("authenticate", "authenticate", "api_keys", "sessions", "service_accounts"),
