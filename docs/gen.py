@@ -181,6 +181,7 @@ FINER: Final = {
     "unsupported_value": "a value that the API knows and this model can't do; the message lists what it can",
     "missing_credentials": "no credential was sent at all",
     "csrf_refused": "the browser sent it from a page that is not ours",
+    "emergency_refused": "a sealed code that opens nothing, or a browser that may not open with it",
     "model_not_found": "no such model, or none that you may use",
 }
 
