@@ -13,6 +13,7 @@ from gateway.identity import SignInRefused
 from gateway.identity.proposals import Proposals
 from gateway.identity.tables import api_keys, people, proposals, scim_users, service_accounts, sessions
 from gateway.vocabulary import Code, Event, Role
+from tests.support import forge
 from tests.support.directory import USER
 
 HERE = Origin(ip="127.0.0.1")
@@ -45,6 +46,14 @@ async def mint(identity, actor):
     key = await identity.keys.prepare(actor, name="test", scopes=["image:generate"], days=1)
     await identity.keys.store(key)
     return key
+
+
+async def by_token(identity, issuer, moment):
+    """The actor of an access token of alice's, who need not have signed in."""
+    now = int(moment().timestamp())
+    claims = forge.good_claims("access-token", now, issuer.url) | {"sub": "alice"}
+    token = forge.token(forge.good_header("access-token"), claims)
+    return await identity.authenticator.from_headers(authorization=f"Bearer {token}", cookie=None, origin=HERE)
 
 
 async def by_key(identity, key):
@@ -156,6 +165,23 @@ async def test_who_was_taken_out_before_they_ever_signed_in_does_not_come_in(dir
     assert [reason.code for reason in refused.value.reasons] == [Code.SUBJECT_DEPROVISIONED]
 
 
+async def test_no_access_token_of_theirs_opens_anything_either(directory, identity, issuer, moment):
+    id = await directory.hire("alice")
+    assert (await by_token(identity, issuer, moment)).id == ALICE
+    await directory.set_active(id, False)
+    with pytest.raises(Unauthenticated):
+        await by_token(identity, issuer, moment)
+
+
+async def test_an_entry_that_begins_inactive_shuts_out_who_is_here_already(directory, alice_signs_in, visit):
+    await alice_signs_in()
+    body = {"schemas": [USER], "userName": "alice", "externalId": "alice", "active": False}
+    assert (await directory.send("POST", "/Users", body)).status == 201
+    with pytest.raises(Unauthenticated):
+        await visit.actor()
+    assert directory.gone == [(ALICE, Code.SUBJECT_DEPROVISIONED)]
+
+
 async def test_who_nobody_provisioned_may_come_in_by_default(alice_signs_in, directory):
     assert (await alice_signs_in()).id == ALICE
 
@@ -171,6 +197,12 @@ class TestWhereProvisioningIsRequired:
         assert [reason.code for reason in refused.value.reasons] == [Code.SUBJECT_NOT_PROVISIONED]
         await directory.hire("alice")
         assert (await alice_signs_in()).id == ALICE
+
+    async def test_only_whose_access_token_counts(self, directory, identity, issuer, moment):
+        with pytest.raises(Unauthenticated):
+            await by_token(identity, issuer, moment)
+        await directory.hire("alice")
+        assert (await by_token(identity, issuer, moment)).id == ALICE
 
 
 @pytest.mark.parametrize(

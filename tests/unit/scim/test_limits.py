@@ -69,6 +69,10 @@ async def test_a_directory_sees_its_own_people_only(directory, database, moment)
     body = {"schemas": [GROUP], "displayName": "g", "members": [{"value": "elsewhere-000001"}, {"value": id}]}
     said = await directory.send("POST", "/Groups", body)
     assert (said.status, said.json["scimType"]) == (400, "invalidValue")
+    group = await directory.group("g", id)
+    add = {"op": "add", "path": "members", "value": [{"value": "elsewhere-000001"}]}
+    said = await directory.patch(f"/Groups/{group}", add)
+    assert (said.status, said.json["scimType"]) == (400, "invalidValue")
 
 
 @pytest.mark.parametrize("where", ["query", "body"])
