@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from fastapi import FastAPI
 from PIL import Image
 
 from gateway.app import create_app
+from gateway.emergency_watch import EmergencyWatch
 from gateway.exchange import ActorId, Mfa
 from gateway.identity.api_keys import GRANTABLE
 from gateway.identity.people import People
 from gateway.identity.profile import Described
 from gateway.identity.roles import RoleMap
+from gateway.identity.seals import totp
+from gateway.identity.service_accounts import SERVICE_SCOPES
 from gateway.identity.sessions import SessionId, Sessions
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.schema import metadata
 from gateway.vocabulary import Role
-from tests.authz.matrix import KEY, NO_ROLE, NOBODY
+from tests.authz.matrix import KEY, NO_ROLE, NOBODY, SERVICE
 from tests.authz.table import Form, Upload, Way
 from tests.support.patience import UNHURRIED
 
 URL = "https://imprimatur.example"
 COOKIE = "__Host-imprimatur-session"
+OURS = {"origin": URL, "sec-fetch-site": "same-origin"}
 
 
 class Bed:
@@ -49,7 +55,8 @@ class Bed:
         if caller == NOBODY:
             return {}
         if caller not in self._headers:
-            self._headers[caller] = await (self._key() if caller == KEY else self.sign_in(caller, caller))
+            make = {KEY: self._key, SERVICE: self._service, Role.BREAK_GLASS.value: self._emergency}.get(caller)
+            self._headers[caller] = await (self.sign_in(caller, caller) if make is None else make())
         return self._headers[caller]
 
     async def sign_in(self, name: str, role: str) -> dict[str, str]:
@@ -66,8 +73,12 @@ class Bed:
             await Sessions(services.database, settings, roles, clock).start(tx, id, person, mfa)
         cookie = {"cookie": f"{COOKIE}={id.secret}"}
         async with self.client() as client:
-            token = (await client.get("/v1/session", headers=cookie)).raise_for_status().json()["csrf_token"]
-        return {**cookie, "x-csrf-token": token, "origin": URL, "sec-fetch-site": "same-origin"}
+            return await self._proven(client, cookie)
+
+    async def _proven(self, client: httpx.AsyncClient, cookie: dict[str, str]) -> dict[str, str]:
+        """With what shows that a page of ours sent it."""
+        token = (await client.get("/v1/session", headers=cookie)).raise_for_status().json()["csrf_token"]
+        return {**cookie, "x-csrf-token": token, **OURS}
 
     async def _key(self) -> dict[str, str]:
         owner = await self.sign_in("owner of a key", Role.EMPLOYEE.value)
@@ -76,12 +87,57 @@ class Bed:
             made = (await client.post("/v1/keys", json=asked, headers=owner)).raise_for_status().json()
         return {"authorization": f"Bearer {made['key']}"}
 
+    async def _service(self) -> dict[str, str]:
+        """A service that one administrator proposed and another agreed to, and so its key."""
+        one, other = [await self.sign_in(name, Role.ADMIN.value) for name in ("first admin", "second admin")]
+        await self.sign_in("answers for it", Role.EMPLOYEE.value)
+        scopes = sorted(SERVICE_SCOPES)
+        account = {"name": "robot", "owner": "company|answers-for-it", "description": "draws", "scopes": scopes}
+        accounts = "/v1/organization/service_accounts"
+        async with self.client() as client:
+            for path, asked in (
+                (accounts, account),
+                (f"{accounts}/robot/api_keys", {"name": "key", "scopes": scopes, "days": 1}),
+            ):
+                answer = await client.post(path, json=asked | {"note": "to try each way in"}, headers=one)
+                assert answer.status_code == 202, answer.text
+                proposal = answer.json()
+                agreed = {"digest": proposal["digest"]}
+                path = f"/v1/organization/proposals/{proposal['id']}/approve"
+                (await client.post(path, json=agreed, headers=other)).raise_for_status()
+            made = await client.post(f"{accounts}/api_keys/{proposal['id']}/collect", headers=one)
+        return {"authorization": f"Bearer {made.raise_for_status().json()['value']}"}
+
+    async def _emergency(self) -> dict[str, str]:
+        """Two people with an envelope each, in two browsers."""
+        desk, log = self.services.identity.emergency, self.services.audit
+        sealed = [await desk.seals.make(name, name, by="root") for name in ("north", "south")]
+        await EmergencyWatch(desk, log).look()
+        async with self.client() as one, self.client() as other:
+            for browser, seal in ((one, sealed[0]), (other, sealed[1])):
+                await browser.get("/auth/emergency")
+                secret = base64.b32decode(parse_qs(urlsplit(seal.totp_uri).query)["secret"][0])
+                password = totp(secret, int(self.services.clock().timestamp()) // 30)
+                shown = {"seal": seal.name, "code": seal.code, "password": password, "reason": "to try each way in"}
+                await self._send(browser, "", shown)
+            await self._send(other, "/agree", {})
+            await self._send(one, "/enter", {})
+            cookie = {"cookie": f"{COOKIE}={one.cookies[COOKIE]}"}
+            return await self._proven(one, cookie)
+
+    async def _send(self, browser: httpx.AsyncClient, act: str, fields: dict[str, str]) -> None:
+        desk = self.services.identity.emergency
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        form = {"csrf_token": desk.csrf_token(desk.ticket(cookie)), **fields}
+        answer = await browser.post(f"/auth/emergency{act}", data=form, headers=OURS)
+        assert answer.status_code == 303, answer.text
+
     async def knock(self, method: str, path: str, way: Way, caller: str) -> httpx.Response:
         """Send the request that the table names."""
         for name, value in way.values.items():
             path = path.replace("{" + name + "}", value)
         headers = {"accept": "application/json", **await self.headers(caller)}
-        if way.ends_session:
+        if way.ends_session and "cookie" in headers:
             self._headers.pop(caller, None)
         async with self.client() as client:
             if isinstance(way.body, Form):

@@ -11,9 +11,10 @@ import yaml
 from gateway.vocabulary import Role
 from tests.authz.table import WAYS, Guard, Way
 
-NOBODY, NO_ROLE, KEY = "nobody", "no role", "employee's key"
-CALLERS: Final = (NOBODY, NO_ROLE, *(role.value for role in Role), KEY)
-"""Without a credential, a person without a role, one of each role in a session, and a key with every scope there is."""
+NOBODY, NO_ROLE, KEY, SERVICE = "nobody", "no role", "employee's key", "service's key"
+SESSIONS: Final = tuple(role.value for role in Role if role is not Role.SERVICE)
+CALLERS: Final = (NOBODY, NO_ROLE, *SESSIONS, KEY, SERVICE)
+"""Without a credential, a person without a role, one of each role in a session, and keys with every scope there is."""
 
 _POLICY = Path(__file__).resolve().parents[2] / "policies/gateway/config/roles/data.yaml"
 
@@ -27,12 +28,12 @@ def is_open(way: Way, caller: str) -> bool:
     if way.opens is Guard.SIGNED_IN:
         return True
     if way.opens is Guard.PERSON:
-        return caller != KEY
+        return caller not in (KEY, SERVICE)
     assert isinstance(way.opens, tuple)
     policy = yaml.safe_load(_POLICY.read_text("utf-8"))
-    role = Role.EMPLOYEE.value if caller == KEY else caller
+    role = {KEY: Role.EMPLOYEE.value, SERVICE: Role.SERVICE.value}.get(caller, caller)
     granted = set(policy["grants"].get(role, {}).get("permissions", ()))
-    if caller == KEY:
+    if caller in (KEY, SERVICE):
         granted &= set(policy["api_key_permissions"])
     return bool(granted & {permission.value for permission in way.opens})
 

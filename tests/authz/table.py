@@ -81,6 +81,18 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("POST", "/auth/back-channel-logout/{provider}"): _is(Guard.OWN_SECRET, Form(), provider="company"),
     ("GET", "/auth/step-up"): _is(Guard.PERSON),
     ("POST", "/auth/sign-out"): Way(opens=Guard.PERSON, body=Form(), ends_session=True),
+    # a company's directory, with a token of its own
+    **{
+        (method, path): _is(Guard.OWN_SECRET, path="Users")
+        for path in ("/scim/v2", "/scim/v2/{path:path}")
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    },
+    # emergencies: two seals, two people, two browsers
+    ("GET", "/auth/emergency"): _is(Guard.ANYBODY),
+    **{
+        ("POST", f"/auth/emergency{act}"): _is(Guard.OWN_SECRET, Form())
+        for act in ("", "/agree", "/drill", "/enter", "/end")
+    },
     # people: their own
     ("GET", "/account"): _is(Guard.PERSON),
     ("POST", "/account/notices/seen"): _is(Guard.PERSON, Form()),
@@ -127,6 +139,25 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ),
     ("POST", "/subjects/export/{request_id}/file"): _may(P.SUBJECT_MANAGE, body=Form(), request_id=UNKNOWN),
     ("GET", "/retention"): _may(P.AUDIT_SEARCH),
+    # administrators: people, roles, and what takes two
+    ("GET", "/v1/organization/users"): _may(P.PERSON_SUSPEND),
+    ("GET", "/v1/organization/users/{user_id:path}"): _may(P.PERSON_SUSPEND, **{"user_id:path": "company|none"}),
+    **{
+        ("POST", "/v1/organization/users/{user_id:path}/" + act): _may(
+            P.PERSON_SUSPEND, body={"reason": "to try this way"}, **{"user_id:path": "company|none"}
+        )
+        for act in ("suspend", "reinstate", "sign_out")
+    },
+    ("GET", "/v1/organization/role_mapping"): _may(P.MAPPING_PROPOSE),
+    ("POST", "/v1/organization/role_mapping"): _may(P.MAPPING_PROPOSE, body={"roles": {"x": ["nothing"]}}),
+    ("POST", "/v1/organization/role_mapping/preview"): _may(P.MAPPING_PROPOSE, body={"roles": {}}),
+    ("POST", "/v1/organization/role_mapping/rollback"): _may(P.MAPPING_PROPOSE, body={"version": 99}),
+    ("GET", "/v1/organization/proposals"): _may(P.MAPPING_PROPOSE, P.SERVICE_MANAGE),
+    ("GET", "/v1/organization/proposals/{proposal_id}"): _may(P.MAPPING_PROPOSE, P.SERVICE_MANAGE, proposal_id=UNKNOWN),
+    ("POST", "/v1/organization/proposals/{proposal_id}/{act}"): _may(
+        P.MAPPING_APPROVE, P.SERVICE_APPROVE, body={"digest": "x"}, proposal_id=UNKNOWN, act="approve"
+    ),
+    ("GET", "/v1/organization/access_review"): _may(P.ACCESS_REVIEW),
     # administrators: services
     ("GET", "/v1/organization/service_accounts"): _may(P.SERVICE_MANAGE),
     ("POST", "/v1/organization/service_accounts"): _may(
