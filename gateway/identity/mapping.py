@@ -78,6 +78,10 @@ class LiveMapping:
         """Group -> roles, as this process knows it."""
         return self._roles.in_force
 
+    def conflicts_of(self, groups: Sequence[str]) -> frozenset[Role]:
+        """The roles that these groups name and don't give, because nobody may hold them together."""
+        return self._roles.conflicts_of(groups)
+
     async def refresh(self) -> None:
         """Ask which version is in force, and hold to it."""
         async with self._database.reading() as tx:

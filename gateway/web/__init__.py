@@ -2,7 +2,8 @@
 goes through the same `/v1` API that programs use.
 
 * `front.py` the door · `account.py` one's own account · `studio.py` the employee's place · `keys.py` API keys
-* `services.py` service accounts, the administrator's
+* `services.py` service accounts, `people.py`, `mapping.py`, `access_review.py` the administrator's
+* `proposals.py` what takes two people · `emergency.py` the door for when no other opens
 * `records.py`, `cases.py`, `holds.py`, `subjects.py`, `retention.py` the auditor's, over `governing.py`
 * `drafts.py` a form that met "first a fresh second factor" comes back filled
 * `templates.py` + `templates/`, `words.py` how things are said · `static_files.py` + `static/` how they look and move
@@ -13,7 +14,23 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from gateway.web import account, cases, emergency, front, holds, keys, records, retention, services, studio, subjects
+from gateway.web import (
+    access_review,
+    account,
+    cases,
+    emergency,
+    front,
+    holds,
+    keys,
+    mapping,
+    people,
+    proposals,
+    records,
+    retention,
+    services,
+    studio,
+    subjects,
+)
 from gateway.web.drafts import keep as keep_form
 from gateway.web.pages import problem_page
 from gateway.web.static_files import PREFIX, static_tree
@@ -24,7 +41,23 @@ __all__ = ["keep_form", "mount_static", "problem_page", "router"]
 def router() -> APIRouter:
     """Every page route."""
     pages = APIRouter(include_in_schema=False)
-    for module in (front, emergency, account, studio, keys, services, cases, holds, subjects, retention, records):
+    for module in (
+        front,
+        emergency,
+        account,
+        studio,
+        keys,
+        services,
+        proposals,
+        people,
+        mapping,
+        access_review,
+        cases,
+        holds,
+        subjects,
+        retention,
+        records,
+    ):
         pages.include_router(module.router)
     return pages
 

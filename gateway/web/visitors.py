@@ -19,7 +19,11 @@ PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/holds", "Holds", frozenset({Role.AUDITOR})),
     ("/subjects", "People’s data", frozenset({Role.AUDITOR})),
     ("/retention", "Retention", frozenset({Role.AUDITOR})),
+    ("/people", "People", frozenset({Role.ADMIN, Role.BREAK_GLASS})),
+    ("/mapping", "Roles", frozenset({Role.ADMIN, Role.BREAK_GLASS})),
     ("/services", "Services", frozenset({Role.ADMIN})),
+    ("/proposals", "Proposals", frozenset({Role.ADMIN, Role.BREAK_GLASS})),
+    ("/access-review", "Access", frozenset({Role.ADMIN, Role.AUDITOR, Role.BREAK_GLASS})),
 )
 """(address, label, roles it is drawn for). Only what the bar shows: each door asks policy itself, so a role that
 policy grants more to can still walk in by address, and one that it denies is turned away there."""
@@ -47,6 +51,8 @@ class Visitor:
     email: str
     department: str
     roles: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    """Roles that their groups name and that they don't get, because nobody may hold them together."""
     places: tuple[Place, ...]
     own_places: tuple[Place, ...]
     csrf_token: str
@@ -59,6 +65,7 @@ def visitor_of(request: Request, actor: Actor) -> Visitor:
         email=actor.email,
         department=actor.department,
         roles=tuple(sorted(role.value for role in actor.roles)),
+        conflicts=tuple(sorted(services_of(request).identity.mapping.live.conflicts_of(actor.groups))),
         places=_places(PLACES, actor),
         own_places=_places(OWN_PLACES, actor),
         csrf_token=services_of(request).identity.csrf_token(credentials_of(request)),

@@ -109,6 +109,7 @@ PEOPLE = {
     "carol": Described(display_name="Carol Nye", email="carol@example.com", department="IT", groups=("admins",)),
     "dan": Described(display_name="Dan Abel", email="dan@example.com", department="IT", groups=("admins",)),
     "owen": Described(display_name="Owen Gray", department="Sales", groups=("staff",)),
+    "torn": Described(display_name="Tora Enn", department="IT", groups=("auditors", "admins")),
     "leaver": Described(display_name="Lea Verne", department="Sales", groups=("staff",)),
     "hostile": Described(display_name=XSS[0], department=XSS[1], groups=("staff", "auditors", XSS[2])),
 }
@@ -429,6 +430,29 @@ async def _employ(services: Services) -> None:
     await identity.proposals.submit(draft)
 
 
+async def _administer(services: Services) -> dict[str, str]:
+    """A mapping that waits, one that was agreed to, one that was narrowed; somebody whose groups conflict."""
+    mapping, carol = services.identity.mapping, ActorId("preview|carol")
+    carol_here = Actor(id=carol, display_name="Carol Nye", method="session", credential_id="preview")
+    async with services.database.transaction() as tx:
+        for name in ("hostile", "torn"):
+            await services.identity.people.seen(tx, ActorId(f"preview|{name}"), PEOPLE[name])
+    now = dict(mapping.live.in_force)
+    unused = {**now, "interns": frozenset({Role.EMPLOYEE})}
+    draft = await mapping.draft(carol_here, await mapping.preview(unused), note="Interns draw too")
+    await services.identity.proposals.submit(draft)
+    dan_here = replace(carol_here, id=ActorId("preview|dan"))
+    async with services.database.transaction() as tx:
+        await services.identity.proposals.decide(tx, draft, by=dan_here.id, status="approved")
+        await mapping.kind.carry_out(tx, draft, dan_here)
+    await mapping.live.refresh()
+    await mapping.narrow(carol_here, await mapping.preview(now))
+    wider = {**now, "staff": frozenset({Role.EMPLOYEE, Role.REVIEWER}), XSS[0]: frozenset({Role.AUDITOR})}
+    asked = await mapping.draft(carol_here, await mapping.preview(wider), note=f"Leads review {XSS[0]}")
+    await services.identity.proposals.submit(asked)
+    return {"proposal-open": f"/proposals/{asked.id}", "proposal-done": f"/proposals/{draft.id}"}
+
+
 async def _start_session(services: Services, name: str) -> str:
     settings, clock = services.settings.identity, services.clock
     roles = RoleMap(settings.roles)
@@ -539,6 +563,7 @@ class Preview:
                 pipeline: Any = services.pipeline
                 governed = await _govern(services, made)
                 await _employ(services)
+                governed |= await _administer(services)
                 self._running = Running(self.url, made, pipeline, services, asyncio.get_running_loop(), governed)
                 config = uvicorn.Config(app, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
                 self._server = uvicorn.Server(config)

@@ -15,7 +15,7 @@ from audit import AuditLog, Query, Subject
 from gateway.cli import app
 from gateway.identity.seals import normal
 from gateway.settings import Settings
-from gateway.wiring import audit_settings
+from gateway.wiring import audit_settings, make_clock
 
 runner = CliRunner()
 
@@ -103,7 +103,7 @@ def test_the_review_is_printed_once_it_is_on_record(config):
 
 
 async def _records(action: str) -> int:
-    log = await AuditLog.open(audit_settings(Settings()))
+    log = await AuditLog.open(audit_settings(Settings()), clock=make_clock(Settings()))
     try:
         return len((await log.search(Query(action=action), searched_by=Subject(actor="-", display="a test"))).rows)
     finally:
