@@ -67,7 +67,7 @@ async def test_every_way_a_key_can_be_over_is_told_by_its_name(house: Any, chang
         if change == "away":  # a key that lives longer than its owner was seen
             found = await identity.authenticator._api_keys.find(key["key"])
             object.__setattr__(found.info, "expires_at", real() + timedelta(days=90))
-            assert identity.authenticator._fault_of(found) == "owner-not-seen"
+            assert identity.authenticator._fault_of(found, None, Origin(ip="127.0.0.1")) == "owner-not-seen"
             await identity.authenticator._on_refused_key("owner-not-seen", found, Origin(ip="127.0.0.1"))
         else:
             assert await use(house, key["key"]) == 401
