@@ -186,4 +186,20 @@ WAYS: Mapping[tuple[str, str], Way] = {
         P.SERVICE_MANAGE, body=Form(), name="none", key_id="x" * 12
     ),
     ("POST", "/services/keys/{proposal_id}"): _may(P.SERVICE_MANAGE, body=Form(), proposal_id=UNKNOWN),
+    ("GET", "/people"): _may(P.PERSON_SUSPEND),
+    ("GET", "/people/{actor_id:path}"): _may(P.PERSON_SUSPEND, **{"actor_id:path": "company|nobody"}),
+    ("POST", "/people/{actor_id:path}/decision"): _may(
+        P.PERSON_SUSPEND, body=Form({"act": "suspend", "reason": "x"}), **{"actor_id:path": "company|nobody"}
+    ),
+    ("GET", "/mapping"): _may(P.MAPPING_PROPOSE),
+    ("POST", "/mapping"): _may(P.MAPPING_PROPOSE, body=Form()),
+    ("GET", "/mapping/preview"): _may(P.MAPPING_PROPOSE),
+    ("POST", "/mapping/preview"): _may(P.MAPPING_PROPOSE, body=Form()),
+    ("POST", "/mapping/rollback"): _may(P.MAPPING_PROPOSE, body=Form({"version": "99"})),
+    ("GET", "/proposals"): _may(P.MAPPING_PROPOSE, P.SERVICE_MANAGE),
+    ("GET", "/proposals/{proposal_id}"): _may(P.MAPPING_PROPOSE, P.SERVICE_MANAGE, proposal_id=UNKNOWN),
+    ("POST", "/proposals/{proposal_id}/decision"): _may(
+        P.MAPPING_APPROVE, P.SERVICE_APPROVE, body=Form({"act": "approve"}), proposal_id=UNKNOWN
+    ),
+    ("GET", "/access-review"): _may(P.ACCESS_REVIEW),
 }
