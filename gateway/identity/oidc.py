@@ -41,6 +41,14 @@ _NO_LONGER: Final = frozenset(
 """Errors that speak of the person and their grant, not of our client or the moment (RFC 6749, 5.2; Core 3.1.2.6)."""
 
 
+class Puzzling(IdentityUnavailable):
+    """It answered, and nothing that we understand: about this question, so it says nothing of the next."""
+
+    def __init__(self) -> None:
+        error = unreachable()
+        super().__init__(error.message, retry_after_seconds=error.retry_after_seconds)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
     """Someone whom the provider vouched for just now."""
@@ -159,11 +167,11 @@ class OidcProvider:
             log.error(
                 "recheck.refused", extra={"fields": {"provider": self.provider.name, "error": _word(error.error)}}
             )
-            raise unreachable() from None
+            raise Puzzling from None
         except (httpx2.HTTPError, ValueError):
             raise unreachable() from None
         if not _word(answer.get("access_token")):
-            raise unreachable()  # 200, and neither a token nor an error: not an answer of RFC 6749
+            raise Puzzling  # 200, and neither a token nor an error: not an answer of RFC 6749
         return dict(answer)
 
     async def confirmed(self, answer: Mapping[str, Any], subject: str, first_id_token: str) -> Mapping[str, Any] | None:

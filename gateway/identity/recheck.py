@@ -27,7 +27,7 @@ from sqlalchemy import or_, select, update
 from gateway.errors import IdentityUnavailable
 from gateway.exchange import Origin
 from gateway.identity.discovery import unreachable
-from gateway.identity.oidc import Lapsed, OidcProvider
+from gateway.identity.oidc import Lapsed, OidcProvider, Puzzling
 from gateway.identity.people import People
 from gateway.identity.profile import Described, describe
 from gateway.identity.refusals import refused_credential
@@ -44,7 +44,8 @@ PATIENCE_SECONDS: Final = 6.0
 """How long a request waits for another gateway's answer."""
 POLL_SECONDS: Final = 0.05
 AWAY_SECONDS: Final = 10
-"""After a question without an answer, the provider is left alone so long: each would cost its request a timeout."""
+"""After a question without an answer, the provider is left alone so long: each would cost its request a timeout. After
+an answer that we don't understand, it is not asked about that session: one person's trouble holds up nobody else."""
 GRACE: Final = 2
 """Intervals after which a session without an answer is refused."""
 
@@ -80,7 +81,7 @@ class Recheck:
         self._clock = clock
         self._on_lapse = on_lapse
         self._asking: dict[str, asyncio.Task[_Verdict]] = {}
-        self._away_until: dict[str, datetime] = {}
+        self._left_alone: dict[str, datetime] = {}  # provider, or digest of a session -> until
 
     async def confirm(self, session: Session, origin: Origin) -> Session:
         """The session, vouched for not longer ago than the provider's interval.
@@ -93,7 +94,7 @@ class Recheck:
         interval, now = timedelta(seconds=provider.provider.recheck_seconds), self._clock()
         if now - session.checked_at < interval:
             return session
-        is_left_alone = now < self._away_until.get(name, now)
+        is_left_alone = any(now < self._left_alone.get(what, now) for what in (name, session.digest))
         verdict = _Verdict.AWAY if is_left_alone else await self._verdict(session, provider, origin)
         if verdict is _Verdict.LAPSED:
             raise refused_credential("session-lapsed", session.credential_id)
@@ -129,12 +130,17 @@ class Recheck:
         except Lapsed as no:
             await self._end(session, no.cause, origin)
             return _Verdict.LAPSED
-        except IdentityUnavailable:
-            self._away_until[name] = self._clock() + timedelta(seconds=AWAY_SECONDS)
+        except IdentityUnavailable as error:
+            self._leave_alone(session.digest if isinstance(error, Puzzling) else name)
             await self._note(session, {})
             return _Verdict.AWAY
-        self._away_until.pop(name, None)
+        self._left_alone.pop(name, None)
         return await self._keep(session, provider, claims, origin)
+
+    def _leave_alone(self, what: str) -> None:
+        now = self._clock()
+        self._left_alone = {name: until for name, until in self._left_alone.items() if now < until}
+        self._left_alone[what] = now + timedelta(seconds=AWAY_SECONDS)
 
     async def _answer(self, session: Session, provider: OidcProvider, subject: str) -> Mapping[str, Any] | None:
         token = self._sealer.open(session.sealed_refresh_token, Purpose.REFRESH, session.digest)

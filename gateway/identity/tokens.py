@@ -108,7 +108,8 @@ class VerifiedToken:
 class TokenVerifier:
     """Verifies the tokens of one issuer. `algorithms` is pinned in settings: discovery can't widen it.
 
-    `plain_logout_typ`: its logout tokens say `typ: JWT`, from before the specification had a type of their own."""
+    `plain_logout_typ`: its logout tokens are of before the specification had a type of their own for them, and had them
+    end: they say `typ: JWT`, and without `exp` they are good for as long as any is."""
 
     def __init__(
         self,
@@ -121,6 +122,7 @@ class TokenVerifier:
         plain_logout_typ: bool = False,
     ) -> None:
         self._types = dict(_TYP)
+        self._takes_drafts = plain_logout_typ
         if plain_logout_typ:
             self._types[Use.LOGOUT_TOKEN] |= {"JWT"}
         self._issuer = issuer
@@ -154,6 +156,8 @@ class TokenVerifier:
         _check_audience(claims, audience)  # 12
         _check_authorised_party(claims, use, client_id)  # 13
         now = self._clock().timestamp()
+        if use is Use.LOGOUT_TOKEN and self._takes_drafts and "exp" not in claims:
+            claims["exp"] = _seconds(claims, "iat", Fault.ISSUED_LATER) + LOGOUT_FRESH_SECONDS
         expires_at = _check_expiry(claims, now, self._leeway)  # 14
         _check_not_before(claims, now, self._leeway)  # 15
         issued_at = _check_issued_at(claims, now, self._leeway)  # 16

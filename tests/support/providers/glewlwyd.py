@@ -52,7 +52,7 @@ class Glewlwyd(RunningProvider):
         sid=True,
         refresh_token=True,
         refresh_error_of_the_dismissed=None,
-        back_channel_logout="refused",
+        back_channel_logout="ends",
         says_back_channel_logout=False,
         logout_token_typ="JWT",
         logout_returns="id_token_hint",

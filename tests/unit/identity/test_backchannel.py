@@ -249,6 +249,11 @@ async def test_plain_type_passes_only_where_the_profile_says_so(
         settings.model_copy(update={"providers": (odd,)}), "https://imprimatur.example", database, moment
     )
     assert await log_out(identity, order(issuer, moment, {"typ": "JWT"}))
+    assert await log_out(identity, order(issuer, moment, {"typ": "JWT"}, exp=None, jti="i-2"))
+    old = int(moment().timestamp()) - 200
+    for claims in ({"exp": None, "iat": old}, {"exp": None, "iat": None}, {"exp": old}):
+        with pytest.raises(LogoutRefused):
+            await log_out(identity, order(issuer, moment, {"typ": "JWT"}, jti="i-3", **claims))
     id_token = forge.good_claims("id-token", int(moment().timestamp()), issuer.url) | {"jti": "i-1"}
     with pytest.raises(LogoutRefused):
         await log_out(identity, forge.token(forge.good_header("id-token"), id_token))

@@ -160,6 +160,25 @@ async def test_provider_that_does_not_answer_is_left_alone_for_a_while(
     assert asked(issuer) == 2
 
 
+async def test_an_answer_about_one_person_holds_up_nobody_else(alice: Visit, issuer: Issuer, moment: Moment) -> None:
+    bob = Visit(alice.identity, issuer)
+    issuer.person = issuer.person | {"sub": "bob"}
+    await bob.sign_in()
+    moment.pass_(seconds=INTERVAL)
+    issuer.lies.token_answer = lambda: JSONResponse({"error": "invalid_request"}, 400)
+    before = asked(issuer)
+    for _ in range(5):
+        await alice.actor()
+    assert asked(issuer) == before + 1  # about her, not again at once
+    issuer.lies.token_answer = None
+    await bob.actor()
+    assert asked(issuer) == before + 2
+    issuer.person = issuer.person | {"sub": "alice"}
+    moment.pass_(seconds=11)
+    await alice.actor()
+    assert asked(issuer) == before + 3
+
+
 async def test_many_requests_at_once_ask_once(alice: Visit, issuer: Issuer, moment: Moment) -> None:
     issuer.seconds_to_refresh = 0.1
     moment.pass_(seconds=INTERVAL)
