@@ -33,7 +33,7 @@ check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 	@echo "docs …" && $(BIN)/python -m docs.gen --check && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
 	@echo "All checks passed."
 
-bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=audit|gateway|model|model-gpu|policy|screening
+bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=audit|gateway|identity|model|model-gpu|policy|screening
 	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
 
 storm: $(VENV)/.test ## Kill the audit log's processes a thousand times and look what was lost (ARGS="--kills 200")

@@ -16,7 +16,19 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from audit import AuditError, AuditLog, AuditSettings, Entry, Feed, LogEvent, Phase, RetentionRules, Subject, source_of
+from audit import (
+    AuditError,
+    AuditLog,
+    AuditSettings,
+    Entry,
+    Feed,
+    FeedSettings,
+    LogEvent,
+    Phase,
+    RetentionRules,
+    Subject,
+    source_of,
+)
 from gateway import __version__
 from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
@@ -280,9 +292,12 @@ def retention_rules(keeping: Keeping) -> RetentionRules:
 def open_feeds(settings: Settings, audit: AuditLog, clock: Callable[[], datetime]) -> tuple[Feed, ...]:
     """What sends records on, not started. One process of those that share a log serves a consumer."""
 
-    async def took(cursor: object, consumer: str) -> None:
-        subject = Subject(actor=f"system:feed-{consumer}", display=f"feed {consumer}")
-        await audit.note(Entry(action=LogEvent.FOLLOW, subject=subject, effect=Effect.ALLOW), Phase.ACCESS)
+    async def took(cursor: object, chosen: FeedSettings) -> None:
+        subject = Subject(actor=f"system:feed-{chosen.consumer}", display=f"feed {chosen.consumer}")
+        content = {"consumer": chosen.consumer, "tenants": list(chosen.tenants)}
+        await audit.note(
+            Entry(action=LogEvent.FOLLOW, subject=subject, effect=Effect.ALLOW, content=content), Phase.ACCESS
+        )
 
     positions = settings.audit.directory / "consumers"
     return tuple(
@@ -291,7 +306,7 @@ def open_feeds(settings: Settings, audit: AuditLog, clock: Callable[[], datetime
             source_of(audit.store, chosen),
             positions,
             clock=clock,
-            record_access=partial(took, consumer=chosen.consumer),
+            record_access=partial(took, chosen=chosen),
             report=lambda line: log.warning("audit.feed", extra={"fields": {"said": line}}),
         )
         for chosen in settings.audit.feeds

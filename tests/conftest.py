@@ -32,6 +32,7 @@ def _loopback_only(self: socket.socket, address: object) -> None:
 socket.socket.connect = _loopback_only  # type: ignore[method-assign]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything that uses the one stack runs in one worker, beside the unit tests in the other."""
     for item in items:

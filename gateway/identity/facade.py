@@ -87,13 +87,13 @@ class Identity:
         self.door = Door(settings.throttle, self._cookie_names, derived.known_browser, clock, on_wait)
         self.drafts = Drafts(derived.form_draft, self._cookie_names, clock)
         self.notices = Notices(db, clock)
-        self.own_sessions = OwnSessions(db, clock)
         self._csrf = CsrfGuard(derived.csrf, _origin_of(public_url))
         self.provisioned = Provisioned(settings.providers, db, self._roles, clock)
         self.people = People(db, self._roles, clock, self.provisioned)
         sealer = Sealer(derived.provider_tokens)
         self._sessions = Sessions(db, settings, self._roles, clock, sealer)
         self.leaving = Leaving(db, self._providers, sealer, clock)
+        self.own_sessions = OwnSessions(db, self.leaving, clock)
         self.back_channel = BackChannel(
             self._providers, self.leaving, settings.clock_leeway_seconds, clock, on_refused_logout
         )

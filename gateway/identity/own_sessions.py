@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from gateway.exchange import ActorId
+from gateway.identity.leaving import Leaving
 from gateway.identity.sessions import credential_id
 from gateway.identity.tables import people, sessions
 from gateway.storage.database import Database
@@ -29,8 +30,9 @@ class OwnSession:
 class OwnSessions:
     """Reads and ends a person's own sessions."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, leaving: Leaving, clock: Callable[[], datetime]) -> None:
         self._database = database
+        self._leaving = leaving
         self._clock = clock
 
     async def of(self, actor: ActorId) -> Sequence[OwnSession]:
@@ -60,5 +62,6 @@ class OwnSessions:
         async with self._database.transaction() as tx:
             mine = (await tx.execute(select(sessions.c.id_sha256).where(sessions.c.actor == actor))).scalars().all()
             found = [digest for digest in mine if credential_id(digest) == id]
-            await tx.execute(delete(sessions).where(sessions.c.id_sha256.in_(found)))
-        return bool(found)
+            ended = await self._leaving.end(tx, sessions.c.id_sha256.in_(found))
+        await self._leaving.give_back(ended)
+        return bool(ended)
