@@ -124,8 +124,10 @@ def test_weak_or_unclear_sign_in_gets_a_profile_that_takes_nobody(claims: dict[s
     assert ("mfa_acr_in" in text) is ("acr" in claims)
 
 
-@pytest.mark.parametrize("auth_time", [0, None, True, "1795667963", NOW.timestamp() + 3600])
+@pytest.mark.parametrize("auth_time", [0, None, True, "1795667963", "in an hour"])
 def test_auth_time_that_is_no_moment_is_not_trusted(auth_time: object) -> None:
+    if auth_time == "in an hour":
+        auth_time = NOW.timestamp() + 3600
     text, _ = proposal(ISSUER, ASKED, shown(amr=["pwd", "otp"], auth_time=auth_time), NOW)
     assert "trusts_auth_time: false" in text
 
