@@ -30,6 +30,7 @@ from gateway.vocabulary import Role
 
 SHOWN: Final = 100
 MAX_REASON: Final = 500
+UNKNOWN: Final = "Nobody by this id has ever signed in. Services are listed under /services."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class Roster:
     @answering()
     async def search(self, words: str = "", *, limit: int = SHOWN) -> Sequence[Entry]:
         """Those whose name, address, department or id has each of the words, by name."""
-        wanted = [_has(word) for word in words.lower().split()[:8]]
+        wanted = [_has(word) for word in words.lower().split()[:8] if word.isprintable()]
         query = select(people).where(_is_person(), *wanted).order_by(people.c.display_name, people.c.id).limit(limit)
         async with self._database.reading() as tx:
             return await self.entries(tx, (await tx.execute(query)).all())
@@ -97,11 +98,13 @@ class Roster:
     @answering()
     async def get(self, id: str) -> Entry:
         """One of them. Raises NotFound."""
+        if not id.isprintable():
+            raise NotFound(UNKNOWN)
         async with self._database.reading() as tx:
             rows = (await tx.execute(select(people).where(_is_person(), people.c.id == id))).all()
             found = await self.entries(tx, rows)
         if not found:
-            raise NotFound("Nobody by this id has ever signed in. Services are listed under /services.")
+            raise NotFound(UNKNOWN)
         return found[0]
 
     async def everybody(self, tx: AsyncConnection) -> Sequence[Entry]:
@@ -177,10 +180,12 @@ class Roster:
         await self._leaving.give_back(ended)
 
     async def _status(self, tx: AsyncConnection, id: ActorId) -> str:
+        if not id.isprintable():
+            raise NotFound(UNKNOWN)
         query = select(people.c.status).where(_is_person(), people.c.id == id).with_for_update()
         status: str | None = (await tx.execute(query)).scalar_one_or_none()
         if status is None:
-            raise NotFound("Nobody by this id has ever signed in. Services are listed under /services.")
+            raise NotFound(UNKNOWN)
         return status
 
     def _entry(self, row: Row[Any], live: Row[Any] | None, keys: tuple[KeyInfo, ...]) -> Entry:
