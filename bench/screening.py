@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import screening_corpus as corpus
-from bench.screening_values import MAKERS
+from bench.screening_corpus import MAKERS
 from bench.support import results
 from bench.support.results import Figure
 from gateway.exchange import Finding

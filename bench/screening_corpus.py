@@ -11,9 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from bench.screening_values import MAKERS, Rng, card_digits, digits_of, letters_of
+from bench import screening_identities, screening_matters
+from bench.screening_values import MAKERS as VALUES
+from bench.screening_values import Rng, card_digits, digits_of, letters_of
 
 HELD_OUT_FROM = 1_000
+MAKERS = VALUES | screening_identities.IDENTITIES | screening_matters.MATTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ CUES: dict[str, tuple[str, ...]] = {
         "WhatsApp {v}",
         "reach me at {v}",
     ),
+    **screening_identities.CUES,
+    **screening_matters.CUES,
 }
 
 

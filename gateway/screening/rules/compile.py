@@ -14,7 +14,7 @@ from gateway.screening.content.tokens import Words
 from gateway.screening.rules.document import Document
 from gateway.screening.rules.errors import RuleError
 from gateway.screening.rules.schema import EFFECTS, Action, ContentLexicon, DlpRule, Form, Mode, RuleTests
-from gateway.screening.text.cues import Cues
+from gateway.screening.text.cues import Cues, alternatives
 from gateway.screening.text.normalise import normalise
 from gateway.screening.text.patterns import PatternError, compile_pattern
 from gateway.screening.text.scan import Detector, TextScanner, flatten
@@ -48,23 +48,32 @@ def _proposed(action: Action, mode: Mode) -> Effect:
 
 def compile_rule(document: Document, rule: DlpRule) -> Detector:
     """A detector that passed the rule's own tests. Raises `RuleError`."""
+    patterns = []
     for i, pattern in enumerate(rule.detect.any):
+        name = "regex" if pattern.regex else "terms"
+        patterns.append(pattern.regex or alternatives(pattern.terms))
         try:
-            compile_pattern(pattern.regex)
+            compile_pattern(patterns[-1])
         except PatternError as error:
-            raise document.error(("detect", "any", i, "regex"), str(error)) from None
+            raise document.error(("detect", "any", i, name), str(error)) from None
     for i, name in enumerate(rule.detect.validate_):
         if name not in VALIDATORS:
             known = ", ".join(sorted(VALIDATORS))
             raise document.error(("detect", "validate", i), f"no such validator; expected one of: {known}")
     context = rule.detect.context
+    try:
+        cues = Cues(context.cues, context.against, context.window) if context else None
+    except PatternError as error:
+        raise document.error(("detect", "context"), str(error)) from None
     detector = Detector(
         rule_id=rule.id,
         severity=rule.severity,
         effect=_proposed(rule.action, rule.mode),
-        patterns=tuple(p.regex for p in rule.detect.any),
+        patterns=tuple(patterns),
+        cued=frozenset(i for i, p in enumerate(rule.detect.any) if p.cue),
+        min_count=rule.detect.min_count,
         validators=tuple(VALIDATORS[name] for name in rule.detect.validate_),
-        cues=Cues(context.cues, context.against, context.window) if context else None,
+        cues=cues,
         validators_look_around=not LOOK_AROUND.isdisjoint(rule.detect.validate_),
         cue_required=context.required if context else False,
         exempt=frozenset(flatten(v) for e in rule.exceptions for v in e.values),

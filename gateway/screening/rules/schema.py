@@ -43,7 +43,17 @@ class RuleTests(Form):
 
 
 class Pattern(Form):
-    regex: Text = Field(description="RE2 syntax. Group 1, where there is one, is the value.")
+    regex: Text = Field("", description="RE2 syntax. Group 1, where there is one, is the value.")
+    terms: tuple[Text, ...] = Field(
+        (), max_length=500, description="Or: whole words and phrases, in any case; blanks match any short gap."
+    )
+    cue: bool = Field(False, description="Whether this pattern counts only beside one of `context.cues`.")
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Pattern:
+        if bool(self.regex) == bool(self.terms):
+            raise ValueError("expected either `regex` or `terms`")
+        return self
 
 
 class Context(Form):
@@ -63,6 +73,15 @@ class Detect(Form):
     any: tuple[Pattern, ...] = Field(min_length=1, max_length=20, description="One of these must occur.")
     validate_: tuple[str, ...] = Field((), alias="validate", description="Validators, each narrowing the one before.")
     context: Context | None = None
+    min_count: int = Field(
+        1, ge=1, le=50, description="So many different values must stand in the text; they are one finding then."
+    )
+
+    @model_validator(mode="after")
+    def _cues_that_are_needed_exist(self) -> Detect:
+        if any(pattern.cue for pattern in self.any) and not (self.context and self.context.cues):
+            raise ValueError("a pattern with `cue` needs `context.cues`")
+        return self
 
 
 class Exemption(Form):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.screening.text.candidate import Surroundings
-from gateway.screening.text.normalise import fold
+from gateway.screening.text.normalise import fold, normalise
 from gateway.screening.text.patterns import compile_pattern
 
 BEHIND_CHARS: Final = 8
@@ -21,8 +21,8 @@ class Cues:
     """
 
     def __init__(self, cues: Sequence[str], against: Sequence[str], window: int) -> None:
-        self._for = _alternatives(cues)
-        self._against = _alternatives(against)
+        self._for = _compiled(cues)
+        self._against = _compiled(against)
         self._window = window
 
     def judge(self, text: str, start: int, end: int) -> Surroundings:
@@ -31,7 +31,7 @@ class Cues:
         near_for = self._distance(self._for, before)
         behind = self._for.search(fold(text[end : end + self._window // 2])) if self._for and near_for is None else None
         if behind is not None:
-            near_for = behind.start(1) + BEHIND_CHARS
+            near_for = behind.start(behind.lastindex) + BEHIND_CHARS
         near_against = self._distance(self._against, before)
         if near_against is not None and any(c.isdigit() for c in before[len(before) - near_against :]):
             near_against = None
@@ -47,18 +47,38 @@ class Cues:
         last = None
         if pattern is not None:
             for match in pattern.finditer(before):
-                last = len(before) - match.end(1)
+                last = len(before) - match.end(match.lastindex)
         return last
 
 
-def _alternatives(words: Sequence[str]) -> Any | None:
-    if not words:
-        return None
-    escaped = sorted({_escape(fold(word)) for word in words}, key=len, reverse=True)
-    return compile_pattern(r"(?:^|[^\pL\pN])(" + "|".join(escaped) + r")(?:$|[^\pL])")
+FIRST_IDEOGRAPH: Final = "\u2e80"
+"""From here on Unicode has the scripts of East Asia, which put no blanks between words."""
+
+
+def alternatives(words: Sequence[str]) -> str:
+    """A pattern of which group 1 is one of `words`, standing by itself."""
+    return rf"(?i)(?:^|[^\pL\pN])({_any_of(words)})(?:$|[^\pL\pN])"
+
+
+def _compiled(words: Sequence[str]) -> Any | None:
+    folded = [fold(form) for word in words for form in _forms(word)]
+    spaced = [word for word in folded if word[0] < FIRST_IDEOGRAPH]
+    joined = [word for word in folded if word[0] >= FIRST_IDEOGRAPH]
+    parts = [rf"(?:^|[^\pL\pN])({_any_of(spaced)})(?:$|[^\pL])"] if spaced else []
+    parts += [f"({_any_of(joined)})"] if joined else []
+    return compile_pattern("|".join(parts)) if parts else None
+
+
+def _forms(word: str) -> set[str]:
+    """`word` as it stands in a normalised text: of other alphabets, only some letters of some case look Latin."""
+    return {form for written in (word, word.upper()) if fold(form := normalise(written).text)}
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return "|".join(sorted({_escape(form) for word in words for form in _forms(word)}, key=len, reverse=True))
 
 
 def _escape(word: str) -> str:
     """`word` literally; a blank stands for any short gap."""
-    literal = "".join(c if c.isalnum() or c == " " else "\\" + c for c in word)
+    literal = "".join("\\" + c if c.isascii() and not c.isalnum() and c != " " else c for c in word)
     return literal.replace(" ", r"[\s_.:-]{1,3}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.screening.text.candidate import Accepted, Candidate, Surroundings, Validator
@@ -20,6 +20,9 @@ MAX_CANDIDATES: Final = 20_000
 """More stretches that may be values than any honest prompt holds (100,000 characters of nothing but numbers: 8,000)."""
 MAX_HITS: Final = 500
 """A prompt with more values in it is a list of people or accounts, and not handled one by one."""
+
+
+UNCUED_SCORE: Final = 0.8
 
 
 class OverBudget(Exception):
@@ -59,6 +62,10 @@ class Detector:
     validators: tuple[Validator, ...] = field(repr=False, default=())
     cues: Cues | None = field(repr=False, default=None)
     cue_required: bool = False
+    cued: frozenset[int] = frozenset()
+    """Places in `patterns` of those that count only beside a cue."""
+    min_count: int = 1
+    """Fewer different values than this are none; so many are one finding, from the first to the last."""
     validators_look_around: bool = False
     """Whether a validator weighs the words around a value itself; else a word against it is enough to drop it."""
     exempt: frozenset[str] = field(repr=False, default=frozenset())
@@ -89,7 +96,9 @@ class TextScanner:
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         self.detectors = tuple(detectors)
-        self._owners = [d for d in self.detectors for _ in d.patterns]
+        self._owners = [
+            (d, d.cue_required or place in d.cued) for d in self.detectors for place in range(len(d.patterns))
+        ]
         self._patterns = PatternSet([p for d in self.detectors for p in d.patterns])
 
     def scan(self, original: Normalised, budget: Budget) -> list[Hit]:
@@ -105,7 +114,7 @@ class TextScanner:
                 if view.is_new(accepted.start, accepted.end):
                     span = original.source_span(*to_parent(chain, accepted.start, accepted.end))
                     _keep(hits, _hit(detector, accepted, span, maskable=False))
-        return without_overlaps(hits)
+        return without_overlaps(_counted(hits))
 
     def scan_text(self, text: str) -> list[Hit]:
         """`scan` without a limit: for a rule's own tests."""
@@ -115,10 +124,10 @@ class TextScanner:
         if not text:
             return
         for index in self._patterns.matching(text):
-            detector = self._owners[index]
+            detector, needs_cue = self._owners[index]
             for start, end in self._patterns.spans(index, text):
                 budget.spend()
-                for accepted in _validate(detector, text, start, end):
+                for accepted in _validate(detector, text, start, end, needs_cue=needs_cue):
                     if flatten(accepted.canonical) not in detector.exempt:
                         yield detector, accepted
 
@@ -136,13 +145,13 @@ def _keep(hits: list[Hit], hit: Hit) -> None:
         raise OverBudget
 
 
-def _validate(detector: Detector, text: str, start: int, end: int) -> Sequence[Accepted]:
+def _validate(detector: Detector, text: str, start: int, end: int, *, needs_cue: bool) -> Sequence[Accepted]:
     cues = detector.cues
 
     def look() -> Surroundings:
         return Surroundings() if cues is None else cues.judge(text, start, end)
 
-    if detector.cue_required and not look().cued:
+    if needs_cue and not look().cued:
         return ()
     if cues is not None and not detector.validators_look_around and look().countered:
         return ()
@@ -151,7 +160,25 @@ def _validate(detector: Detector, text: str, start: int, end: int) -> Sequence[A
         found = [
             accepted for earlier in found for accepted in validator(Candidate(text, earlier.start, earlier.end, look))
         ]
+    if found and cues is not None and not detector.validators_look_around and not look().cued:
+        # Twelve digits may be this country's number or that one's: the one that is named goes before.
+        return [replace(accepted, score=accepted.score * UNCUED_SCORE) for accepted in found]
     return found
+
+
+def _counted(hits: Sequence[Hit]) -> list[Hit]:
+    """`hits` with those of a rule that counts made one, or none where they are too few."""
+    single = [hit for hit in hits if hit.detector.min_count == 1]
+    if len(single) == len(hits):
+        return single
+    for detector in {hit.detector.rule_id: hit.detector for hit in hits if hit.detector.min_count > 1}.values():
+        mine = [hit for hit in hits if hit.detector is detector]
+        values = sorted({hit.canonical for hit in mine})
+        if len(values) >= detector.min_count:
+            start, end = min(h.start for h in mine), max(h.end for h in mine)
+            # What stands between the values is not looked at, so it can't be replaced with them.
+            single.append(Hit(detector=detector, start=start, end=end, canonical="\n".join(values), maskable=False))
+    return single
 
 
 def without_overlaps(hits: Sequence[Hit]) -> list[Hit]:

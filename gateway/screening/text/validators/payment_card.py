@@ -44,6 +44,8 @@ _BY_FIRST: Final[dict[str, tuple[tuple[str, str, tuple[int, ...]], ...]]] = {
     )
     for digit in "0123456789"
 }
+MAX_GROUP: Final = 8
+"""Nobody writes a card as fourteen digits and two: "…103, 16:9" is another number and a format."""
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _SCHEME_GROUPS: Final = frozenset({(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (6, 13), (4, 4, 4, 4, 3)})
 
@@ -99,10 +101,10 @@ class _Run:
             return self.signs[first] not in (".", ",")  # "3.509906526439" is a decimal fraction
         if sizes in _SCHEME_GROUPS:
             return True
-        is_even = all(size == sizes[0] for size in sizes[:-1]) and sizes[-1] <= sizes[0]
+        is_even = sizes[-1] <= sizes[0] <= MAX_GROUP and all(size == sizes[0] for size in sizes[:-1])
         signs = set(self.signs[first + 1 : last])
         if first == 0 and last == len(self.signs) - 1:
-            return cued or is_even
+            return is_even or (cued and all(sign.strip() in ("", "-") for sign in signs))
         # A part of a longer row: any long row of numbers (frames, RGB values) holds a Luhn-valid stretch somewhere,
         # so the part must be written alike in itself and unlike its neighbours.
         return is_even and len(signs) == 1 and signs.isdisjoint((self.signs[first], self.signs[last]))
