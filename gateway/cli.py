@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import __version__, cli_access, cli_login, doctor_idp
 from gateway.app import create_app
 from gateway.observe import logs
+from gateway.screening import cli as screening_cli
 from gateway.settings import CONFIG_VARIABLE, Settings
 from gateway.storage.migrate import upgrade
 
@@ -125,6 +126,14 @@ def _settings(config: Path | None) -> Settings:
             name = ".".join(str(part) for part in problem["loc"])
             typer.secho(f"{name}: {problem['msg']}", fg="red", err=True)
         raise typer.Exit(2) from None
+
+
+def _screening_places(config: Path | None) -> tuple[Path, Path, Path]:
+    settings = _settings(config)
+    return settings.policy.directory, settings.policy.directory / "lists", settings.screening.secret_path
+
+
+app.add_typer(screening_cli.make_app(_screening_places), name="dlp")
 
 
 def _secret_paths(settings: Settings) -> list[Path]:

@@ -14,6 +14,8 @@ from typing import Final
 
 from gateway.exchange import CleanUpload, Finding, Picture, Stage, Upload
 from gateway.screening.content.tokens import Words
+from gateway.screening.exact.key import ListKey
+from gateway.screening.exact.lists import ListShelf
 from gateway.screening.findings import FindingWriter, numbered, unavailable
 from gateway.screening.image.decode import NotAPicture, check_picture
 from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, check_shapes
@@ -36,13 +38,16 @@ class ScreeningHealth:
     revision: str
     rules: int
     error: str
+    waiting: tuple[str, ...] = ()
+    """Rules that wait for a list (`imprimatur dlp import`)."""
 
 
 class Screening:
     """Finds what a prompt or picture holds. One for the process; safe for many requests at once.
 
     `secret` keys the HMACs that stand for found values: at least 32 random bytes. `directory` is the bundle's folder,
-    with `dlp/` and `content/` in it. Raises `RuleError` when its rules don't load, `ValueError` for a short secret.
+    with `dlp/` and `content/` in it; imported lists lie in `lists`, or in its folder `lists/`. Raises `RuleError` when
+    its rules don't load, `ValueError` for a short secret.
     """
 
     def __init__(
@@ -56,13 +61,15 @@ class Screening:
         reload_seconds: float = 1.0,
         on_reload: OnReload | None = None,
         clock: Callable[[], float] = time.monotonic,
+        lists: Path | None = None,
     ) -> None:
         self._write = FindingWriter(secret)
         self._timeout = timeout_seconds
         self._picture_timeout = picture_timeout_seconds
         self._cleaner = UploadCleaner(upload_timeout_seconds)
         self._clock = clock
-        self._book = RuleBook(directory, reload_seconds=reload_seconds, on_reload=on_reload, clock=clock)
+        shelf = ListShelf(lists or directory / "lists", ListKey(secret))
+        self._book = RuleBook(directory, reload_seconds=reload_seconds, on_reload=on_reload, clock=clock, lists=shelf)
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="screening")
 
     async def screen_prompt(self, text: str, *, field: Scope = "prompt") -> tuple[Finding, ...]:
@@ -120,7 +127,11 @@ class Screening:
         """For readiness and the admin page; the error names a file and line, never a prompt."""
         current = self._book.current
         return ScreeningHealth(
-            ok=not self._book.error, revision=current.revision, rules=len(current.rules), error=self._book.error
+            ok=not self._book.error,
+            revision=current.revision,
+            rules=len(current.rules),
+            error=self._book.error,
+            waiting=current.waiting,
         )
 
     @property

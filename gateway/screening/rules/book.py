@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.screening.exact.lists import ListShelf
 from gateway.screening.rules.errors import RuleError
 from gateway.screening.rules.ruleset import RuleSet, load, rule_files
 
@@ -31,15 +32,17 @@ class RuleBook:
         reload_seconds: float = 1.0,
         on_reload: OnReload | None = None,
         clock: Callable[[], float] = time.monotonic,
+        lists: ListShelf | None = None,
     ) -> None:
         self._directory = directory
+        self._lists = lists
         self._every = reload_seconds
         self._on_reload = on_reload
         self._clock = clock
         self._lock = threading.Lock()
         self._signature = self._look()
         self._next_look = clock() + reload_seconds
-        self.current: RuleSet = load(directory)
+        self.current: RuleSet = load(directory, lists)
         self.error = ""
         """What is wrong with the files as they lie; empty when they are the ones in force."""
 
@@ -66,7 +69,7 @@ class RuleBook:
 
     def _exchange(self) -> bool:
         try:
-            fresh = load(self._directory)
+            fresh = load(self._directory, self._lists)
         except RuleError as error:
             self.error = str(error)
         except Exception as error:  # a defect of ours in loading must not take the rules in force away
@@ -88,7 +91,7 @@ class RuleBook:
 
     def _look(self) -> _Signature:
         entries = []
-        for path in rule_files(self._directory):
+        for path in (*rule_files(self._directory), *(self._lists.files() if self._lists else ())):
             try:
                 status = path.stat()
             except OSError:

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 from gateway.screening.content.lexicon import Lexicon, PhraseIndex, Together
 from gateway.screening.content.phrases import Phrase, PhraseError, parse_phrase
 from gateway.screening.content.tokens import Words
+from gateway.screening.exact.lists import ListError, ListShelf
 from gateway.screening.rules.document import Document
 from gateway.screening.rules.errors import RuleError
-from gateway.screening.rules.schema import EFFECTS, Action, ContentLexicon, DlpRule, Form, Mode, RuleTests
+from gateway.screening.rules.schema import EFFECTS, Action, ContentLexicon, Detect, DlpRule, Form, Mode, RuleTests
 from gateway.screening.text.cues import Cues, alternatives
 from gateway.screening.text.normalise import normalise
 from gateway.screening.text.patterns import PatternError, compile_pattern
-from gateway.screening.text.scan import Detector, TextScanner, flatten
+from gateway.screening.text.scan import Detector, Exact, TextScanner, flatten
 from gateway.screening.text.validators import LOOK_AROUND, VALIDATORS
 from gateway.vocabulary import Effect
 
@@ -46,40 +47,11 @@ def _proposed(action: Action, mode: Mode) -> Effect:
     return EFFECTS[action.default] if mode == "enforce" else Effect.ALLOW
 
 
-def compile_rule(document: Document, rule: DlpRule) -> Detector:
-    """A detector that passed the rule's own tests. Raises `RuleError`."""
-    patterns = []
-    for i, pattern in enumerate(rule.detect.any):
-        name = "regex" if pattern.regex else "terms"
-        patterns.append(pattern.regex or alternatives(pattern.terms))
-        try:
-            compile_pattern(patterns[-1])
-        except PatternError as error:
-            raise document.error(("detect", "any", i, name), str(error)) from None
-    for i, name in enumerate(rule.detect.validate_):
-        if name not in VALIDATORS:
-            known = ", ".join(sorted(VALIDATORS))
-            raise document.error(("detect", "validate", i), f"no such validator; expected one of: {known}")
-    context = rule.detect.context
-    try:
-        cues = Cues(context.cues, context.against, context.window) if context else None
-    except PatternError as error:
-        raise document.error(("detect", "context"), str(error)) from None
-    detector = Detector(
-        rule_id=rule.id,
-        severity=rule.severity,
-        effect=_proposed(rule.action, rule.mode),
-        patterns=tuple(patterns),
-        cued=frozenset(i for i, p in enumerate(rule.detect.any) if p.cue),
-        min_count=rule.detect.min_count,
-        validators=tuple(VALIDATORS[name] for name in rule.detect.validate_),
-        cues=cues,
-        validators_look_around=not LOOK_AROUND.isdisjoint(rule.detect.validate_),
-        cue_required=context.required if context else False,
-        exempt=frozenset(flatten(v) for e in rule.exceptions for v in e.values),
-        is_enforced=rule.mode == "enforce",
-        scope=frozenset(rule.scope),
-    )
+def compile_rule(document: Document, rule: DlpRule, lists: ListShelf | None = None) -> Detector | None:
+    """A detector that passed the rule's own tests; None for a rule that waits for its list. Raises `RuleError`."""
+    detector = _by_form(document, rule, rule.detect) if rule.detect else _by_list(document, rule, lists)
+    if detector is None:
+        return None
     scanner = TextScanner([detector])
     _prove(document, rule.tests, lambda text: bool(scanner.scan_text(text)))
     if rule.action.replacement and scanner.scan_text(rule.action.replacement):
@@ -87,6 +59,64 @@ def compile_rule(document: Document, rule: DlpRule) -> Detector:
             ("action", "replacement"), "the rule finds its own replacement; put that under `exceptions`"
         )
     return detector
+
+
+def _by_list(document: Document, rule: DlpRule, lists: ListShelf | None) -> Detector | None:
+    wanted = rule.exact_match
+    if wanted is None:  # the form says that a rule has one or the other
+        raise document.error(("exact_match",), "expected either `detect` or `exact_match`")
+    if wanted.if_missing == "skip" and (lists is None or not lists.has(wanted.list)):
+        return None
+    if lists is None:
+        raise document.error(("exact_match", "list"), "lists can't be read here: there is no screening secret")
+    try:
+        known = lists.open(wanted.list)
+    except ListError as error:
+        raise document.error(("exact_match", "list"), str(error)) from None
+    return Detector(
+        rule_id=rule.id,
+        severity=rule.severity,
+        effect=_proposed(rule.action, rule.mode),
+        patterns=(),
+        exact=Exact(known, wanted.require, wanted.window),
+        is_enforced=rule.mode == "enforce",
+        scope=frozenset(rule.scope),
+    )
+
+
+def _by_form(document: Document, rule: DlpRule, detect: Detect) -> Detector:
+    patterns = []
+    for i, pattern in enumerate(detect.any):
+        name = "regex" if pattern.regex else "terms"
+        patterns.append(pattern.regex or alternatives(pattern.terms))
+        try:
+            compile_pattern(patterns[-1])
+        except PatternError as error:
+            raise document.error(("detect", "any", i, name), str(error)) from None
+    for i, name in enumerate(detect.validate_):
+        if name not in VALIDATORS:
+            known = ", ".join(sorted(VALIDATORS))
+            raise document.error(("detect", "validate", i), f"no such validator; expected one of: {known}")
+    context = detect.context
+    try:
+        cues = Cues(context.cues, context.against, context.window) if context else None
+    except PatternError as error:
+        raise document.error(("detect", "context"), str(error)) from None
+    return Detector(
+        rule_id=rule.id,
+        severity=rule.severity,
+        effect=_proposed(rule.action, rule.mode),
+        patterns=tuple(patterns),
+        cued=frozenset(i for i, p in enumerate(detect.any) if p.cue),
+        min_count=detect.min_count,
+        validators=tuple(VALIDATORS[name] for name in detect.validate_),
+        cues=cues,
+        validators_look_around=not LOOK_AROUND.isdisjoint(detect.validate_),
+        cue_required=context.required if context else False,
+        exempt=frozenset(flatten(v) for e in rule.exceptions for v in e.values),
+        is_enforced=rule.mode == "enforce",
+        scope=frozenset(rule.scope),
+    )
 
 
 def compile_lexicon(document: Document, rule: ContentLexicon) -> Lexicon:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gateway.screening.content.lexicon import Lexicon
+from gateway.screening.exact.lists import ListShelf
 from gateway.screening.rules.compile import compile_lexicon, compile_rule, read
 from gateway.screening.rules.document import MAX_FILE_BYTES, parse
 from gateway.screening.rules.errors import RuleError
@@ -30,6 +31,8 @@ class RuleSet:
     lexicons: Mapping[Scope, tuple[Lexicon, ...]] = field(repr=False)
     rules: Mapping[str, DlpRule | ContentLexicon] = field(repr=False)
     """By finding type: `dlp.iban`, `content.violence`."""
+    waiting: tuple[str, ...] = ()
+    """Rules that are not run because the list that they look up has not been imported."""
 
 
 def rule_files(directory: Path) -> list[Path]:
@@ -37,8 +40,11 @@ def rule_files(directory: Path) -> list[Path]:
     return sorted(path for folder in FOLDERS for path in (directory / folder).glob("*.y*ml") if path.is_file())
 
 
-def load(directory: Path) -> RuleSet:
-    """Every rule under `directory`, each checked, compiled and tested. Raises `RuleError`; then nothing has changed."""
+def load(directory: Path, lists: ListShelf | None = None) -> RuleSet:
+    """Every rule under `directory`, each checked, compiled and tested. Raises `RuleError`; then nothing has changed.
+
+    Without `lists`, rules that look values up wait, or don't load where they say so.
+    """
     files = rule_files(directory)
     if not files:
         raise RuleError(directory.name, 1, "no rule files: a gate without rules would let everything through")
@@ -46,7 +52,7 @@ def load(directory: Path) -> RuleSet:
         raise RuleError(directory.name, 1, f"too many rule files: expected at most {MAX_FILES}, got {len(files)}")
     digest = hashlib.sha256()
     rules: dict[str, DlpRule | ContentLexicon] = {}
-    detectors, lexicons = [], []
+    detectors, lexicons, waiting = [], [], []
     for path in files:
         name = path.relative_to(directory).as_posix()
         try:
@@ -61,9 +67,12 @@ def load(directory: Path) -> RuleSet:
         rule: DlpRule | ContentLexicon
         if path.parent.name == "dlp":
             rule = read(document, DlpRule)
-            detector = compile_rule(document, rule)
-            if rule.mode != "off":
+            detector = compile_rule(document, rule, lists) if rule.mode != "off" or rule.detect else None
+            if detector is None:
+                waiting += [rule.id] if rule.mode != "off" else []
+            elif rule.mode != "off":
                 detectors.append(detector)
+                digest.update(detector.exact.known.seal.encode() if detector.exact else b"")
         else:
             rule = read(document, ContentLexicon)
             lexicon = compile_lexicon(document, rule)
@@ -77,4 +86,5 @@ def load(directory: Path) -> RuleSet:
         scanners={scope: TextScanner([d for d in detectors if scope in d.scope]) for scope in SCOPES},
         lexicons={scope: tuple(x for x in lexicons if scope in x.scope) for scope in SCOPES},
         rules=rules,
+        waiting=tuple(waiting),
     )

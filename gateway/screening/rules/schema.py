@@ -84,6 +84,15 @@ class Detect(Form):
         return self
 
 
+class ExactMatch(Form):
+    list: Slug = Field(description="A list made by `imprimatur dlp import`.")
+    require: int = Field(2, ge=1, le=2, description="So many values of one row must stand near each other.")
+    window: int = Field(100, ge=10, le=500, description="Characters between two values of a row.")
+    if_missing: Literal["fail", "skip"] = Field(
+        "fail", description="fail: without its list the rules don't load; skip: the rule waits for its list."
+    )
+
+
 class Exemption(Form):
     values: tuple[Text, ...] = Field(min_length=1, description="Values that are nobody's, however written.")
     reason: Text = Field(description="Why they may pass.")
@@ -98,11 +107,20 @@ class DlpRule(Form):
     mode: Mode = Field(description="off: not run; monitor: reported, proposes allow; enforce.")
     scope: tuple[Scope, ...] = Field(("prompt", "negative_prompt"), min_length=1)
     severity: Severity
-    detect: Detect
+    detect: Detect | None = Field(None, description="What to look for by its form.")
+    exact_match: ExactMatch | None = Field(None, description="Or: values that stand in a list of the company's.")
     action: Action
     message: Message = Field(description="What the person reads: what was found, why it matters, what to do.")
     exceptions: tuple[Exemption, ...] = ()
     tests: RuleTests
+
+    @model_validator(mode="after")
+    def _looks_for_one_thing(self) -> DlpRule:
+        if (self.detect is None) == (self.exact_match is None):
+            raise ValueError("expected either `detect` or `exact_match`")
+        if self.exact_match is not None and self.exact_match.require > 1 and self.action.default == "mask":
+            raise ValueError("two values with text between them can't be masked: use block or review")
+        return self
 
 
 Language = Literal["en", "de", "fr", "es"]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gateway.screening.exact.lists import ExactList
+from gateway.screening.exact.match import Reading, find
 from gateway.screening.text.candidate import Accepted, Candidate, Surroundings, Validator
 from gateway.screening.text.cues import Cues
 from gateway.screening.text.normalise import Normalised, normalise
@@ -50,6 +52,15 @@ class Budget:
             raise OverBudget
 
 
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """What a rule wants of a list: so many values of one row, so near each other."""
+
+    known: ExactList
+    require: int
+    window: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detector:
     """One rule, ready to run."""
@@ -59,6 +70,8 @@ class Detector:
     effect: Effect
     """What the rule file proposes."""
     patterns: tuple[str, ...] = field(repr=False)
+    exact: Exact | None = field(repr=False, default=None)
+    """For a rule that looks its values up instead: it has no patterns."""
     validators: tuple[Validator, ...] = field(repr=False, default=())
     cues: Cues | None = field(repr=False, default=None)
     cue_required: bool = False
@@ -99,6 +112,7 @@ class TextScanner:
         self._owners = [
             (d, d.cue_required or place in d.cued) for d in self.detectors for place in range(len(d.patterns))
         ]
+        self._by_list = [(d, d.exact) for d in self.detectors if d.exact is not None]
         self._patterns = PatternSet([p for d in self.detectors for p in d.patterns])
 
     def scan(self, original: Normalised, budget: Budget) -> list[Hit]:
@@ -106,7 +120,7 @@ class TextScanner:
         hits: list[Hit] = []
         for detector, accepted in self._accepted(original.text, budget):
             span = original.source_span(accepted.start, accepted.end)
-            _keep(hits, _hit(detector, accepted, span, maskable=True))
+            _keep(hits, _hit(detector, accepted, span, maskable=_is_one_stretch(detector)))
         for chain in views(original):
             view = chain[-1]
             budget.spend(0)
@@ -130,6 +144,15 @@ class TextScanner:
                 for accepted in _validate(detector, text, start, end, needs_cue=needs_cue):
                     if flatten(accepted.canonical) not in detector.exempt:
                         yield detector, accepted
+        if self._by_list:
+            yield from self._listed(text, budget)
+
+    def _listed(self, text: str, budget: Budget) -> Iterator[tuple[Detector, Accepted]]:
+        reading = Reading(text)
+        for detector, exact in self._by_list:
+            found = find(reading, exact.known, require=exact.require, window=exact.window, spend=budget.spend)
+            for start, end, token in found:
+                yield detector, Accepted(start, end, f"{token:016x}")
 
 
 def _hit(detector: Detector, accepted: Accepted, span: tuple[int, int], *, maskable: bool) -> Hit:
@@ -137,6 +160,11 @@ def _hit(detector: Detector, accepted: Accepted, span: tuple[int, int], *, maska
         detector=detector, start=span[0], end=span[1],
         canonical=accepted.canonical, score=accepted.score, maskable=maskable,
     )  # fmt: skip
+
+
+def _is_one_stretch(detector: Detector) -> bool:
+    """Whether a finding of this rule is a value and nothing else, so that it can be replaced one for one."""
+    return detector.exact is None or detector.exact.require == 1
 
 
 def _keep(hits: list[Hit], hit: Hit) -> None:

@@ -105,7 +105,7 @@ def test_a_defect_of_ours_while_loading_leaves_the_rules_in_force(
     book = RuleBook(directory, reload_seconds=0)
     write(directory, version=22)
 
-    def broken(_: Path) -> None:
+    def broken(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(book_module, "load", broken)
