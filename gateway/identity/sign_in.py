@@ -193,12 +193,12 @@ class SignIn:
     def _transaction(self, provider: str, state: str | None, cookie: str | None) -> Transaction:
         """The sign-in that this browser began. Stops an answer being planted here: another's code, or another's
         sign-in (login CSRF; RFC 9700, 4.7)."""
+        state = state or ""
         transaction = None
-        if state is not None and len(state) == _STATE_CHARACTERS and state.isascii():
+        if len(state) == _STATE_CHARACTERS and state.isascii():
             transaction = self._box.open(cookies.read(cookie, self._cookie_names.sign_in(state)))
         if (
             transaction is None
-            or state is None
             or not hmac.compare_digest(transaction.state.encode(), state.encode())
             or transaction.provider != provider
             or provider not in self._providers

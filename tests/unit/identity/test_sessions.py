@@ -219,6 +219,16 @@ async def test_step_up_of_a_session_that_is_not_there_any_more_is_refused(visit:
         await visit.arrive(visit.issuer.approve(departure.url))
 
 
+async def test_step_up_begun_in_another_session_of_this_browser_is_refused(visit: Visit) -> None:
+    await visit.sign_in()
+    departure = await visit.identity.begin_step_up(visit.credentials(), 300, "/keys")
+    await visit.sign_in()
+    visit.keep(departure.cookie)
+    with pytest.raises(SignInRefused):
+        await visit.arrive(visit.issuer.approve(departure.url))
+    assert (await visit.actor()).id == "company|alice"
+
+
 async def test_step_up_needs_a_session(identity: Identity) -> None:
     with pytest.raises(Unauthenticated):
         await identity.begin_step_up(Credentials(method="GET"), 300, "/keys")

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from gateway.errors import IdentityUnavailable, InvalidRequest, Unauthenticated
 from gateway.identity import Identity, SignInRefused
+from gateway.identity.transactions import Transaction
 from gateway.settings import IdentitySettings
 from gateway.storage.database import Database
 from gateway.vocabulary import Code, Event, Role
@@ -117,6 +118,14 @@ async def test_sign_in_begun_at_one_provider_does_not_end_at_another(
     await refused(visit, answer, provider="twin")
     assert "/token" not in issuer.asked
     await identity.aclose()
+
+
+async def test_sign_in_at_a_provider_that_is_no_longer_ours_is_refused(visit: Visit) -> None:
+    """Begun before the settings were changed."""
+    transaction = Transaction(provider="gone", return_to="/")
+    name = visit.identity._cookie_names.sign_in(transaction.state)
+    visit.cookies[name] = visit.identity._sign_in._box.seal(transaction)
+    await refused(visit, {"state": transaction.state, "code": "c", "iss": visit.issuer.url}, provider="gone")
 
 
 async def test_nonce_of_another_sign_in_is_refused(visit: Visit) -> None:
