@@ -62,7 +62,7 @@ class Emergency:
     closed_at: datetime | None = None
 
     def is_open(self, now: datetime) -> bool:
-        return self.opened_at is not None and self.ends_at is not None and now < self.ends_at
+        return self.ends_at is not None and now < self.ends_at  # which it has since it was opened
 
 
 @dataclass(frozen=True, slots=True)

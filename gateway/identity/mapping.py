@@ -86,12 +86,11 @@ class LiveMapping:
         """Ask which version is in force, and hold to it."""
         async with self._database.reading() as tx:
             newest = (await tx.execute(select(func.max(role_mappings.c.version)))).scalar_one_or_none() or 0
-            if newest == self.version:
-                return
-            found = await self.current(tx)
-        self._roles.replace(found.mapping)
-        self.version = found.number
-        log.info("mapping.in-force", extra={"fields": {"version": found.number}})
+            if newest != self.version:
+                found = await self.current(tx)
+                self._roles.replace(found.mapping)
+                self.version = found.number
+                log.info("mapping.in-force", extra={"fields": {"version": found.number}})
 
     async def watch(self) -> None:
         """Never returns. While the database does not answer nobody is let in anyhow: sessions stand in it too."""

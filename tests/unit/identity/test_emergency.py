@@ -8,6 +8,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import delete, update
 
 from gateway.errors import Denied, InvalidRequest, Unauthenticated
 from gateway.exchange import Actor, ActorId, Credentials, Origin
@@ -15,6 +16,7 @@ from gateway.identity import Identity
 from gateway.identity.emergency import Emergency, Ticket, emergency_of
 from gateway.identity.roles import EMERGENCY_ROLES
 from gateway.identity.seals import NewSeal, Refusals, Seal, totp
+from gateway.identity.tables import emergency_seals, people
 
 HERE = Origin(ip="127.0.0.1")
 REASON = "The provider is away"
@@ -129,6 +131,12 @@ async def test_a_holder_is_somebody_in_words(identity, holder):
         await identity.emergency.seals.make("north", holder, by="root")
 
 
+async def test_nobody_keeps_two_seals_that_open(holders):
+    with pytest.raises(InvalidRequest, match="keeps the seal north already"):
+        await holders.desk.seals.make("west", " Ann ", by="root")
+    await holders.desk.seals.make("north", "Ann", by="root")  # made anew
+
+
 async def test_a_holder_whose_seal_is_spent_may_keep_another(holders):
     await holders.opened()
     await holders.seal("west", "Ann")
@@ -192,6 +200,23 @@ async def test_it_opens_once(holders):
         await holders.desk.open(admissions[1], (), HERE)
     with pytest.raises(InvalidRequest):
         await holders.desk.agreeing(Ticket(asked.id, "south", "n"))
+
+
+async def test_an_opened_one_does_not_open_again_even_with_seals_that_somebody_made_good(holders, database):
+    asked = await holders.asked()
+    admissions = [await holders.desk.agreeing(Ticket(asked.id, "south", "n")) for _ in range(2)]
+    await holders.desk.open(admissions[0], (), HERE)
+    async with database.transaction() as tx:
+        await tx.execute(update(emergency_seals).values(spent_at=None))
+        await tx.execute(delete(people))
+    with pytest.raises(InvalidRequest):
+        await holders.desk.open(admissions[1], (), HERE)
+
+
+async def test_the_first_does_not_come_in_before_the_second_agreed(holders):
+    asked = await holders.asked()
+    with pytest.raises(InvalidRequest):
+        await holders.desk.entering(Ticket(asked.id, "north", "n"))
 
 
 async def test_it_does_not_open_with_a_seal_that_was_spent_meanwhile(holders, database):

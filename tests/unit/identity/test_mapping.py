@@ -78,6 +78,8 @@ async def test_version_that_is_not_the_newest_is_followed_by_nothing(identity, d
     async with database.transaction() as tx:
         with pytest.raises(InvalidRequest, match="changed since"):
             await identity.mapping.live.activate(tx, read_mapping(NOW), after=0, by=CAROL.id, proposal=None)
+        with pytest.raises(InvalidRequest, match="changed since"):
+            await identity.mapping.live.activate(tx, read_mapping(NOW), after=7, by=CAROL.id, proposal=None)
     assert await versions(database) == [1]
 
 
@@ -174,6 +176,22 @@ def test_a_mapping_is_bounded_and_the_longest_group_is_not_refused():
     assert read_mapping({**NOW, "s" * 255: ["employee"]})
     with pytest.raises(InvalidRequest, match="at most"):
         read_mapping({**most, "one": ["employee"]})
+
+
+@pytest.mark.parametrize(
+    ("roles", "says"),
+    [
+        ({**NOW, "leads": ["emperor"]}, "1 roles that there are not"),
+        ({**NOW, "leads": ["Admin"]}, "roles that there are not"),
+        ({**NOW, "leads": ["admin", "auditor"]}, "admin and auditor"),
+        ({**NOW, "leads": ["employee", "reviewer", "billing"]}, "billing and reviewer"),
+        ({"staff": ["employee"]}, "role admin"),
+        ({}, "role admin"),
+    ],
+)
+def test_what_may_never_be_in_force_is_refused_with_its_cause(roles, says):
+    with pytest.raises(InvalidRequest, match=says):
+        read_mapping(roles)
 
 
 @pytest.mark.parametrize("role", ["service", "break-glass"])
