@@ -174,8 +174,8 @@ class IdentitySettings(Section):
     key_max_days: PositiveInt = Field(90, description="How long a person's API key may live at most.")
     service_key_max_days: PositiveInt = Field(180, description="How long a service account's key may live at most.")
     proposal_days: PositiveInt = Field(7, description="A proposal that nobody decided ends after this.")
-    throttle: ThrottleSettings = ThrottleSettings()
-    emergency: EmergencySettings = EmergencySettings()
+    throttle: ThrottleSettings = Field(ThrottleSettings(), description="How often strangers may try to get in.")
+    emergency: EmergencySettings = Field(EmergencySettings(), description="Break-glass.")
     key_mint_mfa_seconds: PositiveInt = Field(300, description="Minting a key needs MFA not older than this (5 min).")
     groups_max_age_days: PositiveInt = Field(
         30,

@@ -145,7 +145,7 @@ def _complaint(error: FormError, action: Permission, max_body_bytes: int) -> Inv
             )
         case "unknown":
             return InvalidRequest(
-                f"{param}: there is no such field in this call.", param=param, code="unknown_parameter"
+                "There is a field in the form that this call does not have.", param=param, code="unknown_parameter"
             )
         case "malformed":
             return InvalidRequest(

@@ -132,7 +132,7 @@ def test_the_packages_named_are_those_that_verification_loads() -> None:
     page = (DOCS / "how-to" / "verify-an-export.md").read_text(encoding="utf-8")
     (named,) = re.findall(r"pip install (cryptography .*)", page)
     probe = (
-        "import sys, runpy; sys.argv = ['audit', '--help']\n"
+        "import sys, runpy; sys.argv = ['audit', 'verify', '--help']\n"
         "try: runpy.run_module('audit', run_name='__main__')\n"
         "except SystemExit: pass\n"
         "print(*{name.partition('.')[0] for name, module in list(sys.modules.items())"
@@ -142,7 +142,7 @@ def test_the_packages_named_are_those_that_verification_loads() -> None:
     loaded = set(done.stdout.splitlines()[-1].split())
     # What these bring along by themselves, and what only a development environment has.
     brought = {
-        *("pydantic_core", "annotated_types", "typing_extensions", "typing_inspection", "annotated_doc"),
+        *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection", "annotated_doc"),
         *("_cffi_backend", "cffi", "rich", "pygments", "shellingham", "click", "mako", "markupsafe", "greenlet"),
         *("_distutils_hack", "markdown_it", "mdurl"),
     }

@@ -65,7 +65,9 @@ async def proofs(log: AuditLog) -> list[Proof]:
 
 def draw(view: RecordView, halves: list[Any]) -> str:
     request = Request({"type": "http", "method": "GET", "path": "/audit/records/x", "headers": [], "query_string": b""})
-    visitor = Visitor(name="Bob", email="", department="", roles=(), places=(), own_places=(), csrf_token="t")
+    visitor = Visitor(
+        name="Bob", email="", department="", roles=(), places=(), own_places=(), conflicts=(), csrf_token="t"
+    )
     context = {
         "visitor": visitor,
         "view": view,
