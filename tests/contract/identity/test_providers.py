@@ -210,7 +210,8 @@ async def test_sign_out_ends_the_session_here_and_leads_to_the_providers_logout(
         again = await browser.get("/v1/session", headers={"cookie": f"{SESSION}={cookie}"})
         assert again.status_code == 401
         page = await browser.get(out.headers["location"])
-        assert page.status_code == 200
+        assert page.status_code == 302  # the hint says whose session it is, so nobody is asked
+        assert page.headers["location"].startswith(f"{PUBLIC_URL}/signed-out")
     assert len(await house.records(Event.SIGN_OUT)) == 1
 
 
