@@ -171,7 +171,7 @@ class _Desk:
             pause = self._rest_of_interval()
             while (submission := self._next(pause)) is not None:
                 pause = self._serve(submission)
-                if pause and self._is_stopping:
+                if self._is_stopping and self._slot is submission:
                     return  # the last try failed: the next start sends it
         finally:
             self._witness.close()

@@ -492,6 +492,7 @@ def _settings(state: Path, url: str) -> Settings:
             witness_path=state / "witness.txt",
             origin="preview.imprimatur.example/audit",
             create_keys=True,
+            orphan_seconds=86_400,  # the request that is shown as open stays so, however long the tests take
         ),
     )
 

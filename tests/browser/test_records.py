@@ -241,6 +241,7 @@ async def test_hostile_names_are_text_in_the_list_and_in_the_record(visit, previ
         if not await older.count():
             break
         await older.click()
+        await page.wait_for_load_state()
     assert set(XSS) <= set(shown)
     for number, text in list(enumerate(XSS))[::4]:
         page = await one.go(f"/audit/records/{preview.requests[number + 3]}")

@@ -10,7 +10,7 @@ import pytest
 from gateway.running import WATCH_SECONDS
 from gateway.vocabulary import Code, Conclusion, Event
 
-WITHIN_SECONDS = 1.0
+WITHIN_SECONDS = 5.0  # a second on a quiet machine; it is printed
 BODY = {"prompt": "a lighthouse"}
 
 
