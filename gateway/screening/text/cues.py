@@ -21,8 +21,11 @@ class Cues:
     """
 
     def __init__(self, cues: Sequence[str], against: Sequence[str], window: int) -> None:
-        self._for = _compiled(cues)
-        self._against = _compiled(against)
+        self.pattern = _pattern(cues)
+        """Occurs in a folded text wherever a word that speaks for a value does; empty where there are none."""
+        self._for = compile_pattern(self.pattern) if self.pattern else None
+        against_them = _pattern(against)
+        self._against = compile_pattern(against_them) if against_them else None
         self._window = window
 
     def judge(self, text: str, start: int, end: int) -> Surroundings:
@@ -60,13 +63,13 @@ def alternatives(words: Sequence[str]) -> str:
     return rf"(?i)(?:^|[^\pL\pN])({_any_of(words)})(?:$|[^\pL\pN])"
 
 
-def _compiled(words: Sequence[str]) -> Any | None:
+def _pattern(words: Sequence[str]) -> str:
     folded = [fold(form) for word in words for form in _forms(word)]
     spaced = [word for word in folded if word[0] < FIRST_IDEOGRAPH]
     joined = [word for word in folded if word[0] >= FIRST_IDEOGRAPH]
     parts = [rf"(?:^|[^\pL\pN])({_any_of(spaced)})(?:$|[^\pL])"] if spaced else []
     parts += [f"({_any_of(joined)})"] if joined else []
-    return compile_pattern("|".join(parts)) if parts else None
+    return "|".join(parts)
 
 
 def _forms(word: str) -> set[str]:

@@ -7,6 +7,7 @@ then walked for their spans.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -61,18 +62,47 @@ class PatternSet:
     def __len__(self) -> int:
         return len(self._compiled)
 
-    def matching(self, text: str) -> list[int]:
+    def matching(self, text: str | EncodedText) -> list[int]:
         """Indexes of the patterns that occur in `text`, in rising order; all of them when the Set can't tell."""
-        found = self._set.Match(text) or []
+        found = self._set.Match(text.raw if isinstance(text, EncodedText) else text) or []
         if self._sentinel not in found:
             return list(range(len(self._compiled)))
         return sorted(i - self._first for i in found if i != self._sentinel)
 
-    def spans(self, index: int, text: str) -> Iterator[tuple[int, int]]:
+    def spans(self, index: int, text: str | EncodedText) -> Iterator[tuple[int, int]]:
         """Where pattern `index` occurs: the span of its group 1 where it has one, else of the whole match."""
+        encoded = text if isinstance(text, EncodedText) else EncodedText(text)
         compiled = self._compiled[index]
         group = 1 if compiled.groups else 0
-        for match in compiled.finditer(text):
+        for match in compiled.finditer(encoded.raw):
             start, end = match.span(group)
             if 0 <= start < end:
-                yield start, end
+                yield encoded.character(start), encoded.character(end)
+
+
+class EncodedText:
+    """A text in UTF-8, encoded once for all patterns, with the way back from bytes to characters.
+
+    RE2 works on bytes; its Python wrapper would encode the text again for every search and count characters for
+    every match. `repr` shows no text.
+    """
+
+    __slots__ = ("_characters", "raw")
+
+    def __init__(self, text: str) -> None:
+        self.raw = text.encode("utf-8", "replace")
+        self._characters: array[int] | None = None
+        if len(self.raw) != len(text):
+            self._characters = array("I")
+            for place, character in enumerate(text):
+                self._characters.extend(
+                    [place] * (1 if character < "\x80" else len(character.encode("utf-8", "replace")))
+                )
+            self._characters.append(len(text))
+
+    def __repr__(self) -> str:
+        return f"EncodedText({len(self.raw)} bytes)"
+
+    def character(self, byte: int) -> int:
+        """The character that byte `byte` belongs to."""
+        return byte if self._characters is None else self._characters[byte]

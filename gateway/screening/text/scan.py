@@ -11,8 +11,8 @@ from gateway.screening.exact.lists import ExactList
 from gateway.screening.exact.match import Reading, find
 from gateway.screening.text.candidate import Accepted, Candidate, Surroundings, Validator
 from gateway.screening.text.cues import Cues
-from gateway.screening.text.normalise import Normalised, normalise
-from gateway.screening.text.patterns import PatternSet
+from gateway.screening.text.normalise import Normalised, fold, normalise
+from gateway.screening.text.patterns import EncodedText, PatternSet
 from gateway.screening.text.views import to_parent, views
 from gateway.vocabulary import Effect, Severity
 
@@ -112,6 +112,9 @@ class TextScanner:
         self._owners = [
             (d, d.cue_required or place in d.cued) for d in self.detectors for place in range(len(d.patterns))
         ]
+        needy = [d for d in self.detectors if d.cues is not None and d.cues.pattern and (d.cue_required or d.cued)]
+        self._cue_places = {d.rule_id: place for place, d in enumerate(needy)}
+        self._cues = PatternSet([d.cues.pattern for d in needy if d.cues is not None])
         self._by_list = [(d, d.exact) for d in self.detectors if d.exact is not None]
         self._patterns = PatternSet([p for d in self.detectors for p in d.patterns])
 
@@ -137,9 +140,16 @@ class TextScanner:
     def _accepted(self, text: str, budget: Budget) -> Iterator[tuple[Detector, Accepted]]:
         if not text:
             return
-        for index in self._patterns.matching(text):
+        encoded = EncodedText(text)
+        cued: set[int] | None = None
+        for index in self._patterns.matching(encoded):
             detector, needs_cue = self._owners[index]
-            for start, end in self._patterns.spans(index, text):
+            if needs_cue:
+                if cued is None:  # one pass tells which rules have a cue anywhere: most have none
+                    cued = set(self._cues.matching(fold(text)))
+                if self._cue_places[detector.rule_id] not in cued:
+                    continue
+            for start, end in self._patterns.spans(index, encoded):
                 budget.spend()
                 for accepted in _validate(detector, text, start, end, needs_cue=needs_cue):
                     if flatten(accepted.canonical) not in detector.exempt:
@@ -175,23 +185,28 @@ def _keep(hits: list[Hit], hit: Hit) -> None:
 
 def _validate(detector: Detector, text: str, start: int, end: int, *, needs_cue: bool) -> Sequence[Accepted]:
     cues = detector.cues
+    seen: list[Surroundings] = []
 
     def look() -> Surroundings:
-        return Surroundings() if cues is None else cues.judge(text, start, end)
+        if not seen:
+            seen.append(Surroundings() if cues is None else cues.judge(text, start, end))
+        return seen[0]
 
-    if needs_cue and not look().cued:
-        return ()
-    if cues is not None and not detector.validators_look_around and look().countered:
-        return ()
     found: Sequence[Accepted] = (Accepted(start, end, text[start:end]),)
     for validator in detector.validators:
         found = [
             accepted for earlier in found for accepted in validator(Candidate(text, earlier.start, earlier.end, look))
         ]
-    if found and cues is not None and not detector.validators_look_around and not look().cued:
-        # Twelve digits may be this country's number or that one's: the one that is named goes before.
-        return [replace(accepted, score=accepted.score * UNCUED_SCORE) for accepted in found]
-    return found
+    if not found or cues is None:
+        return found
+    if needs_cue and not look().cued:
+        return ()
+    if detector.validators_look_around or look().cued:
+        return found
+    if look().countered:
+        return ()
+    # Twelve digits may be this country's number or that one's: the one that is named goes before.
+    return [replace(accepted, score=accepted.score * UNCUED_SCORE) for accepted in found]
 
 
 def _counted(hits: Sequence[Hit]) -> list[Hit]:

@@ -32,9 +32,9 @@ def checksum(body: str) -> str:
 def github(candidate: Candidate) -> Sequence[Accepted]:
     """A token; certain when its checksum holds."""
     found = secret(candidate)
-    if not found:
-        return ()
     value = candidate.value
+    if not found or not value.isascii():
+        return ()
     body = value[4:-CHECKSUM_CHARS]
     is_certain = len(value) == CLASSIC_CHARS and checksum(body) == value[-CHECKSUM_CHARS:]
     return (Accepted(candidate.start, candidate.end, value, 1.0 if is_certain else UNCHECKED_SCORE),)

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.screening.text.patterns import MAX_PATTERN_CHARS, PatternError, PatternSet, compile_pattern
+from gateway.screening.text.patterns import (
+    MAX_PATTERN_CHARS,
+    EncodedText,
+    PatternError,
+    PatternSet,
+    compile_pattern,
+)
 
 
 def test_only_patterns_that_occur_are_named() -> None:
@@ -53,3 +61,10 @@ def test_a_set_that_cannot_tell_means_that_every_pattern_is_walked(monkeypatch: 
 
 def test_no_patterns_is_a_set_that_finds_nothing() -> None:
     assert PatternSet([]).matching("anything") == []
+
+
+@given(st.text(alphabet="aé€😀1 ", max_size=30))
+def test_a_place_in_bytes_is_the_same_place_in_characters(text: str) -> None:
+    encoded = EncodedText(text)
+    for place in range(len(text) + 1):
+        assert encoded.character(len(text[:place].encode())) == place
