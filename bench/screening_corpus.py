@@ -145,6 +145,24 @@ def _spelled(language: str) -> Callable[[str], str]:
     return lambda v: " ".join(_WORDS[language].split()[int(c)] for c in v if c.isdigit())
 
 
+def _pairs(value: str) -> list[str]:
+    digits = "".join(c for c in value if c.isdigit())
+    return [digits[i : i + 2] for i in range(0, len(digits), 2)]
+
+
+def _german_pair(pair: str) -> str:
+    """Two digits as a German says them; with a zero in front one by one."""
+    units = ("", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
+    tens = ("", "", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig")
+    teens = ["zehn", "elf", "zwölf", "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn"]
+    first, second = int(pair[0]), int(pair[1])
+    if first == 0:
+        return " ".join(_WORDS["german"].split()[int(c)] for c in pair)
+    if first == 1:
+        return teens[second]
+    return f"{units[second]}und{tens[first]}" if second else tens[first]
+
+
 DISGUISES: dict[str, Callable[[str], str]] = {
     "zero-width": lambda v: "\u200b".join(v),
     "full-width": lambda v: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in v),
@@ -165,6 +183,14 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "html decimal": lambda v: "".join(f"&#{ord(c)};" for c in v),
     "html hexadecimal": lambda v: "".join(f"&#x{ord(c):x};" for c in v),
     **{language: _spelled(language) for language in _WORDS},
+    "german pairs": lambda v: " ".join(_german_pair(pair) for pair in _pairs(v)),
+    "glued words": lambda v: _spelled("english")(v).replace(" ", ""),
+    "dashes": lambda v: "-".join(c for c in v if c.isalnum()),
+    "turned round": lambda v: v[::-1],
+    "binary": lambda v: " ".join(f"{ord(c):08b}" for c in v),
+    "decimal codes": lambda v: " ".join(str(ord(c)) for c in v),
+    "base 32": lambda v: base64.b32encode(v.encode()).decode(),
+    "quoted-printable": lambda v: "".join(f"={ord(c):02X}" for c in v),
 }
 
 

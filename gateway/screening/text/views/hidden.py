@@ -1,4 +1,4 @@
-"""Text written backwards, and text smuggled in tag characters."""
+"""Text written backwards, turned by thirteen letters, or smuggled in tag characters."""
 
 from __future__ import annotations
 
@@ -10,16 +10,35 @@ from gateway.screening.text.patterns import compile_pattern
 from gateway.screening.text.views.rewrite import View
 
 _BACKWARDS_SIGN: Final = compile_pattern("(?i)\\brevers|\\bbackward|\\bmirror|rückwärts|l'envers|al revés")
+_TURNED_ADDRESS: Final = compile_pattern(
+    r"(?i)\b(?:moc|gro|ten|ude|vog|oi|ue|ofni|ed|rf|se|ku\.oc|ku|hc|ta)\.[\pL\pN-]{1,63}@[\pL\pN]"
+)
+"""An address whose end looks like a beginning: "moc.proc@enaj"."""
+_TURNED_CARD: Final = compile_pattern(r"(?:^|[^\d])(?:\d{4}[ -]){3}\d{4}(?:$|[^\d])")
+_ROT13_SIGN: Final = compile_pattern(r"(?i)\brot[ -]?13\b|\bcaesar\b|\bcäsar\b")
+_ROT13: Final = str.maketrans(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "NOPQRSTUVWXYZABCDEFGHIJKLMnopqrstuvwxyzabcdefghijklm"
+)
 _RIGHT_TO_LEFT: Final = "\u202e"
 
 
 def backwards(original: Normalised) -> View | None:
-    """The text from its end to its start, where something in it speaks of that."""
-    if _RIGHT_TO_LEFT not in original.source and not _BACKWARDS_SIGN.search(original.text):
+    """The text from its end to its start, where something in it speaks of that or looks like it."""
+    signs = (_BACKWARDS_SIGN, _TURNED_ADDRESS, _TURNED_CARD)
+    if _RIGHT_TO_LEFT not in original.source and not any(sign.search(original.text) for sign in signs):
         return None
     text = original.text[::-1]
     places = range(len(text) - 1, -1, -1)
     return View("backwards", text, array("I", places), array("I", (p + 1 for p in places)), b"\x01" * len(text))
+
+
+def turned(original: Normalised) -> View | None:
+    """Each letter by the one thirteen places on, where the text speaks of that."""
+    if not _ROT13_SIGN.search(original.text):
+        return None
+    text = original.text.translate(_ROT13)
+    places = range(len(text))
+    return View("rot13", text, array("I", places), array("I", (p + 1 for p in places)), b"\x01" * len(text))
 
 
 def tagged(original: Normalised) -> View | None:

@@ -7,29 +7,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.screening.text.patterns import compile_pattern
+from gateway.screening.text.views.numerals import CONNECTORS, DIGITS, GERMAN_PAIR, PAIRS, TENS, TIMES
 from gateway.screening.text.views.rewrite import Edit, View, rewrite
 
-_DIGIT_WORDS: Final = {
-    word: str(value)
-    for words in (
-        "zero one two three four five six seven eight nine",
-        "null eins zwei drei vier fünf sechs sieben acht neun",
-        "cero uno dos tres cuatro cinco seis siete ocho nueve",
-        "zéro un deux trois quatre cinq six sept huit neuf",
-    )
-    for value, word in enumerate(words.split())
-} | {"oh": "0", "ein": "1", "zwo": "2", "fuenf": "5", "funf": "5", "une": "1", "nought": "0", "niner": "9"}
-_TEENS: Final = (
-    "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
-_ROUND_TENS: Final = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_TENS: Final = {word: str(value) for value, word in enumerate(_TEENS, start=10)} | {
-    word: str(value) for value, word in enumerate(_ROUND_TENS, start=2)
-}
-_TIMES: Final = {"double": 2, "doppel": 2, "doble": 2, "triple": 3, "treble": 3}
-_WORD: Final = "|".join(sorted({*_DIGIT_WORDS, *_TENS, *_TIMES}, key=len, reverse=True))
+_SHORT: Final = [word for word in (*DIGITS, *PAIRS, *TENS, *TIMES) if not re.fullmatch(GERMAN_PAIR, word)]
+_WORD: Final = "|".join([GERMAN_PAIR, *sorted(set(_SHORT), key=len, reverse=True)])
+_JOIN: Final = "|".join(sorted(CONNECTORS))
 _SPELLED: Final = compile_pattern(
-    rf"(?i)(?:^|[^\pL\pN])((?:(?:{_WORD})|\d{{1,4}})(?:[\s,.;:/_-]{{1,3}}(?:(?:{_WORD})\b|\d{{1,4}})){{4,}})"
+    rf"(?i)(?:^|[^\pL\pN])((?:(?:{_WORD})|\d{{1,4}})"
+    rf"(?:(?:[\s,.;:/_-]{{1,3}}|\s(?:{_JOIN})\s)(?:(?:{_WORD})\b|\d{{1,4}})){{4,}})"
 )
 _SPELLED_SIGN: Final = compile_pattern(
     rf"(?i)(?:{_WORD})[\s,.;:/_-]{{1,3}}(?:\d{{1,4}}[\s,.;:/_-]{{1,3}})?(?:{_WORD})\b"
@@ -43,23 +29,42 @@ def _spelled_digits(text: str) -> Iterator[Edit]:
         start, end = match.span(1)
         run = text[start:end]
         tokens = list(_TOKEN.finditer(run))
-        if sum(not token.group().isdigit() for token in tokens) < MIN_WORDS:
+        words = [token for token in tokens if token.group().lower() not in CONNECTORS]
+        if sum(not token.group().isdigit() for token in words) < MIN_WORDS:
             continue
         digits, times, position = "", 1, 0
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        for token, following in zip(words, [*words[1:], None], strict=True):
             # Blanks and hyphens between words go; other signs stay, so that "…one, 85 mm" ends where it ends.
-            digits += run[position : token.start()].strip(" \t\r\n-_")
+            between = run[position : token.start()].strip(" \t\r\n-_")
+            digits += "" if between.lower() in CONNECTORS else between
             position = token.end()
             word = token.group().lower()
-            if word in _TIMES:
-                times = _TIMES[word]
+            if word in TIMES:
+                times = TIMES[word]
                 continue
-            value = _DIGIT_WORDS.get(word) or _TENS.get(word) or word
-            if word in _ROUND_TENS and not (following and _DIGIT_WORDS.get(following.group().lower(), "0") != "0"):
-                value += "0"  # "forty" alone is 40, "forty one" is 41
-            digits += value * times
+            digits += _value(word, following.group().lower() if following else "") * times
             times = 1
         yield start, end, digits
+
+
+def _value(word: str, following: str) -> str:
+    if word in TENS:
+        # "forty" alone is 40, "forty one" is 41; of "dix" only 17 to 19 are written so.
+        unit = DIGITS.get(following, "0")
+        return TENS[word] if unit != "0" and (word != "dix" or unit in "789") else TENS[word] + "0"
+    return DIGITS.get(word) or PAIRS.get(word) or word
+
+
+_ANY_DIGIT_WORD: Final = "|".join(sorted(DIGITS.keys() - {"oh", "ein"}, key=len, reverse=True))
+_GLUED: Final = compile_pattern(rf"(?i)(?:^|[^\pL])((?:{_ANY_DIGIT_WORD}){{6,}})(?:$|[^\pL])")
+_DIGIT_WORD: Final = re.compile(_ANY_DIGIT_WORD, re.IGNORECASE)
+
+
+def _glued_digits(text: str) -> Iterator[Edit]:
+    """Number words without anything between: "fouroneoneone", "FourOneOneOne"."""
+    for match in _GLUED.finditer(text):
+        start, end = match.span(1)
+        yield start, end, "".join(DIGITS[word.lower()] for word in _DIGIT_WORD.findall(text[start:end]))
 
 
 MIN_TRUE_DIGITS: Final = 3
@@ -97,6 +102,17 @@ def _spaced_digits(text: str) -> Iterator[Edit]:
         yield start, end, "".join(c for c in text[start:end] if c.isdigit())
 
 
+_SPACED_TEXT_SIGN: Final = compile_pattern(r"(?:^|\s)[^\s](?:[ ._*|/-][^\s]){7}")
+_SPACED_TEXT: Final = re.compile(r"(?<!\S)\S(?:([ ._*|/-]{1,2})\S)(?:\1\S){6,}(?!\S)")
+
+
+def _spaced_text(text: str) -> Iterator[Edit]:
+    """Single characters of any kind with the same sign between: "j a n e @ c o r p . c o m", "A.K.I.A.…"."""
+    for match in _SPACED_TEXT.finditer(text):
+        start, end = match.span()
+        yield start, end, text[start : end : 1 + len(match.group(1))]
+
+
 _AT: Final = r"(?:\s*[\[({<]\s*(?:at|@|arroba|arobase)\s*[\])}>]\s*|\s+(?:at|arroba|arobase)\s+|\s+@\s*|\s*@\s+)"
 _DOT: Final = r"(?:\s*[\[({<]\s*(?:dot|\.|punkt|punto|point)\s*[\])}>]\s*|\s+(?:dot|punkt|punto|point)\s+|\s*\.\s*)"
 _SPELLED_EMAIL: Final = compile_pattern(
@@ -124,6 +140,9 @@ def spelled(text: str) -> Iterator[View]:
     kinds: list[tuple[str, list[Edit]]] = []
     if _SPELLED_SIGN.search(text):
         kinds.append(("spelled digits", list(_spelled_digits(text))))
+    kinds.append(("glued digits", list(_glued_digits(text))))
+    if _SPACED_TEXT_SIGN.search(text):
+        kinds.append(("spaced text", list(_spaced_text(text))))
     if _TWIN_SIGN.search(text):
         kinds.append(("twin digits", list(_twin_digits(text))))
     if _SPACED_SIGN.search(text):

@@ -39,6 +39,21 @@ def readings(text: str) -> list[str]:
         ("jane dot roe at corp dot co.uk", "jane.roe@corp.co.uk"),
         ("jane (at) corp . com", "jane@corp.com"),
         ("written backwards 4321", "1234 sdrawkcab nettirw"),
+        ("einundvierzig elf elf zwölf dreiunddreißig", "4111111233"),
+        ("vierzig, elf, zwölf, dreizehn, null", "40,11,12,13,0"),
+        ("cuarenta y uno once veintidós quince diez", "4111221510"),
+        ("quarante et un dix-sept vingt-trois onze douze", "4117231112"),
+        ("dix un dix deux dix trois", "101102103"),
+        ("FourOneOneOneOneOneTwo", "4111112"),
+        ("j a n e @ c o r p . c o m", "jane@corp.com"),
+        ("A.K.I.A.I.O.S.F.O.D.N.N", "AKIAIOSFODNN"),
+        ("write to moc.proc@enaj", "jane@corp.com ot etirw"),
+        ("pay 1111 1111 1111 1114", "4111 1111 1111 1111 yap"),
+        ("in rot13: wnar@pbec.pbz", "va ebg13: jane@corp.com"),
+        ("=6A=61=6E=65=40=63", "jane@c"),
+        ("01101010 01100001 01101110 01100101 01000000 01100011", "jane@c"),
+        ("106 97 110 101 64 99 111 114 112 46 99 111 109", "jane@corp.com"),
+        ("x NJQW4ZKAMNXXE4BOMNXW2 y", "x jane@corp.com y"),
     ],
 )
 def test_a_disguise_is_read(text: str, reading: str) -> None:
@@ -57,6 +72,10 @@ def test_tag_characters_are_read_as_the_ascii_they_stand_for() -> None:
         "one cat and two dogs",
         "an interpretation of photorealistic landscapes",
         "50% grey",
+        "rgb(255, 128, 64), then 10, 20, 30, 40, 50, 60, 70, 80, 90",
+        "onelove twofold someone",
+        "a b c d, an alphabet",
+        "version a.b.c of moc toys",
     ],
 )
 def test_ordinary_text_has_no_second_reading(text: str) -> None:
