@@ -1,0 +1,1 @@
+"""Where a picture of ours came from, told three times: Content Credentials, an invisible watermark, a fingerprint."""
