@@ -22,7 +22,9 @@ from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, c
 from gateway.screening.rules.book import OnReload, RuleBook
 from gateway.screening.rules.ruleset import RuleSet
 from gateway.screening.rules.schema import Scope
+from gateway.screening.text.across import across
 from gateway.screening.text.normalise import normalise
+from gateway.screening.text.recent import Recent
 from gateway.screening.text.scan import MAX_HITS, Budget, OverBudget
 
 INLINE_CHARS: Final = 2_000
@@ -70,6 +72,7 @@ class Screening:
         self._clock = clock
         shelf = ListShelf(lists or directory / "lists", ListKey(secret))
         self._book = RuleBook(directory, reload_seconds=reload_seconds, on_reload=on_reload, clock=clock, lists=shelf)
+        self._recent = Recent(clock=clock)
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="screening")
 
     async def screen_prompt(self, text: str, *, field: Scope = "prompt") -> tuple[Finding, ...]:
@@ -78,6 +81,25 @@ class Screening:
         Late, broken or overwhelmed: the single finding `screening.unavailable`.
         """
         return await self._screen_text(text, field, keyed=True)
+
+    async def screen_across(self, actor: str, text: str) -> tuple[Finding, ...]:
+        """What `text` completes of the same actor's last prompts: a value cut in two. Once for each request, after
+        `screen_prompt`; it remembers the prompt's pieces (see `text.recent` for what is kept, and how long).
+
+        Late, broken or overwhelmed: the single finding `screening.unavailable`.
+        """
+        try:
+            budget = Budget(self._clock() + self._timeout, clock=self._clock)
+            rules = self._book.current
+            hits = across(rules.scanners["prompt"], self._recent, actor, normalise(text), budget)
+            return numbered(self._write.from_across(rules, hit) for hit in hits)
+        except Exception as error:  # as above: no answer is never a yes
+            _failed("screening.failed", error)
+            return (unavailable("prompt", "prompt"),)
+
+    def forget(self, actor: str) -> None:
+        """Nothing of an actor's last prompts is in memory any more."""
+        self._recent.forget(actor)
 
     async def hints(self, text: str) -> tuple[Finding, ...]:
         """The same findings while somebody types, without the HMACs: nothing of a hint is meant to be kept."""

@@ -19,6 +19,7 @@ MIN_SECRET_BYTES: Final = 32
 HMAC_BYTES: Final = 16
 """Truncated as RFC 2104, section 5 allows: half of SHA-256's output."""
 
+TOGETHER_MESSAGE: Final = "Put together with what you asked for just before:"
 UNAVAILABLE_MESSAGE: Final = (
     "We could not check this request, so it was not carried out. Nothing was charged. Try again in a moment; if it "
     "happens again with the same text, shorten it or ask your security team."
@@ -56,6 +57,11 @@ class FindingWriter:
             message=rule.message,
             proposed=_unmasked(hit.detector.effect, hit.maskable),
         )
+
+    def from_across(self, rules: RuleSet, hit: Hit) -> Finding:
+        """A value of which the first part stood in an earlier prompt."""
+        finding = self.from_hit(rules, hit, "prompt", keyed=True)
+        return replace(finding, message=f"{TOGETHER_MESSAGE} {finding.message}")
 
     def from_mention(
         self, rules: RuleSet, lexicon: Lexicon, mention: Mention, plain: Normalised, field: str, *, keyed: bool

@@ -112,7 +112,7 @@ class TextScanner:
         self._owners = [
             (d, d.cue_required or place in d.cued) for d in self.detectors for place in range(len(d.patterns))
         ]
-        needy = [d for d in self.detectors if d.cues is not None and d.cues.pattern and (d.cue_required or d.cued)]
+        needy = [d for d in self.detectors if d.cues is not None and d.cues.pattern]
         self._cue_places = {d.rule_id: place for place, d in enumerate(needy)}
         self._cues = PatternSet([d.cues.pattern for d in needy if d.cues is not None])
         self._by_list = [(d, d.exact) for d in self.detectors if d.exact is not None]
@@ -132,6 +132,24 @@ class TextScanner:
                     span = original.source_span(*to_parent(chain, accepted.start, accepted.end))
                     _keep(hits, _hit(detector, accepted, span, maskable=False))
         return without_overlaps(_counted(hits))
+
+    def cued(self, text: str) -> frozenset[str]:
+        """The rules of which a cue stands anywhere in a normalised text."""
+        named = set(self._cues.matching(fold(text)))
+        return frozenset(rule_id for rule_id, place in self._cue_places.items() if place in named)
+
+    def listed(self, text: str, budget: Budget) -> dict[str, frozenset[int]]:
+        """List name -> what stands for its values in a normalised text, for rules that want two values of a row."""
+        found: dict[str, frozenset[int]] = {}
+        reading = Reading(text) if self._by_list else None
+        for _, exact in self._by_list:
+            if reading is not None and exact.require > 1 and exact.known.name not in found:
+                tokens = set()
+                for value in reading.values(exact.known):
+                    budget.spend()
+                    tokens.add(value.token)
+                found[exact.known.name] = frozenset(tokens)
+        return found
 
     def scan_text(self, text: str) -> list[Hit]:
         """`scan` without a limit: for a rule's own tests."""
