@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
+from gateway.screening.content.misspelt import MisspeltIndex
 from gateway.screening.content.phrases import Phrase
 from gateway.screening.content.tokens import Token, Words
 from gateway.screening.text.normalise import fold
@@ -102,6 +103,8 @@ class Lexicon:
     together: tuple[Together, ...] = field(repr=False, default=())
     exceptions: PhraseIndex = field(repr=False)
     """Phrases in which a term means something else ("killer whale")."""
+    misspelt: MisspeltIndex = field(repr=False, default_factory=lambda: MisspeltIndex(()))
+    """The same terms, for a category of names."""
     is_enforced: bool = True
     scope: frozenset[str] = frozenset({"prompt"})
 
@@ -110,6 +113,7 @@ class Lexicon:
         tokens = words.tokens
         excused = _Excused([_span(tokens, found) for found in self.exceptions.find(words)])
         spans = [s for s in (_span(tokens, f) for f in self.terms.find(words)) if not excused.covers(s)]
+        spans += [s for s in (_span(tokens, f) for f in self.misspelt.find(words)) if not excused.covers(s)]
         for pair in self.together:
             spans += _pairs(pair, words, excused)
         spans.sort(key=lambda s: (s[0], -s[1]))

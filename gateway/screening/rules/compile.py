@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from gateway.screening.content.lexicon import Lexicon, PhraseIndex, Together
+from gateway.screening.content.misspelt import MisspeltIndex
 from gateway.screening.content.phrases import Phrase, PhraseError, parse_phrase
 from gateway.screening.content.tokens import Words
 from gateway.screening.exact.lists import ListError, ListShelf
@@ -144,6 +145,7 @@ def compile_lexicon(document: Document, rule: ContentLexicon) -> Lexicon:
         terms=PhraseIndex(terms),
         together=tuple(together),
         exceptions=PhraseIndex(exceptions),
+        misspelt=MisspeltIndex(terms if rule.misspellings else ()),
         is_enforced=rule.mode == "enforce",
         scope=frozenset(rule.scope),
     )

@@ -150,6 +150,9 @@ class ContentLexicon(Form):
     action: Action
     message: Message
     words: dict[Language, Words] = Field(min_length=1)
+    misspellings: bool = Field(
+        False, description="Whether a name of two words or more is also found with a slip in one of them."
+    )
     tests: RuleTests
 
     @model_validator(mode="after")

@@ -1,0 +1,105 @@
+"""Names with a slip of the finger: "Taylor Swfit", "Scarlet Johansson".
+
+A slip is one letter more, less, other, or two changed places (Damerau 1964); of a long word two. At least one word of
+the name must stand as it is, and the other be long enough that no ordinary word is so near to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from gateway.screening.content.phrases import Phrase
+from gateway.screening.content.tokens import Token, Words
+
+MIN_CHARS: Final = 6
+MIN_CHARS_BESIDE_A_LONG_WORD: Final = 5
+"""Beside six letters or more that stand as they are: "Taylor Swfit"; not beside four: "a knight will smite"."""
+TWO_SLIPS_FROM: Final = 9
+MAX_GAP_CHARS: Final = 3
+MIN_WORDS: Final = 2
+
+
+def is_near(word: str, name: str) -> bool:
+    """Whether `word` is `name` with a slip or, where the name is long, two. Equal words are not near."""
+    allowed = 2 if len(name) >= TWO_SLIPS_FROM else 1
+    if word == name or abs(len(word) - len(name)) > allowed or word[0] != name[0]:
+        return False
+    before, previous = [0] * (len(name) + 1), list(range(len(name) + 1))
+    for i, letter in enumerate(word, 1):
+        row = [i]
+        for j, other in enumerate(name, 1):
+            cost = min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == name[j - 2] and word[i - 2] == other:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        if min(row) > allowed:
+            return False
+        before, previous = previous, row
+    return previous[-1] <= allowed
+
+
+class MisspeltIndex:
+    """Names of two words or more, found by one that stands as it is."""
+
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
+        self._by_word: dict[str, list[tuple[tuple[frozenset[str], ...], int]]] = defaultdict(list)
+        for phrase in phrases:
+            if len(phrase.places) >= MIN_WORDS:
+                for place, forms in enumerate(phrase.places):
+                    for form in forms:
+                        self._by_word[form].append((phrase.places, place))
+
+    def __len__(self) -> int:
+        return len(self._by_word)
+
+    def find(self, words: Words) -> list[tuple[int, int]]:
+        """(first token, last token) of each name of which a word is misspelt, in order of place."""
+        found: set[tuple[int, int]] = set()
+        for form in self._by_word.keys() & words.places.keys():
+            for at in words.places[form]:
+                for places, place in self._by_word[form]:
+                    span = _span(words.tokens, at, places, place, len(form))
+                    if span is not None:
+                        found.add(span)
+        return sorted(found)
+
+
+def _span(
+    tokens: Sequence[Token], at: int, places: tuple[frozenset[str], ...], place: int, known_chars: int
+) -> tuple[int, int] | None:
+    """The tokens of the name whose word `place` stands at token `at`, when exactly one other is misspelt."""
+    slips = 0
+    ends = [at, at]
+    for step, wanted in ((-1, reversed(places[:place])), (1, places[place + 1 :])):
+        here = at
+        for forms in wanted:
+            beside = next(_beside(tokens, here, step), None)
+            if beside is None:
+                return None
+            here = beside
+            if not forms.isdisjoint(tokens[here].forms):
+                continue
+            slips += 1
+            if slips > 1 or not _is_slip(tokens[here].forms, forms, known_chars):
+                return None
+        ends[(step + 1) // 2] = here
+    return (ends[0], ends[1]) if slips else None
+
+
+def _beside(tokens: Sequence[Token], at: int, step: int) -> Iterator[int]:
+    """The nearest token before or after that does not lie over this one, if it is near."""
+    here = at + step
+    while 0 <= here < len(tokens):
+        first, second = (tokens[at], tokens[here]) if step > 0 else (tokens[here], tokens[at])
+        if second.start >= first.end:
+            if second.start - first.end <= MAX_GAP_CHARS:
+                yield here
+            return
+        here += step
+
+
+def _is_slip(said: Iterable[str], forms: Iterable[str], known_chars: int) -> bool:
+    least = MIN_CHARS_BESIDE_A_LONG_WORD if known_chars >= MIN_CHARS else MIN_CHARS
+    return any(len(form) >= least and is_near(word, form) for form in forms for word in said if word)
