@@ -1,8 +1,8 @@
 """The certificates that sign Content Credentials: loading, choosing, and making a set for a first start.
 
 A signer's certificate must say that it is for this: the extended key usage `c2pa-kp-claimSigning`, or one of the older
-ones (C2PA specification, chapter "Trust Model", on X.509 certificates). Of several, the one that became valid last signs; the others stay on disk until
-everything they signed is forgotten, because what they signed is checked by their root, not by them.
+ones (C2PA specification, chapter "Trust Model", on X.509 certificates). Of several, the one that became valid last
+signs; the others may go, because what they signed is checked by their root and not by them.
 """
 
 from __future__ import annotations
