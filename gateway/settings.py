@@ -216,6 +216,43 @@ class ScreeningSettings(Section):
     )
 
 
+class CertificateFiles(Section):
+    """A certificate that signs Content Credentials."""
+
+    chain_path: Path = Field(description="Its chain in PEM, the signer's own certificate first.")
+    key_path: Path = Field(description="Its private key in PEM (P-256, Ed25519 or RSA), mode 0600.")
+
+
+class ProvenanceSettings(Section):
+    """Content Credentials, watermark and fingerprints of pictures."""
+
+    directory: Path = Field(
+        Path("state/provenance"),
+        description="Folder of the first certificate set, made by `imprimatur provenance init`.",
+    )
+    certificates: tuple[CertificateFiles, ...] = Field(
+        (),
+        description="Your own certificates (`chain_path`, `key_path` each); the newest valid one signs. Empty = the "
+        "set in `directory`.",
+    )
+    trust_anchor_paths: tuple[Path, ...] = Field(
+        (), description="Roots in PEM whose Content Credentials are trusted, beside that of the set in `directory`."
+    )
+    watermark_secret_path: Path = Field(
+        Path("state/secrets/watermark.key"),
+        description="File with the secret of the invisible watermark (32+ characters). Losing it loses all marks.",
+    )
+    older_watermark_secret_paths: tuple[Path, ...] = Field(
+        (), description="Secrets of before, which still read what they marked; each makes a check slower."
+    )
+    block_list_path: Path | None = Field(
+        None, description="File with PDQ fingerprints of pictures nobody may make or send, one a line with a label."
+    )
+    check_timeout_seconds: PositiveFloat = Field(
+        20.0, description="Taking a picture apart for a check that takes longer is given up."
+    )
+
+
 class CreditSettings(Section):
     first_month: int = Field(50, ge=0, description="Credits granted in a person's first month.")
     each_month: int = Field(15, ge=0, description="Credits granted in each later month; free ones expire with it.")

@@ -39,7 +39,8 @@ Algorithm = Literal["Es256", "Ed25519", "Ps256"]
 
 
 class CertificateRefused(Exception):
-    """A certificate, chain or key can't be used. Says which file and why, never what is in a key."""
+    """A file of this room (certificate, chain, key, secret, list) can't be used. Says which and why, never what is in a
+    key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,116 @@
+"""`imprimatur provenance`: a first set of certificates, what is in force, and a check of a file on the host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from gateway.provenance.certificates import CertificateRefused
+from gateway.provenance.check import MAX_BYTES, PROBLEMS, Checked, Known, Lookups, Verdict
+from gateway.provenance.opening import Provenance, make_missing, open_provenance
+from gateway.settings import ProvenanceSettings
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="YAML file with settings; the environment (IMPRIMATUR_…) wins over it."),
+]
+SettingsOf = Callable[[Path | None], ProvenanceSettings]
+
+
+def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
+    """Add the commands."""
+    provenance = typer.Typer(no_args_is_help=True, help="Content Credentials, watermark, fingerprints.")
+    app.add_typer(provenance, name="provenance")
+
+    @provenance.command("init")
+    def init(config: Config = None) -> None:
+        """Make what is missing: a certificate set of our own, and the watermark's secret. What is there stays."""
+        settings = settings_of(config)
+        try:
+            made = make_missing(settings, datetime.now(UTC))
+        except CertificateRefused as error:
+            _refuse(error)
+        for path in made:
+            typer.echo(f"{path}: made")
+        if not made:
+            typer.echo("Nothing was missing.")
+        elif len(made) > 1:
+            typer.secho(
+                "This set is trusted by nobody but you. For a company, put its own certificates into", fg="yellow"
+            )
+            typer.secho("provenance.certificates and its root into provenance.trust_anchor_paths.", fg="yellow")
+
+    @provenance.command("show")
+    def show(config: Config = None) -> None:
+        """Print which certificates there are, which one signs now, and how long it will."""
+        opened = _open(settings_of(config))
+        current = opened.signer.current()
+        for certificate in sorted(opened.certificates, key=lambda c: c.valid_from, reverse=True):
+            now = "signs now" if certificate is current else "         "
+            until = f"{certificate.valid_from:%Y-%m-%d} to {certificate.valid_until:%Y-%m-%d}"
+            typer.echo(f"{now}  {certificate.algorithm:<8}{until}  sha256:{certificate.fingerprint}")
+        typer.echo(f"Anchors: {opened.anchors.count(b'BEGIN CERTIFICATE')}. Watermark secrets: {len(opened.marks)}.")
+        typer.echo(f"Blocked pictures: {len(opened.blocked)}.")
+
+    @provenance.command("check")
+    def check(
+        file: Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP picture.")], config: Config = None
+    ) -> None:
+        """Look for our marks in a file. Doesn't ask the records: exit code 0 when a mark of ours was found, else 1."""
+        opened = _open(settings_of(config))
+        try:
+            with file.open("rb") as source:
+                data = source.read(MAX_BYTES + 1)
+        except OSError as error:
+            typer.secho(f"{file}: {error.strerror}.", fg="red", err=True)
+            raise typer.Exit(2) from None
+        checked = asyncio.run(opened.checker(_BLIND).check(data))
+        for line in told(checked):
+            typer.echo(line)
+        marked = checked.watermark is not None or (checked.manifest is not None and checked.manifest.state == "trusted")
+        raise typer.Exit(0 if marked else 1)
+
+
+def told(checked: Checked) -> list[str]:
+    """What was found, in lines."""
+    lines = []
+    if checked.manifest is not None:
+        manifest = checked.manifest
+        lines.append(f"manifest     {manifest.state}{': ' + ', '.join(manifest.problems) if manifest.problems else ''}")
+        if manifest.state == "trusted":
+            lines.append(f"  signed by  {manifest.signer}; record {manifest.record_id or 'none'}; {manifest.model}")
+    if checked.problem:
+        lines.append(f"problem      {PROBLEMS[checked.problem]}.")
+    elif checked.watermark is None:
+        lines.append("watermark    none found")
+    else:
+        lines.append(f"watermark    {checked.watermark.handle:012x}, clear to {checked.watermark.confidence:.0%}")
+    if checked.fingerprint is not None:
+        lines.append(f"fingerprint  {checked.fingerprint} (quality {checked.fingerprint.quality})")
+    if checked.verdict is Verdict.UNKNOWN:
+        lines.append("Nothing found is no proof: marks can be lost, and other makers leave none.")
+    return lines
+
+
+async def _nothing(_: Any) -> Sequence[Known]:
+    return ()
+
+
+_BLIND = Lookups(by_record=_nothing, by_handle=_nothing, near=_nothing)
+
+
+def _open(settings: ProvenanceSettings) -> Provenance:
+    try:
+        return open_provenance(settings, lambda: datetime.now(UTC))
+    except CertificateRefused as error:
+        _refuse(error)
+
+
+def _refuse(error: CertificateRefused) -> NoReturn:
+    typer.secho(str(error), fg="red", err=True)
+    raise typer.Exit(1)
