@@ -18,6 +18,8 @@ MIN_CHARS_BESIDE_A_LONG_WORD: Final = 5
 """Beside six letters or more that stand as they are: "Taylor Swfit"; not beside four: "a knight will smite"."""
 TWO_SLIPS_FROM: Final = 9
 MAX_GAP_CHARS: Final = 3
+MIN_ANCHOR_CHARS: Final = 3
+"""The word that stands as it is: "j" and "el" stand in any sentence."""
 MIN_WORDS: Final = 2
 
 
@@ -44,12 +46,16 @@ class MisspeltIndex:
     """Names of two words or more, found by one that stands as it is."""
 
     def __init__(self, phrases: Iterable[Phrase]) -> None:
-        self._by_word: dict[str, list[tuple[tuple[frozenset[str], ...], int]]] = defaultdict(list)
+        self._by_word: dict[str, list[tuple[tuple[frozenset[str], ...], int, frozenset[str]]]] = defaultdict(list)
         for phrase in phrases:
             if len(phrase.places) >= MIN_WORDS:
                 for place, forms in enumerate(phrase.places):
+                    beside = phrase.places[place + 1 if place + 1 < len(phrase.places) else place - 1]
+                    letters = frozenset(word[0] for word in beside if word)
                     for form in forms:
-                        self._by_word[form].append((phrase.places, place))
+                        if len(form) < MIN_ANCHOR_CHARS:
+                            continue
+                        self._by_word[form].append((phrase.places, place, letters))
 
     def __len__(self) -> int:
         return len(self._by_word)
@@ -59,11 +65,20 @@ class MisspeltIndex:
         found: set[tuple[int, int]] = set()
         for form in self._by_word.keys() & words.places.keys():
             for at in words.places[form]:
-                for places, place in self._by_word[form]:
+                near = _letters_beside(words.tokens, at)
+                for places, place, letters in self._by_word[form]:
+                    if near.isdisjoint(letters):  # a slip leaves the first letter as it is
+                        continue
                     span = _span(words.tokens, at, places, place, len(form))
                     if span is not None:
                         found.add(span)
         return sorted(found)
+
+
+def _letters_beside(tokens: Sequence[Token], at: int) -> set[str]:
+    """First letters of the words on either side."""
+    sides = [here for step in (-1, 1) for here in _beside(tokens, at, step)]
+    return {form[0] for here in sides for form in tokens[here].forms if form}
 
 
 def _span(

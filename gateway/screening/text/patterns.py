@@ -71,13 +71,17 @@ class PatternSet:
 
     def spans(self, index: int, text: str | EncodedText) -> Iterator[tuple[int, int]]:
         """Where pattern `index` occurs: the span of its group 1 where it has one, else of the whole match."""
-        encoded = text if isinstance(text, EncodedText) else EncodedText(text)
-        compiled = self._compiled[index]
-        group = 1 if compiled.groups else 0
-        for match in compiled.finditer(encoded.raw):
-            start, end = match.span(group)
-            if 0 <= start < end:
-                yield encoded.character(start), encoded.character(end)
+        return spans(self._compiled[index], text)
+
+
+def spans(compiled: Any, text: str | EncodedText) -> Iterator[tuple[int, int]]:
+    """Where a compiled pattern occurs: the span of its group 1 where it has one, else of the whole match."""
+    encoded = text if isinstance(text, EncodedText) else EncodedText(text)
+    group = 1 if compiled.groups else 0
+    for match in compiled.finditer(encoded.raw):
+        start, end = match.span(group)
+        if 0 <= start < end:
+            yield encoded.character(start), encoded.character(end)
 
 
 class EncodedText:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
 from gateway.screening.text.candidate import Accepted, Candidate, Surroundings
+from gateway.screening.text.luhn import DOUBLED, values_of
 
 _RANGES: Final[tuple[tuple[int, int, frozenset[int]], ...]] = (
     # first prefix, last prefix (same number of digits), lengths
@@ -46,7 +48,10 @@ _BY_FIRST: Final[dict[str, tuple[tuple[str, str, tuple[int, ...]], ...]]] = {
 }
 MAX_GROUP: Final = 8
 """Nobody writes a card as fourteen digits and two: "…103, 16:9" is another number and a format."""
-_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_GROUP: Final = re.compile(r"[0-9]+")
+_EVEN_HEAD: Final = re.compile(r"([0-9]{1,8})([^0-9]{1,4})")
+ENDLESS_CHARS: Final = 80
+"""Nineteen digits with three signs and a line's end between them are shorter."""
 _SCHEME_GROUPS: Final = frozenset({(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (6, 13), (4, 4, 4, 4, 3)})
 
 
@@ -62,24 +67,27 @@ class _Run:
 
     def __init__(self, candidate: Candidate) -> None:
         text = candidate.text
-        self.places = [i for i in range(candidate.start, candidate.end) if text[i] in "0123456789"]
-        self.digits = "".join([text[place] for place in self.places])
-        self.breaks = {0: 0}
+        self.places: list[int] = []
+        self.breaks: dict[int, int] = {}
         """Where groups begin (and the last one ends), as digit index -> number of the group."""
-        self.signs = [""]
+        self.signs: list[str] = []
         """What stands before each group."""
-        for i in range(1, len(self.places)):
-            if self.places[i] != self.places[i - 1] + 1:
-                self.breaks[i] = len(self.signs)
-                self.signs.append(text[self.places[i - 1] + 1 : self.places[i]])
-        self.bounds = [*self.breaks, len(self.places)] if self.places else [0]
+        end = candidate.start
+        for group in _GROUP.finditer(text, candidate.start, candidate.end):
+            self.signs.append(text[end : group.start()] if self.places else "")
+            self.breaks[len(self.places)] = len(self.breaks)
+            self.places.extend(range(*group.span()))
+            end = group.end()
+        self.bounds = [*self.breaks, len(self.places)]
         self.breaks[len(self.places)] = len(self.signs)
         self.signs.append("")
-        values = [ord(c) - 48 for c in self.digits]
-        self._sums = (
-            [0, *accumulate(_DOUBLED[v] if i % 2 == 0 else v for i, v in enumerate(values))],
-            [0, *accumulate(v if i % 2 == 0 else _DOUBLED[v] for i, v in enumerate(values))],
-        )
+        self.digits = "".join([text[place] for place in self.places])
+        # Bytes, because a row of a hundred thousand digits is a text that somebody may send.
+        plain = values_of(self.digits)
+        doubled = plain.translate(DOUBLED)
+        even, odd = bytearray(plain), bytearray(plain)
+        even[::2], odd[1::2] = doubled[::2], doubled[1::2]
+        self._sums = ([0, *accumulate(even)], [0, *accumulate(odd)])
 
     def is_luhn(self, start: int, end: int) -> bool:
         """ISO/IEC 7812-1 annex B over `digits[start:end]`: every second digit from the right doubled."""
@@ -110,9 +118,20 @@ class _Run:
         return is_even and len(signs) == 1 and signs.isdisjoint((self.signs[first], self.signs[last]))
 
 
+def _is_endless(value: str) -> bool:
+    """Whether a row is longer than any card and one like another all along ("1 2 3 4 …", "10-20-30-…"), so that no
+    part of it is set off as a card would be. Groups of four are how cards are written, so a row of those is no such."""
+    head = _EVEN_HEAD.match(value)
+    if head is None or len(value) < ENDLESS_CHARS:
+        return False
+    size, sign = len(head.group(1)), head.group(2)
+    groups = value.split(sign)
+    return size != 4 and set(map(len, groups)) == {size} and "".join(groups).isdigit()
+
+
 def payment_card(candidate: Candidate) -> Sequence[Accepted]:
     """The card numbers in a row of digits; a number before or after the card doesn't hide it."""
-    if candidate.before(1) == "+":
+    if candidate.before(1) == "+" or _is_endless(candidate.value):
         return ()
     run = _Run(candidate)
     found: list[Accepted] = []

@@ -22,6 +22,7 @@ _CUED_REGIONS: Final = (
 _ZERO_REGIONS: Final = ("GB", "DE", "FR", "IT", "NL", "AU")
 """Tried without a cue, for numbers written with a trunk zero and separators."""
 
+_NO_DIGIT: Final = re.compile(r"[^0-9]+")
 _EXTENSION: Final = re.compile(r"(?i)\s?(?:x|ext\.?|extension|#|durchwahl|poste)\s?\d{1,6}$")
 _NANP: Final = re.compile(r"(?:1[ .-]?)?(?:\(\d{3}\)[ .-]?|\d{3}([ .-]))\d{3}(?(1)\1|[ .-])\d{4}")
 _NANP_WITHIN: Final = re.compile(r"(?<!\d)" + _NANP.pattern + r"(?!\d)")
@@ -52,7 +53,7 @@ def _is_counting(value: str) -> bool:
 
 def _pieces(value: str) -> Iterator[tuple[int, int]]:
     """The whole row of digits; where that is too long for one telephone, the several that it may be."""
-    if sum(c.isdigit() for c in value) <= MAX_DIGITS + 3:
+    if len(value) <= MAX_DIGITS or len(_NO_DIGIT.sub("", value)) <= MAX_DIGITS + 3:
         yield 0, len(value)
         return
     position = 0

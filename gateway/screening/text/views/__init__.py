@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.screening.text.normalise import Normalised
 from gateway.screening.text.views.decoded import decoded
-from gateway.screening.text.views.hidden import backwards, tagged, turned
+from gateway.screening.text.views.hidden import backwards, tagged, turned, turned_cards
 from gateway.screening.text.views.rewrite import View, rewrite
 from gateway.screening.text.views.spelled import spelled
 
@@ -21,7 +21,7 @@ MAX_DEPTH: Final = 3
 
 def views(original: Normalised) -> Iterator[tuple[View, ...]]:
     """Each further reading of a text as the chain of views that leads to it, the last one being the one to scan."""
-    for single in (backwards(original), turned(original), tagged(original)):
+    for single in (backwards(original), turned_cards(original), turned(original), tagged(original)):
         if single is not None:
             yield (single,)
     for view in spelled(original.text):

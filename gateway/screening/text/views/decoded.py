@@ -11,11 +11,11 @@ from typing import Final
 from urllib.parse import unquote
 
 from gateway.screening.text.normalise import normalise
-from gateway.screening.text.patterns import compile_pattern
+from gateway.screening.text.patterns import compile_pattern, spans
 from gateway.screening.text.views.rewrite import Edit, View, rewrite
 
 _ENCODED: Final = compile_pattern(
-    r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,12});"
+    r"(?:&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,12});)+"
     r"|%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*"
     r"|(?:\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))+"
     r"|=[0-9A-F]{2}(?:=[0-9A-F]{2}){3,}"
@@ -124,8 +124,7 @@ def decoded(text: str) -> View | None:
     if not _ENCODED_SIGN.search(text):
         return None
     edits: list[Edit] = []
-    for match in _ENCODED.finditer(text):
-        start, end = match.span()
+    for start, end in spans(_ENCODED, text):
         value = text[start:end]
         plain = _decode(value)
         if plain is not None and plain != value:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.screening.text.patterns import compile_pattern
+from gateway.screening.text.patterns import compile_pattern, spans
 from gateway.screening.text.views.numerals import CONNECTORS, DIGITS, GERMAN_PAIR, PAIRS, TENS, TIMES
 from gateway.screening.text.views.rewrite import Edit, View, rewrite
 
@@ -21,12 +21,12 @@ _SPELLED_SIGN: Final = compile_pattern(
     rf"(?i)(?:{_WORD})[\s,.;:/_-]{{1,3}}(?:\d{{1,4}}[\s,.;:/_-]{{1,3}})?(?:{_WORD})\b"
 )
 MIN_WORDS: Final = 2
+_NO_DIGIT: Final = re.compile(r"\D+")
 _TOKEN: Final = re.compile(r"[^\W\d_]+|\d+")
 
 
 def _spelled_digits(text: str) -> Iterator[Edit]:
-    for match in _SPELLED.finditer(text):
-        start, end = match.span(1)
+    for start, end in spans(_SPELLED, text):
         run = text[start:end]
         tokens = list(_TOKEN.finditer(run))
         words = [token for token in tokens if token.group().lower() not in CONNECTORS]
@@ -62,8 +62,7 @@ _DIGIT_WORD: Final = re.compile(_ANY_DIGIT_WORD, re.IGNORECASE)
 
 def _glued_digits(text: str) -> Iterator[Edit]:
     """Number words without anything between: "fouroneoneone", "FourOneOneOne"."""
-    for match in _GLUED.finditer(text):
-        start, end = match.span(1)
+    for start, end in spans(_GLUED, text):
         yield start, end, "".join(DIGITS[word.lower()] for word in _DIGIT_WORD.findall(text[start:end]))
 
 
@@ -77,8 +76,7 @@ _TWIN_RUN: Final = compile_pattern(rf"(?:^|[^\pL\pN])({_TWIN}(?:[ .-]?{_TWIN}){{
 
 
 def _twin_digits(text: str) -> Iterator[Edit]:
-    for match in _TWIN_RUN.finditer(text):
-        start, end = match.span(1)
+    for start, end in spans(_TWIN_RUN, text):
         # "my SSN is 123…": a small word at the edge belongs to the sentence.
         before = _EDGE_WORDS_BEFORE.search(text[start:end])
         start += before.end() if before else 0
@@ -97,9 +95,8 @@ _SPACED: Final = compile_pattern(r"(?:^|\D)(\d(?:[^\pL\pN\n]{1,5}\d){8,})(?:$|\D
 
 def _spaced_digits(text: str) -> Iterator[Edit]:
     """Digits one by one with anything but letters between them: "4*1*1*1…", "4 . 1 . 1"."""
-    for match in _SPACED.finditer(text):
-        start, end = match.span(1)
-        yield start, end, "".join(c for c in text[start:end] if c.isdigit())
+    for start, end in spans(_SPACED, text):
+        yield start, end, _NO_DIGIT.sub("", text[start:end])
 
 
 _SPACED_TEXT_SIGN: Final = compile_pattern(r"(?:^|\s)[^\s](?:[ ._*|/-][^\s]){7}")
@@ -110,7 +107,9 @@ def _spaced_text(text: str) -> Iterator[Edit]:
     """Single characters of any kind with the same sign between: "j a n e @ c o r p . c o m", "A.K.I.A.…"."""
     for match in _SPACED_TEXT.finditer(text):
         start, end = match.span()
-        yield start, end, text[start : end : 1 + len(match.group(1))]
+        plain = text[start : end : 1 + len(match.group(1))]
+        if not plain.isdigit():  # those are the business of the next reading
+            yield start, end, plain
 
 
 _AT: Final = r"(?:\s*[\[({<]\s*(?:at|@|arroba|arobase)\s*[\])}>]\s*|\s+(?:at|arroba|arobase)\s+|\s+@\s*|\s*@\s+)"

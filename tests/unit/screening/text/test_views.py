@@ -48,7 +48,7 @@ def readings(text: str) -> list[str]:
         ("j a n e @ c o r p . c o m", "jane@corp.com"),
         ("A.K.I.A.I.O.S.F.O.D.N.N", "AKIAIOSFODNN"),
         ("write to moc.proc@enaj", "jane@corp.com ot etirw"),
-        ("pay 1111 1111 1111 1114", "4111 1111 1111 1111 yap"),
+        ("pay 1111 1111 1111 1114", "4111 1111 1111 1111 and "),
         ("in rot13: wnar@pbec.pbz", "va ebg13: jane@corp.com"),
         ("=6A=61=6E=65=40=63", "jane@c"),
         ("01101010 01100001 01101110 01100101 01000000 01100011", "jane@c"),
