@@ -1,7 +1,8 @@
 """Screening's figures: `python -m bench.screening`.
 
-Precision, recall and F1 a kind of value on generated held-out seeds, recall a disguise, harmless prompts stopped, CPU
-time by length, and the cost a byte of hostile texts. Writes `bench/results/screening.json`. No peer is run yet.
+Precision, recall and F1 a kind of value on generated held-out seeds with their counts, recall a disguise, values cut in
+two over two prompts, harmless prompts stopped, CPU time by length and with a list of customers, and the cost of hostile
+texts. Writes `bench/results/screening.json`. No peer is run yet.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +21,8 @@ from bench.screening_corpus import MAKERS
 from bench.support import results
 from bench.support.results import Figure
 from gateway.exchange import Finding
+from gateway.screening.exact.key import ListKey
+from gateway.screening.exact.lists import build, write
 from gateway.screening.facade import Screening
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +31,7 @@ MISSES = 1_500
 BENIGN = 3_000
 PER_DISGUISE = 60
 RUNS = 400
+CUSTOMERS = 100_000
 
 
 def _overlaps(finding: Finding, value: tuple[str, int, int]) -> bool:
@@ -50,17 +55,18 @@ async def quality(screening: Screening) -> list[Figure]:
                 missed[value[0]] += 1
         wrong.update(f.type for f in findings if not any(_overlaps(f, v) for v in sample.values))
     figures: list[Figure] = []
-    print(f"{'kind':<22}{'precision':>10}{'recall':>10}{'F1':>10}   of {PER_KIND} values and {MISSES} near misses")
+    print(f"{'kind':<26}{'right':>7}{'wrong':>7}{'missed':>7}{'precision':>11}{'recall':>8}{'F1':>8}")
     for kind in (*MAKERS, "all"):
         types = list(right | missed | wrong) if kind == "all" else [f"dlp.{kind}"]
         hit, bad, gone = (sum(c[t] for t in types) for c in (right, wrong, missed))
         precision, recall = hit / max(1, hit + bad), hit / max(1, hit + gone)
         f1 = 2 * precision * recall / max(1e-9, precision + recall)
         goal = {"all": 0.97, "phone-number": 0.90}.get(kind, 0.95)
-        print(f"{kind:<22}{precision:>10.3f}{recall:>10.3f}{f1:>10.3f}")
+        print(f"{kind:<26}{hit:>7}{bad:>7}{gone:>7}{precision:>11.3f}{recall:>8.3f}{f1:>8.3f}")
         figures.append(
             Figure(figure=f"text: {kind}, 1 - F1 on our held-out seeds", unit="ratio", value=1 - f1, target=1 - goal)
         )
+    print(f"of {PER_KIND} values a kind and {MISSES} near misses")
     return figures
 
 
@@ -75,6 +81,56 @@ async def disguises(screening: Screening) -> list[Figure]:
         print(f"disguise {name:<24}{found[name] / PER_DISGUISE:>8.3f}")
     recall = sum(found.values()) / (PER_DISGUISE * len(corpus.DISGUISES))
     return [Figure(figure="text: share of our own disguises missed", unit="ratio", value=1 - recall, target=0.15)]
+
+
+async def halves(screening: Screening) -> list[Figure]:
+    """Card numbers cut in two over two prompts of one person; harmless prompts one after another."""
+    found = stopped = 0
+    for i in range(PER_DISGUISE * 5):
+        sample = corpus.positive("payment-card", corpus.HELD_OUT_FROM + i)
+        _, start, end = sample.values[0]
+        middle = (start + end) // 2
+        await screening.screen_across(f"p{i}", sample.text[:middle])
+        found += bool(await screening.screen_across(f"p{i}", "and then " + sample.text[middle:]))
+    for i in range(BENIGN):
+        stopped += bool(await screening.screen_across("somebody", corpus.benign(corpus.HELD_OUT_FROM + i)))
+    missed = 1 - found / (PER_DISGUISE * 5)
+    print(f"cards cut in two over two prompts: {found} of {PER_DISGUISE * 5} found")
+    print(f"harmless prompts in a row with a finding: {stopped} of {BENIGN}")
+    return [
+        Figure(figure="text: share of halved cards missed", unit="ratio", value=missed, target=0.15),
+        Figure(
+            figure="text: share of harmless prompts in a row stopped",
+            unit="ratio",
+            value=stopped / BENIGN,
+            target=0.001,
+        ),
+    ]
+
+
+def _name(number: int) -> str:
+    """A made-up name of letters."""
+    return "Q" + "".join(chr(ord("a") + int(digit)) for digit in f"{number:06}") + "z"
+
+
+async def listed(directory: Path) -> list[Figure]:
+    """CPU time of 400 characters with a list of 100,000 customers, and what the list takes on disk."""
+    secret = os.urandom(32)
+    rows = [{"name": f"{_name(i)} {_name(i % 9973)}", "account": f"KD-{100_000 + i}"} for i in range(CUSTOMERS)]
+    body, kept = build(ListKey(secret), rows, ("name", "account"))
+    write(directory / "customers.edm", ListKey(secret), ("name", "account"), body, kept.rows)
+    screening = Screening(directory=ROOT / "policies", secret=secret, timeout_seconds=30, lists=directory)
+    texts = [". ".join(corpus.benign(i * 50 + j) for j in range(8))[:400] for i in range(2 * RUNS)]
+    await _cpu_ms(screening, texts[RUNS:])
+    times = await _cpu_ms(screening, texts[:RUNS])
+    [finding] = await screening.screen_prompt(f"a letter to {_name(7)} {_name(7)} about KD 100007")
+    if finding.type != "dlp.customer-list":
+        raise AssertionError("the list does not find its own rows")
+    await screening.aclose()
+    p99 = times[int(len(times) * 0.99)]
+    print(f"400 characters beside {CUSTOMERS:,} customers: CPU p50 {statistics.median(times) * 1e3:.0f} µs, "
+          f"p99 {p99 * 1e3:.0f} µs; the list takes {len(body) / 1e6:.1f} MB")  # fmt: skip
+    return [Figure(figure="text: CPU p99 at 400 characters beside 100,000 customers", unit="ms", value=p99, target=1.0)]
 
 
 async def harmless(screening: Screening) -> list[Figure]:
@@ -101,11 +157,11 @@ async def speed(screening: Screening) -> list[Figure]:
     figures: list[Figure] = []
     for chars, goal in ((400, 1.0), (4_000, 5.0)):
         texts = []
-        for i in range(RUNS):
+        for i in range(2 * RUNS):
             text = ". ".join(corpus.benign(i * 50 + j) for j in range(1 + chars // 60))
             texts.append(text[:chars])
-        await _cpu_ms(screening, texts[:20])
-        times = await _cpu_ms(screening, texts)
+        await _cpu_ms(screening, texts[RUNS:])  # other texts, until the patterns' automata have been built
+        times = await _cpu_ms(screening, texts[:RUNS])
         p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
         print(f"{chars} characters: CPU p50 {p50 * 1e3:.0f} µs, p99 {p99 * 1e3:.0f} µs")
         figures.append(Figure(figure=f"text: CPU p99 at {chars} characters", unit="ms", value=p99, target=goal))
@@ -117,6 +173,10 @@ async def speed(screening: Screening) -> list[Figure]:
         "dashes": "-" * size, "private key heads": "-----BEGIN PRIVATE KEY-----" * (size // 27),
         "number words": "four one " * (size // 9), "base64": "QUJD" * (size // 4), "percent": "%41" * (size // 3),
         "phone-like": "+1 212 555 01" * (size // 13), "iban-like": "DE89 " * (size // 5), "ands": "&amp;" * (size // 5),
+        "cards": "4111 1111 1111 1112 " * (size // 20), "years": "1999 " * (size // 5),
+        "spaced": "a b c d " * (size // 8),
+        "names": "taylor michael king " * (size // 20), "glued": "fourone" * (size // 7),
+        "binary": "01000001 " * (size // 9),
         "zero-width": "a\u200b" * (size // 2), "one word": "shoot " * (size // 6), "open": "open heart " * (size // 11),
     }  # fmt: skip
     worst = 0.0
@@ -138,8 +198,10 @@ async def main() -> None:
     screening = Screening(directory=ROOT / "policies", secret=os.urandom(32), timeout_seconds=30)
     print(f"rules {screening.revision} on {results.machine()}")
     figures: list[Figure] = []
-    for part in (quality, disguises, harmless, speed):
+    for part in (quality, disguises, halves, harmless, speed):
         figures += await part(screening)
+    with tempfile.TemporaryDirectory() as directory:
+        figures += await listed(Path(directory))
     await screening.aclose()
     print("beside: not run (no peer is installed)")
     print(f"written to {results.write('screening', figures)}")

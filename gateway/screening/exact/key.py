@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import Final
 
@@ -16,6 +17,8 @@ class ListKey:
 
     def __init__(self, secret: bytes) -> None:
         self._key = hmac.digest(secret, _PURPOSE, "sha256")
+        # HMAC's two halves (RFC 2104, section 2) with the key taken in already: every word of a prompt is hashed.
+        self._inner, self._outer = (hashlib.sha256(_padded(self._key, pad)) for pad in (0x36, 0x5C))
 
     def __repr__(self) -> str:
         return "ListKey()"
@@ -41,4 +44,11 @@ class ListKey:
         return hmac.digest(self._key, b"s\0" + body, "sha256").hex()
 
     def _token(self, kind: bytes, message: bytes) -> int:
-        return int.from_bytes(hmac.digest(self._key, kind + message, "sha256")[:TOKEN_BYTES], "big")
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(kind + message)
+        outer.update(inner.digest())
+        return int.from_bytes(outer.digest()[:TOKEN_BYTES], "big")
+
+
+def _padded(key: bytes, pad: int) -> bytes:
+    return bytes(byte ^ pad for byte in key.ljust(hashlib.sha256().block_size, b"\0"))

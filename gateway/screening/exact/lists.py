@@ -53,6 +53,8 @@ class ExactList:
     name: str
     columns: tuple[str, ...]
     rows: int
+    lengths: frozenset[int]
+    """How long values with digits are, written in one piece: most numbers of a prompt are of none of these lengths."""
     seal: str
     """Stands for the whole content; part of the rules' revision."""
     heads: Tokens = field(repr=False)
@@ -76,6 +78,7 @@ def build(key: ListKey, rows: Iterable[Mapping[str, str]], columns: Sequence[str
     heads: set[int] = set()
     values: set[int] = set()
     pairs: set[int] = set()
+    lengths: set[int] = set()
     count = too_short = 0
     for row in _with_canary(rows, columns):
         found: list[int] = []
@@ -87,6 +90,7 @@ def build(key: ListKey, rows: Iterable[Mapping[str, str]], columns: Sequence[str
                 continue
             written, words = made
             heads.update(key.word(word) for word in words)
+            lengths.update(() if words else (len(written),))
             found.append(key.value(written))
         values.update(found)
         pairs.update(key.pair(a, b) for a, b in combinations(dict.fromkeys(found), 2))
@@ -95,7 +99,7 @@ def build(key: ListKey, rows: Iterable[Mapping[str, str]], columns: Sequence[str
     if not count:
         raise ListError("nothing to keep: no row has a value of three letters or four digits in these columns")
     body = b"".join(_packed(tokens) for tokens in (heads, values, pairs))
-    sizes = json.dumps([len(heads), len(values), len(pairs)]).encode()
+    sizes = json.dumps({"sizes": [len(heads), len(values), len(pairs)], "lengths": sorted(lengths)}).encode()
     return sizes + b"\n" + body, Kept(count, len(values), len(pairs), too_short)
 
 
@@ -175,7 +179,9 @@ class ListShelf:
 
     def _parsed(self, head: Mapping[str, Any], seal: str, body: bytes) -> ExactList:
         sizes_line, _, packed = body.partition(b"\n")
-        sizes = [int(size) for size in json.loads(sizes_line)]
+        about = json.loads(sizes_line)
+        sizes = [int(size) for size in about["sizes"]]
+        lengths = frozenset(int(length) for length in about["lengths"])
         if len(packed) != sum(sizes) * TOKEN_BYTES:
             raise ListError(f"{head['name']}{SUFFIX} is damaged: import it again")
         tokens = array("Q", packed)
@@ -183,7 +189,7 @@ class ListShelf:
             tokens.byteswap()
         heads, values, pairs = (Tokens(part) for part in _split(tokens, sizes))
         columns = tuple(str(column) for column in head["columns"])
-        return ExactList(str(head["name"]), columns, int(head["rows"]), seal, heads, values, pairs, self._key)
+        return ExactList(str(head["name"]), columns, int(head["rows"]), lengths, seal, heads, values, pairs, self._key)
 
 
 def _split(tokens: array[int], sizes: Sequence[int]) -> list[array[int]]:

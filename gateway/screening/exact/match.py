@@ -47,7 +47,10 @@ class Reading:
         stretch = [*_stretch(self.words, at, most)]
         for size in range(len(stretch), least - 1, -1):
             piece = stretch[:size]
-            written = canonical([word.text for word in piece], has_digit=any(word.has_digit for word in piece))
+            has_digit = any(word.has_digit for word in piece)
+            written = canonical([word.text for word in piece], has_digit=has_digit)
+            if has_digit and len(written) not in of.lengths:
+                continue
             token = self._values.get(written)
             if token is None:
                 token = self._values[written] = of.key.value(written)

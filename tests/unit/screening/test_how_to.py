@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api.moderations import CATEGORIES
 from gateway.screening.content.tokens import Words
 from gateway.screening.rules.errors import RuleError
-from gateway.screening.rules.ruleset import load
+from gateway.screening.rules.ruleset import RuleSet, load
 from gateway.screening.rules.schema import DlpRule
 from gateway.screening.text.validators import VALIDATORS
 from gateway.vocabulary import Effect
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "how-to" / "write-a-dlp-rule.md").read_text("utf-8")
+PAGES = Path(__file__).resolve().parents[3] / "docs"
+POLICIES = PAGES.parent / "policies"
+PAGE = (PAGES / "how-to" / "write-a-dlp-rule.md").read_text("utf-8")
 RULE, WORDS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 REST = """
 id: spiders
@@ -57,3 +60,33 @@ def test_every_validator_and_field_is_named() -> None:
     assert [name for name in VALIDATORS if f"`{name}`" not in PAGE] == []
     fields = [name for name in DlpRule.model_fields if name not in ("id", "version", "owner", "detect")]
     assert [name for name in fields if f"`{name}" not in PAGE] == []
+
+
+DETECTORS = (PAGES / "reference" / "detectors.md").read_text("utf-8")
+RULES, MODERATIONS = DETECTORS.split("## `POST /v1/moderations`")
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The tables' rows by their first cell."""
+    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("| ")]
+    return {row[1].strip("`"): row for row in cells}
+
+
+def test_the_page_of_detectors_says_of_each_rule_what_its_file_says(shipped: RuleSet) -> None:
+    for finding_type, rule in shipped.rules.items():
+        cells = rows(RULES)[finding_type.split(".")[1]]
+        assert rule.severity in cells, finding_type
+        effect = next(cell for cell in cells[3:] if cell.startswith(rule.action.default))
+        if rule.action.default == "mask":
+            assert f"`{rule.action.replacement}`" in effect
+    named = {name for name in rows(RULES) if (POLICIES / "dlp" / f"{name}.yaml").exists()}
+    assert len(named) == sum(finding_type.startswith("dlp.") for finding_type in shipped.rules)
+
+
+def test_the_page_of_detectors_maps_openai_s_categories_as_the_code_does() -> None:
+    for category, types in CATEGORIES.items():
+        if types:
+            said = [name.strip("` ") for name in rows(MODERATIONS)[category][2].split(",")]
+            assert said == [finding_type.removeprefix("content.") for finding_type in types]
+        else:
+            assert f"`{category}`" in DETECTORS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
@@ -67,27 +68,37 @@ class _Run:
 
     def __init__(self, candidate: Candidate) -> None:
         text = candidate.text
-        self.places: list[int] = []
+        self._starts: list[int] = []
+        """Where in the text each group begins."""
         self.breaks: dict[int, int] = {}
         """Where groups begin (and the last one ends), as digit index -> number of the group."""
         self.signs: list[str] = []
         """What stands before each group."""
-        end = candidate.start
+        groups: list[str] = []
+        end, count = candidate.start, 0
         for group in _GROUP.finditer(text, candidate.start, candidate.end):
-            self.signs.append(text[end : group.start()] if self.places else "")
-            self.breaks[len(self.places)] = len(self.breaks)
-            self.places.extend(range(*group.span()))
+            start = group.start()
+            self.signs.append(text[end:start] if count else "")
+            self._starts.append(start)
+            self.breaks[count] = len(groups)
+            groups.append(group.group())
             end = group.end()
-        self.bounds = [*self.breaks, len(self.places)]
-        self.breaks[len(self.places)] = len(self.signs)
+            count += end - start
+        self.bounds = [*self.breaks, count]
+        self.breaks[count] = len(groups)
         self.signs.append("")
-        self.digits = "".join([text[place] for place in self.places])
+        self.digits = "".join(groups)
         # Bytes, because a row of a hundred thousand digits is a text that somebody may send.
         plain = values_of(self.digits)
         doubled = plain.translate(DOUBLED)
         even, odd = bytearray(plain), bytearray(plain)
         even[::2], odd[1::2] = doubled[::2], doubled[1::2]
         self._sums = ([0, *accumulate(even)], [0, *accumulate(odd)])
+
+    def place(self, digit: int) -> int:
+        """Where in the text a digit stands."""
+        group = bisect_right(self.bounds, digit) - 1
+        return self._starts[group] + digit - self.bounds[group]
 
     def is_luhn(self, start: int, end: int) -> bool:
         """ISO/IEC 7812-1 annex B over `digits[start:end]`: every second digit from the right doubled."""
@@ -146,6 +157,6 @@ def payment_card(candidate: Candidate) -> Sequence[Accepted]:
         if around.countered and is_plain:
             continue  # seeds and barcodes are written without gaps; "seed 4111 1111 1111 1111" is a card
         if run.is_grouped_like_a_card(start, end, cued=around.cued):
-            found.append(Accepted(run.places[start], run.places[end - 1] + 1, digits))
+            found.append(Accepted(run.place(start), run.place(end - 1) + 1, digits))
             done = end
     return found
