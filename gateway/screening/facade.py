@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -84,7 +84,8 @@ class Screening:
 
     async def screen_across(self, actor: str, text: str) -> tuple[Finding, ...]:
         """What `text` completes of the same actor's last prompts: a value cut in two. Once for each request, after
-        `screen_prompt`; it remembers the prompt's pieces (see `text.recent` for what is kept, and how long).
+        `screen_prompt`; it remembers the prompt's pieces (see `text.recent` for what is kept, and how long). Ids are
+        `before.f1`, `before.f2`…: they stand beside those of `screen_prompt` in one record.
 
         Late, broken or overwhelmed: the single finding `screening.unavailable`.
         """
@@ -92,10 +93,11 @@ class Screening:
             budget = Budget(self._clock() + self._timeout, clock=self._clock)
             rules = self._book.current
             hits = across(rules.scanners["prompt"], self._recent, actor, normalise(text), budget)
-            return numbered(self._write.from_across(rules, hit) for hit in hits)
+            found = numbered(self._write.from_across(rules, hit) for hit in hits)
         except Exception as error:  # as above: no answer is never a yes
             _failed("screening.failed", error)
-            return (unavailable("prompt", "prompt"),)
+            found = (unavailable("prompt", "prompt"),)
+        return tuple(replace(finding, id=f"before.{finding.id}") for finding in found)
 
     def forget(self, actor: str) -> None:
         """Nothing of an actor's last prompts is in memory any more."""

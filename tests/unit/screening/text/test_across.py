@@ -77,6 +77,7 @@ async def test_the_finding_stops_the_request_and_says_why(fresh: Screening) -> N
     text = "the same, but 1111 1111 in red"
     [finding] = await fresh.screen_across("p1", text)
     assert text[finding.start : finding.end] == "1111 1111"
+    assert finding.id == "before.f1"
     assert not finding.maskable
     assert finding.proposed is Effect.DENY
     assert finding.message.startswith("Put together with what you asked for just before:")
