@@ -28,7 +28,7 @@ from gateway.provenance.watermark.canvas import (
 from gateway.provenance.watermark.carriers import FASTEST, Carriers, plan
 from gateway.provenance.watermark.coding import encode
 
-PSNR_DECIBEL: Final = 41.0
+PSNR_DECIBEL: Final = 40.5
 """How near the marked picture is to the other, at least (peak signal to noise ratio; 40 is our promise)."""
 SMALL_PSNR_DECIBEL: Final = 40.2
 """The same of a small picture, which has fewer pixels to share the work."""
@@ -37,7 +37,7 @@ _LARGEST_PUSH: Final = 2.5
 """In margins. A wave that would need more is given up: the code repairs it."""
 _STRONGEST: Final = 12.0
 _GAIN: Final = 0.8
-_MOST_STRONGER: Final = 1.3
+_MOST_STRONGER: Final = 2.0
 MIN_SIDE: Final = 64
 
 

@@ -104,10 +104,13 @@ def _agreement(guess: _Guess) -> float:
 def _best(carriers: Carriers, scaled: Sequence[tuple[tuple[float, float], Waves]], turns: Sequence[Turn]) -> _Guess:
     """The zoom, turn and position at which the pilots agree best."""
     tried = [(zoom, turn, _turned(carriers, lattice, turn)) for zoom, lattice in scaled for turn in turns]
-    pilots = np.stack([_limited(waves)[:PILOTS] for _, _, waves in tried]) * carriers.pilots.conj()
-    grid = np.zeros((len(tried), _POSITIONS, _POSITIONS), np.complex64)
+    pilots = _limited(np.stack([waves for _, _, waves in tried]))[:, :PILOTS] * carriers.pilots.conj()
+    grid = np.zeros((len(tried), _POSITIONS, _POSITIONS // 2 + 1), np.complex64)
     grid[:, carriers.down[:PILOTS], carriers.across[:PILOTS]] = pilots
-    sums = np.fft.ifft2(grid).real.reshape(len(tried), -1) * _POSITIONS**2
+    # Only half of the plane is filled, and a real transform knows the other; of waves straight down it does not.
+    straight = carriers.across[:PILOTS] == 0
+    grid[:, -carriers.down[:PILOTS][straight], 0] = pilots[:, straight].conj()
+    sums = np.fft.irfft2(grid, (_POSITIONS, _POSITIONS)).reshape(len(tried), -1) * (_POSITIONS**2 / 2)
     deviation = np.sqrt(np.square(np.abs(pilots)).sum(1) / 2) + 1e-12
     places = sums.argmax(1)
     agreement = sums[np.arange(len(tried)), places] / deviation
@@ -131,7 +134,7 @@ def _turned(carriers: Carriers, lattice: Waves, turn: Turn) -> Waves:
 def _limited(waves: Waves) -> Waves:
     """No wave counts for more than the median one: what a picture itself repeats (lines of text, tiles) is loud."""
     sizes = np.abs(waves)
-    limit = float(np.median(sizes)) + 1e-9
+    limit = np.median(sizes, axis=-1, keepdims=True) + 1e-9
     limited: Waves = waves * np.minimum(1, limit / np.maximum(sizes, 1e-9)).astype(np.float32)
     return limited
 
