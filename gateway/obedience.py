@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from gateway.errors import ContentBlocked, Denied, ReviewPending, StepUpRequired
-from gateway.exchange import Decision, Finding, ImageRequest
+from gateway.exchange import ActorId, Decision, Finding, ImageRequest
 from gateway.screening.facade import Screening
 from gateway.screening.rules.schema import Scope
 from gateway.screening.text.masking import apply_masks
@@ -41,13 +41,15 @@ def texts_of(request: ImageRequest) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-async def find(screening: Screening, texts: Mapping[str, str]) -> tuple[Finding, ...]:
-    """What stands in each text of a request, by field. Ids are unique over all of them."""
+async def find(screening: Screening, texts: Mapping[str, str], actor: ActorId | None = None) -> tuple[Finding, ...]:
+    """What stands in each text of a request, by field; with an actor, also what the prompt completes of their prompts
+    just before (once for each request: it is remembered). Ids are unique over all of them."""
     found: list[Finding] = []
     for name, text in texts.items():
         scope: Scope = "negative_prompt" if name == "negative_prompt" else "prompt"
         found += [_placed(finding, name) for finding in await screening.screen_prompt(text, field=scope)]
-    return (*found, *await _find_spread(screening, texts, found))
+    across = await screening.screen_across(actor, texts["prompt"]) if actor is not None and "prompt" in texts else ()
+    return (*found, *across, *await _find_spread(screening, texts, found))
 
 
 async def mask(

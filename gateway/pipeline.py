@@ -124,7 +124,7 @@ class Pipeline:
         """The texts that may be forwarded, by field."""
         texts = texts_of(request)
         with record.call.timings.stage("screen"):
-            record.findings = await find(self.screening, texts)
+            record.findings = await find(self.screening, texts, record.actor.id)
         decision = await self._decide(record, request, "prompt", record.findings)
         if decision.effect is Effect.MASK:
             texts = await mask(self.screening, texts, record.findings, decision)

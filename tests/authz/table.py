@@ -111,6 +111,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("GET", "/v1/models/{model_id:path}"): _may(P.MODEL_LIST, **{"model_id:path": "none"}),
     ("GET", "/v1/credits"): _may(P.CREDIT_READ),
     ("POST", "/v1/screening/hints"): _may(P.IMAGE_GENERATE, body={"text": "a fox"}),
+    ("POST", "/v1/moderations"): _may(P.IMAGE_GENERATE, body={"input": "a fox"}),
     ("GET", "/studio"): _may(P.IMAGE_GENERATE),
     # auditors
     ("GET", "/v1/organization/audit_logs"): _may(P.AUDIT_SEARCH),

@@ -198,3 +198,25 @@ async def test_every_answer_says_how_much_may_still_be_asked(stack):
     for answer in (good, bad):
         assert int(answer.headers["x-ratelimit-limit-requests"]) > 0
         assert "policy;dur=" in answer.headers["server-timing"]
+
+
+async def test_a_card_cut_in_two_over_two_prompts_is_stopped_and_recorded(stack):
+    async with PersonAt(stack, "alice") as alice:
+        first = await alice.generate("a poster that reads 4111 1111")
+        assert first.status_code == 200, first.text
+        second = await alice.generate("the same poster, but with 1111 1111")
+        assert second.status_code == 400, second.text
+        assert "dlp.payment-card" in second.text
+        assert "Put together with what you asked for just before" in second.text
+    async with PersonAt(stack, "bob") as bob:
+        row = await bob.effect_of(second.headers["x-request-id"])
+        assert row["effect"] == "deny"
+
+
+async def test_the_unmodified_sdk_asks_for_moderation(stack):
+    async with PersonAt(stack, "alice") as alice:
+        key = await alice.mint()
+    async with openai.AsyncOpenAI(api_key=key, base_url=f"{stack.url}/v1") as client:
+        answer = await client.moderations.create(input=["a fox", "a nude woman"], model="omni-moderation-latest")
+    assert [result.flagged for result in answer.results] == [False, True]
+    assert answer.results[1].categories.sexual
