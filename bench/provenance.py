@@ -48,10 +48,13 @@ _PEER_BITS = 48
 
 
 def photographs() -> list[Pixels]:
-    """The two that scikit-learn has in its wheel, as squares."""
-    from sklearn.datasets import load_sample_images
-
-    whole = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    """The two that scikit-learn has in its wheel, as squares; none where it isn't installed, which is said."""
+    try:
+        datasets = importlib.import_module("sklearn.datasets")
+    except ImportError:
+        print("without photographs: scikit-learn is not installed")
+        return []
+    whole = [Image.fromarray(pixels) for pixels in datasets.load_sample_images().images]
     return [np.asarray(i.crop((0, 0, 426, 426)).resize((512, 512), Image.Resampling.LANCZOS)) for i in whole]
 
 

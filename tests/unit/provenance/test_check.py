@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,12 +21,12 @@ from PIL import Image
 
 from gateway.provenance import check as checking
 from gateway.provenance.certificates import load
-from gateway.provenance.check import PROBLEMS, Checker, Known, Lookups, Verdict
+from gateway.provenance.check import MEMORY_BYTES, PROBLEMS, Checker, Known, Lookups, Verdict
 from gateway.provenance.credentials import Signer, State, Statement
 from gateway.provenance.fingerprint import ALIKE, Fingerprint, fingerprint
 from gateway.provenance.watermark import Watermark
 from tests.unit.provenance.issuing import Authority
-from tests.unit.provenance.pictures import ATTACKS, Pixels, decoded, encoded, made
+from tests.unit.provenance.pictures import ATTACKS, ROOT, Pixels, decoded, encoded, made
 
 MARK = Watermark(b"a secret of at least 32 bytes, for tests")
 HANDLE = 0x123456789ABC
@@ -210,6 +213,8 @@ async def test_a_check_that_takes_too_long_ends(anchors: bytes, released: bytes)
         "'shown': [99999, 99999]}))",
         "import json; print(json.dumps({'media_type': 'x', 'width': 1, 'height': 1, 'manifest': None, 'problem': '', "
         "'shown': [9, 9]}))",
+        "import json; print(json.dumps({'media_type': 'x', 'width': 1, 'height': 1, 'manifest': None, 'problem': '', "
+        "'shown': [2000, 16]})); print('x' * 96000)",
         "import json; print(json.dumps({'media_type': 'x', 'width': 1, 'height': 1, 'manifest': {'state': 'fine'}, "
         "'problem': '', 'shown': [0, 0]}))",
         "import json; print(json.dumps({'media_type': 'x', 'width': 1, 'height': 1, 'manifest': None, "
@@ -246,6 +251,28 @@ async def test_the_child_has_no_environment_and_is_not_told_the_secret(
     assert b"canary" not in said.read_bytes()
     assert MARK.carriers.secret not in said.read_bytes()
     assert os.environ["IMPRIMATUR_CANARY"]
+
+
+def test_the_child_takes_little_memory_and_writes_nothing() -> None:
+    program = (
+        "import resource, gateway.provenance.check_child as child\n"
+        "limits = [resource.RLIMIT_AS, resource.RLIMIT_FSIZE]\n"
+        "child.take_apart = lambda *_: ({'limits': [resource.getrlimit(limit)[1] for limit in limits]}, b'')\n"
+        "child.main()\n"
+    )
+    asked = json.dumps({"memory_bytes": MEMORY_BYTES, "bytes": 0, "anchors": ""}).encode() + b"\n"
+    said = subprocess.run([sys.executable, "-c", program], input=asked, capture_output=True, check=True, cwd=ROOT)
+    assert json.loads(said.stdout) == {"limits": [MEMORY_BYTES, 0]}
+
+
+@pytest.mark.parametrize(("form", "mode"), [("JPEG", "RGB"), ("PNG", "RGBA"), ("WEBP", "RGBA")])
+async def test_the_largest_picture_fits_into_the_memory(anchors: bytes, form: str, mode: str) -> None:
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.new(mode, (4096, 4096), "orange").save(out, form, exif=exif, quality=50)
+    checked = await _checker(anchors, NOTHING).check(out.getvalue())
+    assert (checked.problem, checked.verdict, checked.width) == ("", Verdict.UNKNOWN, 4096)
 
 
 async def test_many_checks_at_once_take_turns(anchors: bytes) -> None:
