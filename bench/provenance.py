@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -253,6 +255,10 @@ def costs(signer: Signer, verifier: Verifier, times: int) -> list[Figure]:
 
 def main() -> None:
     """Everything, then the file."""
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        # numpy reads it when it is loaded. Threads that wait for each other burn CPU time which is no work.
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "bench.provenance", *sys.argv[1:]])
     asked = argparse.ArgumentParser()
     asked.add_argument("--quick", action="store_true", help="fewer pictures")
     quick = asked.parse_args().quick
