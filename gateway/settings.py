@@ -379,6 +379,7 @@ class Settings(BaseSettings):
     identity: IdentitySettings = IdentitySettings()
     policy: PolicySettings = PolicySettings()
     screening: ScreeningSettings = ScreeningSettings()
+    provenance: ProvenanceSettings = ProvenanceSettings()
     credits: CreditSettings = CreditSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     audit: AuditSection = AuditSection()

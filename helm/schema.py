@@ -69,6 +69,7 @@ SECTIONS: Final = {
     "identity": "Identity providers, roles, sessions and API keys.",
     "policy": "How rules are reloaded and how long a decision may take.",
     "screening": "How long screening may take.",
+    "provenance": "Content Credentials, watermark and fingerprints of pictures.",
     "credits": "What people may make in a month.",
     "upstream": "Time and size limits towards the image server.",
     "audit": "Retention and housekeeping of the log.",
