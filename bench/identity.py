@@ -211,6 +211,11 @@ def settings_of(state: Path, url: str, issuer: str) -> Settings:
             "throttle": {"network_per_minute": 10**6, "refusals_per_minute": 10**6, "account_refusals": 10**6},
         },
         screening={"secret_path": secret_files["screening"]},
+        provenance={
+            "directory": state / "provenance",
+            "watermark_secret_path": state / "watermark.key",
+            "create_keys": True,
+        },
         upstream={"url": "http://127.0.0.1:9", "secret_path": secret_files["model-server"]},
         audit={
             "directory": state / "audit",

@@ -143,6 +143,11 @@ class Stack:
             },
             "policy": {"directory": str(self.policies)},
             "screening": {"secret_path": str(secret / "screening.key")},
+            "provenance": {
+                "directory": str(self.state / "provenance"),
+                "watermark_secret_path": str(secret / "watermark.key"),
+                "create_keys": True,
+            },
             "upstream": {"url": self.model_url, "secret_path": str(secret / "model-server.key")},
             "audit": {
                 "directory": str(self.audit_directory),

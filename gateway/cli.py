@@ -81,6 +81,7 @@ def doctor(context: typer.Context, config: Config = None) -> None:
             problems.append(f"{path}: missing. Make it with: imprimatur keys init")
         elif path.stat().st_mode & 0o077:
             problems.append(f"{path}: others can read it. Mend it with: chmod 600 {path}")
+    problems += cli_provenance.missing(settings.provenance)
     if not settings.identity.providers:
         problems.append("identity.providers: none, so nobody can sign in.")
     if not settings.policy.directory.is_dir():
@@ -105,6 +106,7 @@ def keys_init(config: Config = None) -> None:
         typer.echo(f"{path}: made")
     typer.echo("The audit log makes its own keys at its first start when audit.create_keys is set,")
     typer.echo("or with: python -m audit keys init")
+    typer.echo("Certificates that sign pictures are made with: imprimatur provenance init")
 
 
 @app.command()
@@ -137,7 +139,12 @@ app.add_typer(screening_cli.make_app(_screening_places), name="dlp")
 
 
 def _secret_paths(settings: Settings) -> list[Path]:
-    return [settings.identity.secret_path, settings.screening.secret_path, settings.upstream.secret_path]
+    return [
+        settings.identity.secret_path,
+        settings.screening.secret_path,
+        settings.upstream.secret_path,
+        settings.provenance.watermark_secret_path,
+    ]
 
 
 def _flat(model: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:

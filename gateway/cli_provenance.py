@@ -76,6 +76,17 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         raise typer.Exit(0 if marked else 1)
 
 
+def missing(settings: ProvenanceSettings) -> list[str]:
+    """What a gateway would not start without, and what to do about it."""
+    try:
+        open_provenance(settings, lambda: datetime.now(UTC)).signer.current()
+    except CertificateRefused as error:
+        if settings.create_keys:
+            return []
+        return [f"provenance: {error}"]
+    return []
+
+
 def told(checked: Checked) -> list[str]:
     """What was found, in lines."""
     lines = []

@@ -184,6 +184,10 @@ class StorageUnavailable(Failure):
     code = "storage_unavailable"
 
 
+class ProvenanceUnavailable(Failure):
+    code = "provenance_unavailable"
+
+
 class ModelOverloaded(Failure):
     code = "model_overloaded"
 

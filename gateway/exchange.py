@@ -260,6 +260,20 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What a record keeps of a picture that left, to know it again. Built by `provenance/`, by nobody else."""
+
+    handle: int | None
+    """What its watermark says, 48 bits; None where the picture is too small for one."""
+    fingerprint: str
+    """PDQ, 64 hexadecimal digits."""
+    quality: int
+    """How much the fingerprint says, 0 to 100."""
+    certificate: str
+    """SHA-256 of the certificate that signed it, hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One finished picture, encoded. `sha256` is of the bytes that leave."""
 
@@ -269,6 +283,8 @@ class Picture:
     width: int
     height: int
     sha256: str
+    marks: Marks | None = None
+    """None = not marked yet: such a picture may not leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@
  5. reserve credits                                               CreditsEmpty
  6. forward              masked texts, clean pictures, no more    ModelUnavailable, ModelOverloaded, Stopped
  7. moderate             findings -> policy, each picture         ContentBlocked, ReviewPending
- 8. sign                 provenance marks (a room still empty)
+ 8. mark and sign        watermark, register, credentials         ProvenanceUnavailable
  9. conclude             the outcome is durable, credits settled  AuditUnavailable: no picture leaves
 10. respond
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.credits.ledger import Ledger
@@ -30,6 +30,8 @@ from gateway.exchange import Accepted, Decision, Finding, ImageRequest, Partial,
 from gateway.identity import Identity
 from gateway.obedience import find, mask, obey, texts_of
 from gateway.policy import Policy, build_input
+from gateway.provenance.credentials import Statement
+from gateway.provenance.marking import Marking
 from gateway.recording import Call, OpenRecord, Recorder
 from gateway.running import Running
 from gateway.screening.facade import Screening
@@ -49,6 +51,7 @@ class Pipeline:
     rate: RateLimit
     running: Running
     server: ImageServer
+    marking: Marking
     clock: Callable[[], datetime]
 
     async def run(self, call: Call) -> AsyncGenerator[Accepted | Progress | Partial | Result, None]:
@@ -75,14 +78,16 @@ class Pipeline:
                 async for answer in job.each(answers):
                     if isinstance(answer, Made):
                         made = answer
-                    elif isinstance(answer, Progress) or await self._may_show(answer):
+                    elif isinstance(answer, Progress):
                         yield answer
+                    elif (partial := await self._show(record, request, answer)) is not None:
+                        yield partial
             if made is None:
                 raise ModelBroken("The image server ended without a picture. Nothing was charged.")
             record.pictures, record.making = made.pictures, made.making
             await self._moderate(record, request, made.pictures)  # 7
             job.check()
-            pictures = made.pictures  # 8: Content Credentials and watermark go here
+            record.pictures = pictures = await self._mark(record, request, made.pictures)  # 8
             effect = Effect.MASK if record.revised_prompt is not None else Effect.ALLOW
             left = await self.recorder.conclude(record, effect)  # 9
             yield Result(  # 10
@@ -142,12 +147,27 @@ class Pipeline:
         record.findings += found
         await self._decide(record, request, "upload", found)
 
-    async def _may_show(self, partial: Partial) -> bool:
-        """Partial pictures pass moderation too; a doubtful one is left out, the finished one decides."""
-        return not await self.screening.screen_pictures([partial.picture])
+    async def _show(self, record: OpenRecord, request: ImageRequest, partial: Partial) -> Partial | None:
+        """Partial pictures pass moderation and are marked too; a doubtful one is left out, the finished one decides."""
+        if await self.screening.screen_pictures([partial.picture]):
+            return None
+        (marked,) = await self._mark(record, request, [partial.picture])
+        return replace(partial, data=marked.data)
 
     async def _moderate(self, record: OpenRecord, request: ImageRequest, pictures: Sequence[Picture]) -> None:
         with record.call.timings.stage("moderate"):
             found = await self.screening.screen_pictures(pictures)
         record.findings += found
         await self._decide(record, request, "output", found)
+
+    async def _mark(
+        self, record: OpenRecord, request: ImageRequest, pictures: Sequence[Picture]
+    ) -> tuple[Picture, ...]:
+        """The pictures as they may leave. Their bytes change here for the last time."""
+        statement = Statement(
+            record_id=record.request_id,
+            model=record.making.model or request.model,
+            policy_revision=record.decisions[-1].revision,
+        )
+        with record.call.timings.stage("mark"):
+            return tuple([await self.marking.mark(p, statement, quality=request.output_compression) for p in pictures])

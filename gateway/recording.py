@@ -38,6 +38,7 @@ from gateway.errors import (
     ModelOverloaded,
     ModelUnavailable,
     PolicyUnavailable,
+    ProvenanceUnavailable,
     RateLimited,
     Refusal,
     ReviewPending,
@@ -73,6 +74,7 @@ _CODES: Mapping[type[ImprimaturError], Code] = {
     ModelOverloaded: Code.MODEL_OVERLOADED,
     ModelUnavailable: Code.MODEL_UNAVAILABLE,
     ModelBroken: Code.MODEL_BROKEN,
+    ProvenanceUnavailable: Code.PICTURE_UNMARKED,
 }
 
 
@@ -224,9 +226,7 @@ class Recorder:
             "uploads": [
                 {"field": u.field, "sent": asdict(u.sent), "forwarded": asdict(u.forwarded)} for u in record.uploads
             ],
-            "pictures": [
-                {"sha256": p.sha256, "bytes": len(p.data), "media_type": p.media_type} for p in record.pictures
-            ],
+            "pictures": [_picture(picture) for picture in record.pictures],
             "making": _json(asdict(record.making)),
             "error": error,
         }
@@ -321,6 +321,12 @@ def _index(actor: Actor, origin: Origin, findings: Sequence[Finding]) -> dict[st
         "credential": (actor.credential_id,),
         "finding": tuple(dict.fromkeys(str(f.type) for f in findings)),
     }
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    """What is kept of a finished picture; marks only of one that may have left."""
+    marks = {} if picture.marks is None else asdict(picture.marks)
+    return {"sha256": picture.sha256, "bytes": len(picture.data), "media_type": picture.media_type, **marks}
 
 
 def _asked(request: ImageRequest) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from gateway.keeping import Keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
+from gateway.provenance.check import Checker
 from gateway.recording import subject_of
 from gateway.room import Room
 from gateway.running import Running
@@ -56,6 +57,7 @@ class Services:
     feeds: tuple[Feed, ...]
     server: ImageServer
     shelf: Shelf
+    checker: Checker
     room: Room
     catalogue: Catalogue
     pipeline: Pipeline

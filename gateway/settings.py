@@ -248,6 +248,14 @@ class ProvenanceSettings(Section):
     block_list_path: Path | None = Field(
         None, description="File with PDQ fingerprints of pictures nobody may make or send, one a line with a label."
     )
+    create_keys: bool = Field(
+        False, description="Make a certificate set and the watermark's secret at start where none are; for trials."
+    )
+    remember_days: int = Field(
+        365,
+        ge=1,
+        description="How long a check knows a picture by watermark or fingerprint. No person is kept with it.",
+    )
     check_timeout_seconds: PositiveFloat = Field(
         20.0, description="Taking a picture apart for a check that takes longer is given up."
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -31,7 +31,17 @@ _ERASURE_LEASE_SECONDS: Final = 120.0
 class Sweeper:
     """One a process. `run` loops until cancelled; `sweep` is one round."""
 
-    def __init__(self, audit: AuditLog, ledger: Ledger, shelf: Shelf, metrics: Metrics, settings: AuditSection) -> None:
+    def __init__(
+        self,
+        audit: AuditLog,
+        ledger: Ledger,
+        shelf: Shelf,
+        metrics: Metrics,
+        settings: AuditSection,
+        also: Mapping[str, Callable[[], Awaitable[Any]]] | None = None,
+    ) -> None:
+        """`also`: what else is to be done each round, by name."""
+        self._also = dict(also or {})
         self._audit = audit
         self._ledger = ledger
         self._shelf = shelf
@@ -50,6 +60,7 @@ class Sweeper:
                 ("ledger", partial(self._reconciler.compare, older_than)),
                 ("shelf", self._shelf.sweep),
                 ("erasures", self.erase),
+                *self._also.items(),
             )
             for name, work in parts:
                 try:

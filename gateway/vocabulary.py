@@ -175,6 +175,7 @@ class Code(StrEnum):
     MODEL_UNAVAILABLE = "model.unavailable"
     MODEL_OVERLOADED = "model.overloaded"
     MODEL_BROKEN = "model.broken-answer"
+    PICTURE_UNMARKED = "internal.picture-unmarked"
     CLIENT_GONE = "client.gone"
     STORAGE_UNAVAILABLE = "internal.storage-unavailable"
     INTERNAL = "internal.error"

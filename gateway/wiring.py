@@ -43,13 +43,16 @@ from gateway.policy.embedded import EmbeddedEngine
 from gateway.policy.engine import PolicyEngine
 from gateway.policy.opa import OpaEngine
 from gateway.policy.reload import OnReload, Reload
+from gateway.provenance.marking import Marking
+from gateway.provenance.opening import Provenance, make_missing, open_provenance
+from gateway.provenance.register import Register
 from gateway.recording import Recorder
 from gateway.room import Room
 from gateway.running import Running
 from gateway.scim import Scim
 from gateway.screening.facade import Screening
 from gateway.services import Services
-from gateway.settings import Settings
+from gateway.settings import ProvenanceSettings, Settings
 from gateway.storage.database import Database
 from gateway.storage.shelf import Shelf
 from gateway.sweeper import Sweeper
@@ -114,6 +117,11 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         server = ImageServer(settings.upstream, badge, Turns(fingerprints))
         stack.push_async_callback(server.aclose)
 
+        register = Register(database, clock)
+        provenance = _provenance(settings.provenance, clock)
+        marking = Marking(provenance.releaser, register)
+        stack.callback(marking.close)
+
         ledger = Ledger(database, settings.credits, clock)
         usage = UsageCounts(database, clock)
         recorder = Recorder(audit, ledger, usage, metrics, clock, keeping)
@@ -127,10 +135,12 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             rate=RateLimit(settings.server.requests_per_minute),
             running=running,
             server=server,
+            marking=marking,
             clock=clock,
         )
         shelf = Shelf(settings.pictures_path, database, clock)
-        sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit)
+        forget = partial(register.forget_before, settings.provenance.remember_days)
+        sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit, also={"register": forget})
         # With day files one process owns the log, so a ticket that is open at start belongs to nobody alive. In a
         # database it may be another gateway's, at work.
         is_alone = settings.audit.database_url_path is None
@@ -175,6 +185,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             feeds=feeds,
             server=server,
             shelf=shelf,
+            checker=provenance.checker(register.lookups),
             room=Room(settings.server.upload_room_bytes),
             catalogue=Catalogue(server),
             pipeline=pipeline,
@@ -182,6 +193,14 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             scim=scim,
             metrics=metrics,
         )
+
+
+def _provenance(settings: ProvenanceSettings, clock: Callable[[], datetime]) -> Provenance:
+    """Raises CertificateRefused: a gateway that can't mark what leaves does not start."""
+    if settings.create_keys:
+        for made in make_missing(settings, clock()):
+            log.warning("provenance.made", extra={"fields": {"path": str(made)}})
+    return open_provenance(settings, clock)
 
 
 def _policy_engine(settings: Settings, clock: Callable[[], datetime], on_reload: OnReload) -> PolicyEngine:

@@ -30,6 +30,7 @@ DECIDED_BY_CHART: Final = {
     "IdentitySettings": {"secret_path", "cookie_secure"},
     "PolicySettings": {"engine", "directory", "opa_url", "opa_token_path"},
     "ScreeningSettings": {"secret_path"},
+    "ProvenanceSettings": {"directory", "watermark_secret_path", "create_keys"},
     "UpstreamSettings": {"url", "secret_path"},  # and tls_* with modelServer.enabled: a template says so
     "AuditSection": {"directory", "kek_path", "signing_key_path", "witness_path", "create_keys", "database_url_path"},
 }
@@ -100,6 +101,9 @@ def build() -> dict[str, Any]:
     upstream = schema["$defs"]["UpstreamSettings"]["properties"]
     for name in ("tls_ca_path", "tls_certificate_path", "tls_key_path"):
         upstream[name] = {"type": "string", "pattern": SECRET_FILE, "description": upstream[name]["description"]}
+    certificate = schema["$defs"]["CertificateFiles"]["properties"]
+    for name in ("chain_path", "key_path"):
+        certificate[name] = {"type": "string", "pattern": SECRET_FILE, "description": certificate[name]["description"]}
     schema["$defs"] |= _models(schema["$defs"])
     model_server = ModelServerSettings.model_json_schema()["properties"]
     for decided in DECIDED_FOR_MODEL_SERVER:

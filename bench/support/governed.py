@@ -53,6 +53,11 @@ def settings_file(folder: Path, port: int, upstream_port: int) -> Path:
         "pictures_path": str(folder / "pictures"),
         "policy": {"directory": str(policies)},
         "screening": {"secret_path": str(secrets / "screening.key")},
+        "provenance": {
+            "directory": str(folder / "provenance"),
+            "watermark_secret_path": str(secrets / "watermark.key"),
+            "create_keys": True,
+        },
         "credits": {"first_month": PLENTY},
         "upstream": {"url": f"http://127.0.0.1:{upstream_port}", "secret_path": str(secrets / "model-server.key")},
         "audit": {

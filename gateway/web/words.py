@@ -157,6 +157,7 @@ REASONS: Final[Mapping[str, str]] = {
     "internal.error": "internal error",
     "internal.crashed": "the gateway stopped in the middle",
     "internal.storage-unavailable": "database down",
+    "internal.picture-unmarked": "the picture could not be marked as ours",
     "retention.expired": "retention is over",
     "dlp.payment-card": "payment card number",
     "dlp.iban": "bank account number",

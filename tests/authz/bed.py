@@ -31,6 +31,7 @@ from gateway.storage.schema import metadata
 from gateway.vocabulary import Role
 from tests.authz.matrix import KEY, NO_ROLE, NOBODY, SERVICE
 from tests.authz.table import Form, Upload, Way
+from tests.support.marks import own_marks
 from tests.support.patience import UNHURRIED
 
 URL = "https://imprimatur.example"
@@ -179,6 +180,7 @@ async def open_bed(state: Path) -> AsyncIterator[Bed]:
             "throttle": {"refusals_per_minute": 100_000, "network_per_minute": 100_000, "account_refusals": 100_000},
         },
         screening={"secret_path": secrets["screening"], "timeout_seconds": 10},
+        provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={
             "directory": state / "audit",

@@ -32,6 +32,7 @@ from gateway.storage.database import Database
 from gateway.storage.schema import metadata
 from tests.interop.relying_party import RelyingParty
 from tests.support.cases import open_content
+from tests.support.marks import own_marks
 from tests.support.patience import UNHURRIED
 from tests.support.providers import PROVIDERS, Glewlwyd, RunningProvider
 from tests.support.providers.base import HOST, free_port
@@ -139,6 +140,7 @@ def settings_of(provider: dict[str, Any], public_url: str, state: Path) -> Setti
             "throttle": {"network_per_minute": 100_000, "refusals_per_minute": 100_000, "account_refusals": 100_000},
         },
         screening={"secret_path": secrets["screening"]},
+        provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={
             "directory": state / "audit",

@@ -20,6 +20,7 @@ from gateway.storage.schema import metadata
 from tests.support import forge
 from tests.support.cases import open_content
 from tests.support.issuer import CLIENT_SECRET, Issuer
+from tests.support.marks import own_marks
 from tests.support.patience import UNHURRIED
 
 URL = "https://imprimatur.example"
@@ -100,6 +101,7 @@ async def open_front_door(state: Path, issuer: Issuer, **provider: Any) -> Async
             "secret_path": secrets["identity"],
         },
         screening={"secret_path": secrets["screening"], "timeout_seconds": 10},
+        provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={
             "directory": state / "audit",

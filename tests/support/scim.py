@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.storage.migrate import upgrade
 from tests.support import forge
 from tests.support.issuer import CLIENT_SECRET
+from tests.support.marks import own_marks
 from tests.support.patience import UNHURRIED
 from tests.support.postgres import fresh_database
 
@@ -66,6 +67,7 @@ def gateway_settings(
             "cookie_secure": False,
         },
         screening={"secret_path": secrets["screening"]},
+        provenance=own_marks(state),
         upstream={"url": image_server, "secret_path": secrets["model-server"]},
         audit={
             "directory": state / "audit",

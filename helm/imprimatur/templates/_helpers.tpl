@@ -248,6 +248,7 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
   "identity" (dict "secret_path" (printf "%s/identity.key" $secrets))
   "policy" $policy
   "screening" (dict "secret_path" (printf "%s/screening.key" $secrets))
+  "provenance" (dict "directory" $secrets "watermark_secret_path" (printf "%s/watermark.key" $secrets))
   "upstream" $upstream
   "audit" $audit
 -}}

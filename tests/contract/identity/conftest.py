@@ -23,6 +23,7 @@ from gateway.storage.database import Database
 from gateway.storage.schema import metadata
 from tests.support.cases import open_content
 from tests.support.idp import PUBLIC_URL, demo_idp
+from tests.support.marks import own_marks
 from tests.support.patience import UNHURRIED
 
 __all__ = ["demo_idp"]
@@ -77,6 +78,7 @@ async def open_house(demo_idp: DemoIdp, state: Path) -> AsyncIterator[FastAPI]:
             "secret_path": secrets["identity"],
         },
         screening={"secret_path": secrets["screening"]},
+        provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={
             "directory": state / "audit",
