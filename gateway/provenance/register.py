@@ -101,7 +101,7 @@ class Register:
         """
         telling = [one for one in fingerprints if one.quality >= LEAST_QUALITY]
         if not telling:
-            return ()
+            return []
         async with self._reading:
             async with self._database.reading() as tx:
                 new = select(released.c.seq, released.c.fingerprint).where(
@@ -110,7 +110,7 @@ class Register:
                 rows = (await tx.execute(new.order_by(released.c.seq))).all()
             found = await asyncio.to_thread(self._seen.nearest, rows, telling)
         if not found:
-            return ()
+            return []
         async with self._database.reading() as tx:
             still = {row.seq: row for row in await tx.execute(select(released).where(released.c.seq.in_(found)))}
         near = [_known(still[seq], distance) for seq, distance in found.items() if seq in still]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from demo.idp.browserless import SignInStopped
 from tests.support.person import PersonAt
+from tests.support.pictures import FAINT, decode, most_apart
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -146,7 +147,11 @@ async def test_the_same_seed_makes_the_same_picture(stack):
     async with PersonAt(stack, "alice") as alice:
         one = await alice.generate("a sunflower", seed=7)
         two = await alice.generate("a sunflower", seed=7)
-    assert one.json()["data"] == two.json()["data"]
+        other = await alice.generate("a sunflower", seed=8)
+    first, second, third = [decode(base64.b64decode(a.json()["data"][0]["b64_json"])) for a in (one, two, other)]
+    assert first.tobytes() != second.tobytes()  # each carries its own watermark
+    assert most_apart(first, second) <= 2 * FAINT
+    assert most_apart(first, third) > 4 * FAINT
 
 
 async def test_nothing_a_person_typed_is_in_logs_or_metrics(stack):

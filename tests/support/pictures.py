@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from tests.support.image_server import png
 
@@ -88,3 +88,13 @@ BAD_FILES: dict[str, bytes] = {
     "noise": bytes(range(256)) * 40,
 }
 """Each is refused by what is in it, whatever its name and type claim."""
+
+
+FAINT = 20
+"""Levels of 255 by which a watermark may change a pixel; far less than what is painted."""
+
+
+def most_apart(one: Image.Image, other: Image.Image) -> int:
+    """The largest difference of any channel of any pixel."""
+    extrema = ImageChops.difference(one.convert("RGB"), other.convert("RGB")).getextrema()
+    return max(high for _, high in extrema)
