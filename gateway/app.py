@@ -14,6 +14,7 @@ from gateway import __version__, problems, web
 from gateway.api import (
     access_review,
     auth,
+    bundles,
     emergency,
     health,
     images,
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         access_review,
         emergency,
         scim,
+        bundles,
         health,
     ):
         app.include_router(part.router)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from audit import AuditLog, Entry, Feed, Subject
 from audit import AuditUnavailable as LogUnavailable
 from gateway.credits import Ledger
+from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
 from gateway.errors import AuditUnavailable
 from gateway.exchange import Actor, Origin
@@ -24,6 +25,7 @@ from gateway.keeping import Keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
+from gateway.policy.desk import BundleDesk
 from gateway.provenance.check import Checker
 from gateway.recording import subject_of
 from gateway.room import Room
@@ -49,6 +51,9 @@ class Services:
     database: Database
     identity: Identity
     policy: Policy
+    bundles: BundleDesk | None
+    """None where no bundles are served."""
+    bundle_rate: RateLimit
     screening: Screening
     ledger: Ledger
     usage: UsageCounts

@@ -189,6 +189,25 @@ class IdentitySettings(Section):
     clock_leeway_seconds: int = Field(30, ge=0, le=120, description="Tolerance for exp, nbf and iat.")
 
 
+class BundleSettings(Section):
+    """Signed bundles of the rules, for OPA servers to fetch."""
+
+    name: str = Field(
+        "imprimatur", pattern="^[a-z][a-z0-9-]{0,63}$", description="They are served at `/bundles/NAME.tar.gz`."
+    )
+    signing_key_path: Path | None = Field(
+        None, description="File with the private key (PEM, P-256 or RSA) that signs them. Empty = none are served."
+    )
+    key_id: str = Field("", max_length=64, description="The id by which OPA servers know that key; must be given.")
+    token_path: Path | None = Field(
+        None, description="File with the bearer token of the OPA servers; must be given when bundles are served."
+    )
+    requests_per_minute: PositiveInt = Field(120, description="More requests from one address are refused for a while.")
+    lag_seconds: PositiveFloat = Field(
+        60.0, description="An OPA server that runs older rules for longer counts as lagging in the metrics."
+    )
+
+
 class PolicySettings(Section):
     engine: Literal["embedded", "opa"] = Field("embedded", description="Rego in process, or an OPA server.")
     directory: Path = Field(Path("policies"), description="The bundle's folder; also holds the detectors' rules.")
@@ -196,6 +215,19 @@ class PolicySettings(Section):
     decision_timeout_seconds: PositiveFloat = Field(0.25, description="A decision that takes longer is a denial.")
     opa_url: HttpUrl | None = Field(None, description="Address of the OPA server when engine is `opa`.")
     opa_token_path: Path | None = Field(None, description="File with the bearer token for OPA, if it asks for one.")
+    opa_rules_from: Literal["gateway", "folder", "elsewhere"] = Field(
+        "folder",
+        description="Where the OPA server has its rules from: our signed bundles (`bundles`), the same `directory` as "
+        "ours, or another server. Answers of other rules are denials.",
+    )
+    opa_stale_minutes: PositiveFloat = Field(
+        10.0,
+        description="Answers are denials when OPA's rules were replaced longer ago; with rules from elsewhere, when "
+        "OPA did not hear for longer that they are current.",
+    )
+    bundles: BundleSettings = Field(
+        BundleSettings(), description="Signed bundles of the rules, for OPA servers to fetch."
+    )
     breaker_failures: PositiveInt = Field(5, description="After this many failures in a row OPA is left alone a while.")
     breaker_open_seconds: PositiveFloat = Field(2.0, description="How long that while is.")
 

@@ -17,6 +17,7 @@ from functools import partial
 from pydantic import SecretStr
 
 from audit import (
+    JSON,
     AuditError,
     AuditLog,
     AuditSettings,
@@ -39,10 +40,15 @@ from gateway.keeping import STANDARD, Keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
+from gateway.policy.desk import BundleDesk, read_token
 from gateway.policy.embedded import EmbeddedEngine
 from gateway.policy.engine import PolicyEngine
+from gateway.policy.fleet import Fleet
 from gateway.policy.opa import OpaEngine
-from gateway.policy.reload import OnReload, Reload
+from gateway.policy.publisher import Published, Publisher
+from gateway.policy.reload import OnReload, Reload, ignore
+from gateway.policy.revisions import Revisions
+from gateway.policy.signing import SigningKey
 from gateway.provenance.marking import Marking
 from gateway.provenance.opening import Provenance, make_missing, open_provenance
 from gateway.provenance.register import Register
@@ -97,7 +103,13 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             away.logout_token,
         )
         stack.push_async_callback(identity.aclose)
-        policy = Policy(_policy_engine(settings, clock, _on_reload(audit, metrics)))
+        on_reload = _on_reload(audit, metrics)
+        revisions = Revisions(clock, timedelta(minutes=settings.policy.opa_stale_minutes))
+        publisher = _publisher(settings, clock, revisions, on_reload, audit)
+        if publisher is not None:
+            stack.push_async_callback(publisher.aclose)
+            await publisher.start()
+        policy = Policy(_policy_engine(settings, clock, revisions, on_reload))
         stack.push_async_callback(policy.aclose)
         await policy.start()
         # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
@@ -177,6 +189,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             database=database,
             identity=identity,
             policy=policy,
+            bundles=_bundle_desk(settings, clock, revisions, publisher),
+            bundle_rate=RateLimit(settings.policy.bundles.requests_per_minute),
             screening=screening,
             ledger=ledger,
             usage=usage,
@@ -203,12 +217,65 @@ def _provenance(settings: ProvenanceSettings, clock: Callable[[], datetime]) -> 
     return open_provenance(settings, clock)
 
 
-def _policy_engine(settings: Settings, clock: Callable[[], datetime], on_reload: OnReload) -> PolicyEngine:
+def _publisher(
+    settings: Settings, clock: Callable[[], datetime], revisions: Revisions, on_reload: OnReload, audit: AuditLog
+) -> Publisher | None:
+    """What makes bundles for OPA servers, or only knows the folder's revision; None where neither is wanted."""
+    section, bundles = settings.policy, settings.policy.bundles
+    asks_opa = section.engine == "opa"
+    key = None
+    if bundles.signing_key_path is not None:
+        key = SigningKey.read(bundles.signing_key_path, bundles.key_id)
+        if bundles.token_path is None:
+            raise ValueError("policy.bundles.token_path must be given: bundles go to OPA servers with a token only")
+    elif asks_opa and section.opa_rules_from == "gateway":
+        raise ValueError("policy.opa_rules_from is gateway, so policy.bundles.signing_key_path must be given")
+    elif not asks_opa or section.opa_rules_from == "elsewhere":
+        return None
+
+    async def on_publish(bundle: Published) -> None:
+        subject = Subject(actor="system:policy", display="policy bundles")
+        content: dict[str, JSON] = {"digest": bundle.digest, "key_id": bundle.key_id, "bytes": len(bundle.body)}
+        entry = Entry(
+            action=Event.POLICY_PUBLISH.value,
+            subject=subject,
+            effect=Effect.ALLOW.value,
+            bundle_revision=bundle.revision,
+            content=content,
+        )
+        await audit.note(entry)
+
+    return Publisher(
+        section.directory,
+        clock=clock,
+        revisions=revisions,
+        key=key,
+        decision_seconds=section.decision_timeout_seconds,
+        reload_seconds=section.reload_seconds,
+        on_reload=on_reload if asks_opa else ignore,  # the embedded engine tells of the same folder itself
+        on_publish=on_publish,
+    )
+
+
+def _bundle_desk(
+    settings: Settings, clock: Callable[[], datetime], revisions: Revisions, publisher: Publisher | None
+) -> BundleDesk | None:
+    bundles = settings.policy.bundles
+    if publisher is None or publisher.current is None or bundles.token_path is None:
+        return None
+    fleet = Fleet(bundles.name, clock=clock, revisions=revisions, lag_after=timedelta(seconds=bundles.lag_seconds))
+    return BundleDesk(bundles.name, publisher, fleet, read_token(bundles.token_path))
+
+
+def _policy_engine(
+    settings: Settings, clock: Callable[[], datetime], revisions: Revisions, on_reload: OnReload
+) -> PolicyEngine:
     """Rego in process, or an OPA server: one setting decides."""
     section = settings.policy
     if section.engine == "opa":
         if section.opa_url is None:
             raise ValueError("policy.engine is opa, so policy.opa_url must say where it is")
+        is_elsewhere = section.opa_rules_from == "elsewhere"
         return OpaEngine(
             str(section.opa_url),
             clock=clock,
@@ -216,6 +283,8 @@ def _policy_engine(settings: Settings, clock: Callable[[], datetime], on_reload:
             token_path=section.opa_token_path,
             breaker_failures=section.breaker_failures,
             breaker_open_seconds=section.breaker_open_seconds,
+            revisions=None if is_elsewhere else revisions,
+            confirmed_within=timedelta(minutes=section.opa_stale_minutes) if is_elsewhere else None,
         )
     return EmbeddedEngine(
         section.directory,

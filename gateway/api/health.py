@@ -50,6 +50,9 @@ async def metrics(request: Request) -> Response:
     services.metrics.show_audit(health)
     for name, witness in services.audit.witness_figures().items():
         services.metrics.show_witness(name, witness.waiting_seconds)
+    if services.bundles is not None:
+        fleet = services.bundles.fleet
+        services.metrics.show_opa_servers(fleet.figures(), fleet.longest_lag_seconds())
     for feed in services.feeds:
         figures = await feed.figures()
         lag = figures.lag_records if figures else 0

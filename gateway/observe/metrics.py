@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from audit import Health
@@ -74,6 +76,23 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.bundle_requests = Counter(
+            "imprimatur_policy_bundle_requests",
+            "What OPA servers asked for, by outcome: sent, unchanged, report, and what was refused.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._opa_servers = Gauge(
+            "imprimatur_policy_opa_servers",
+            "OPA servers that reported in the last ten minutes, by how they stand. Alarms: lagging, failing, unknown.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._opa_lag = Gauge(
+            "imprimatur_policy_opa_lag_seconds",
+            "How long the OPA server that is furthest behind has run rules that were replaced.",
+            registry=self.registry,
+        )
         self.rule_reloads = Counter(
             "imprimatur_detector_reloads", "Attempts to load changed detectors.", ["outcome"], registry=self.registry
         )
@@ -101,6 +120,12 @@ class Metrics:
             ["consumer"],
             registry=self.registry,
         )
+
+    def show_opa_servers(self, states: Mapping[str, int], lag_seconds: float) -> None:
+        """How the OPA servers stand that fetch our bundles."""
+        for state, number in states.items():
+            self._opa_servers.labels(state).set(number)
+        self._opa_lag.set(lag_seconds)
 
     def show_audit(self, health: Health) -> None:
         """The state of the log, as alarms read it."""

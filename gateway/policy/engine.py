@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from gateway.vocabulary import Code
+
 
 class EntryPoint(StrEnum):
     """The two documents that the rules answer, as paths under `data`."""
@@ -56,6 +58,16 @@ class EngineFailed(Exception):
     """No answer: the engine is down, too slow, or stumbled. `str()` is safe to log: it never quotes the input."""
 
 
+class RulesRefused(EngineFailed):
+    """An answer came, from rules that may not decide here: too old, or none of ours. A no, with `code` as reason."""
+
+    def __init__(self, code: Code, message: str, evaluation: Evaluation) -> None:
+        super().__init__(message)
+        self.code = code
+        self.evaluation = evaluation
+        """Whose answer it was. The answer itself is not to be used."""
+
+
 class PolicyEngine(Protocol):
     """Evaluates entry points. Built stopped; `start` before the first question."""
 
@@ -68,7 +80,7 @@ class PolicyEngine(Protocol):
 
     async def evaluate(self, entry: EntryPoint, document: Mapping[str, Any]) -> Evaluation:
         """The answer of one revision to `document`. Raises EngineFailed, and nothing else, when there is none within
-        the engine's time limit."""
+        the engine's time limit, and RulesRefused, which is one, when these rules may not decide."""
 
     async def health(self) -> EngineHealth:
         """How it is; never raises."""

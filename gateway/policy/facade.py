@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.errors import PolicyUnavailable
 from gateway.exchange import Decision, Reason
 from gateway.policy.answer import AnswerInvalid, AnswerUndefined, read
-from gateway.policy.engine import EngineFailed, EngineHealth, EntryPoint, Evaluation, PolicyEngine
+from gateway.policy.engine import EngineFailed, EngineHealth, EntryPoint, Evaluation, PolicyEngine, RulesRefused
 from gateway.vocabulary import Code, Effect, Severity
 
 MAX_FINDINGS: Final = 256
@@ -25,7 +25,8 @@ class Policy:
     """Asks one engine. Where it falls when something is wrong:
 
     * no answer (engine down, too slow, stumbling, no rules in force): PolicyUnavailable, 503;
-    * an answer that is no decision: a denial, `policy.undefined` or `policy.invalid`, recorded like any other.
+    * an answer that is no decision: a denial, `policy.undefined` or `policy.invalid`, recorded like any other;
+    * an answer of rules that may not decide: a denial, `policy.stale` or `policy.revision-unknown`.
 
     Both stop the request. There is no other engine to fall back to, no cached yes, no default yes.
     """
@@ -66,6 +67,8 @@ class Policy:
     async def _ask(self, entry: EntryPoint, document: Mapping[str, Any]) -> Decision:
         try:
             evaluation = await self._engine.evaluate(entry, document)
+        except RulesRefused as error:
+            return self._no(error.code, error.evaluation, error)
         except EngineFailed as error:
             _log.error("policy.unavailable", extra={"cause": str(error), "request_id": document["request_id"]})
             raise PolicyUnavailable(
@@ -103,6 +106,10 @@ _WORDS: Final = {
     Code.POLICY_UNDEFINED: "The rules in force gave no answer, and that means no. Tell your administrator.",
     Code.POLICY_INVALID: "The rules in force gave an answer that makes no sense, and that means no. "
     "Tell your administrator.",
+    Code.POLICY_STALE: "The rules that answered were replaced a while ago, and that means no. "
+    "Tell your operators: an OPA server does not get its bundles.",
+    Code.POLICY_REVISION_UNKNOWN: "The rules that answered are not those that were approved here, and that means no. "
+    "Tell your operators.",
     Code.POLICY_TOO_MANY_FINDINGS: "There is too much in this prompt that may not be sent to the model. "
     "Take it out or write a shorter prompt, then send it again.",
 }

@@ -58,6 +58,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "auth:emergency:end": "ended emergency access",
     "policy:bundle:activate": "activated a policy",
     "policy:bundle:refuse": "offered a policy that was refused",
+    "policy:bundle:publish": "handed out a policy to OPA servers",
     "policy:detector:activate": "activated detectors",
     "policy:detector:refuse": "refused broken detectors",
     "system:gateway:start": "gateway started",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -161,8 +162,9 @@ def _picture() -> bytes:
 
 
 @asynccontextmanager
-async def open_bed(state: Path) -> AsyncIterator[Bed]:
-    """The gateway with everything under `state`; its provider and image server are not there, and not needed."""
+async def open_bed(state: Path, policy: Mapping[str, Any] | None = None) -> AsyncIterator[Bed]:
+    """The gateway with everything under `state`; its provider and image server are not there, and not needed. `policy`
+    are settings of that section."""
     secrets = {}
     for name in ("identity", "screening", "model-server"):
         secrets[name] = state / f"{name}.key"
@@ -171,7 +173,7 @@ async def open_bed(state: Path) -> AsyncIterator[Bed]:
         database_url=f"sqlite+aiosqlite:///{state / 'gateway.sqlite'}",
         pictures_path=state / "pictures",
         server={"public_url": URL},
-        policy=UNHURRIED["policy"],
+        policy={**UNHURRIED["policy"], **(policy or {})},
         identity={
             "providers": [{"name": "company", "issuer": "http://127.0.0.1:9", "client_id": "imprimatur"}],
             # One group a role. A service and an emergency are nobody's group, and must open nothing as one.

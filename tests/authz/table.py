@@ -87,6 +87,10 @@ WAYS: Mapping[tuple[str, str], Way] = {
         for path in ("/scim/v2", "/scim/v2/{path:path}")
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     },
+    # OPA servers, with a token of their own
+    ("GET", "/bundles/{name}.tar.gz"): _is(Guard.OWN_SECRET, name="imprimatur"),
+    ("POST", "/status"): _is(Guard.OWN_SECRET, {}),
+    ("POST", "/status/{partition}"): _is(Guard.OWN_SECRET, {}, partition="x"),
     # emergencies: two seals, two people, two browsers
     ("GET", "/auth/emergency"): _is(Guard.ANYBODY),
     **{

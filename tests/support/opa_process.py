@@ -16,8 +16,21 @@ class OpaProcess:
     """A running server. Faults are ordered for all who ask, so each test orders its own and mends it."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._start(port=0)
+
+    def _start(self, port: int) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("opa_server.py")), "--directory", str(directory)],
+            [
+                sys.executable,
+                "-m",
+                "tests.support.opa_server",
+                "--port",
+                str(port),
+                "--directory",
+                str(self._directory),
+            ],
+            cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -34,6 +47,16 @@ class OpaProcess:
         self._child.stdout.close()
 
     @contextmanager
+    def down(self) -> Iterator[None]:
+        """Nobody answers at its address inside the block."""
+        port = int(self.url.rpartition(":")[2])
+        self.stop()
+        try:
+            yield
+        finally:
+            self._start(port)
+
+    @contextmanager
     def fault(self, kind: str) -> Iterator[None]:
         """Every answer goes wrong this way inside the block."""
         self._send("PUT", f"/fault/{kind}")
@@ -45,6 +68,10 @@ class OpaProcess:
     def load(self) -> None:
         """Read the folder again, as OPA does when its bundle changes."""
         self._send("POST", "/load")
+
+    def confirmed(self, at: str) -> None:
+        """From now on its status says that its bundle was confirmed then."""
+        self._send("PUT", f"/confirmed/{at}")
 
     def seen(self) -> dict[str, Any]:
         """The last question: `query`, `headers`, `body`."""

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ import pytest
 import pytest_asyncio
 
 from gateway.errors import PolicyUnavailable
+from gateway.exchange import Decision
 from gateway.policy import Policy
+from gateway.policy.engine import EngineFailed
 from gateway.policy.opa import OpaEngine
+from gateway.policy.opa_status import BundleAge
+from gateway.policy.revisions import Revisions
 from gateway.vocabulary import Effect
 from tests.support.opa_process import OpaProcess
 from tests.support.policy import NOW, SHIPPED, UNHURRIED_SECONDS, image
@@ -223,3 +228,124 @@ async def test_https_is_verified(engines: Any) -> None:
     context = engine._client._connector._ssl
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+# -- which rules may decide
+
+
+class Time:
+    now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def codes(decision: Decision) -> list[str]:
+    return [reason.code for reason in decision.reasons]
+
+
+@pytest.fixture
+def moment() -> Time:
+    return Time()
+
+
+async def test_only_rules_that_are_handed_out_here_decide(server: OpaProcess, engines: Any, moment: Time) -> None:
+    revisions = Revisions(moment, timedelta(minutes=10))
+    revisions.put_in_force("2026.11.1")
+    policy = Policy(await engines(server.url, revisions=revisions, breaker_failures=1))
+    assert (await policy.decide(image())).effect is Effect.ALLOW
+    for fault in ("wrong-revision", "no-revision", "wrong-revision"):
+        with server.fault(fault):
+            decision = await policy.decide(image())
+            assert (decision.effect, codes(decision)) == (Effect.DENY, ["policy.revision-unknown"])
+            assert "not handed out here" in (await policy.health()).error
+    assert (await policy.decide(image())).effect is Effect.ALLOW, "the breaker did not open"
+    assert await policy.ready()
+
+
+async def test_superseded_rules_decide_for_a_while_and_then_no_more(
+    server: OpaProcess, engines: Any, moment: Time
+) -> None:
+    revisions = Revisions(moment, timedelta(minutes=10))
+    revisions.put_in_force("2026.11.1")
+    revisions.put_in_force("2026.11.2")
+    policy = Policy(await engines(server.url, revisions=revisions))
+    moment.now += timedelta(minutes=10)
+    assert (await policy.decide(image())).effect is Effect.ALLOW
+    moment.now += timedelta(seconds=1)
+    decision = await policy.decide(image())
+    assert (decision.effect, codes(decision)) == (Effect.DENY, ["policy.stale"])
+    assert decision.revision == "2026.11.1", "the record names the rules that answered"
+    assert "superseded 601 s ago" in (await policy.health()).error
+
+
+async def test_rules_from_elsewhere_decide_while_opa_hears_that_they_are_current(
+    server: OpaProcess, engines: Any
+) -> None:
+    await asyncio.to_thread(server.confirmed, "2026-11-20T09:50:00.123456789Z")
+    policy = Policy(await engines(server.url, confirmed_within=timedelta(minutes=11)))
+    assert (await policy.decide(image())).effect is Effect.ALLOW
+    assert await policy.ready()
+    with server.fault("no-revision"):
+        assert codes(await policy.decide(image())) == ["policy.revision-unknown"]
+    stale = Policy(await engines(server.url, confirmed_within=timedelta(minutes=9)))
+    assert codes(await stale.decide(image())) == ["policy.stale"]
+    assert "last confirmed 600 s ago" in (await stale.health()).error
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "soon", "2026-11-20T10:06:00Z"])
+async def test_a_time_that_says_nothing_is_no_confirmation(server: OpaProcess, engines: Any, at: str) -> None:
+    """Go's zero time, no time, and one from a clock ahead of ours."""
+    await asyncio.to_thread(server.confirmed, at)
+    policy = Policy(await engines(server.url, confirmed_within=timedelta(minutes=10)))
+    assert codes(await policy.decide(image())) == ["policy.stale"]
+
+
+async def test_no_word_on_its_bundles_is_no_confirmation(engines: Any) -> None:
+    quiet = OpaProcess(SHIPPED)
+    try:
+        policy = Policy(await engines(quiet.url, confirmed_within=timedelta(minutes=10)))
+        assert codes(await policy.decide(image())) == ["policy.stale"]
+        assert "did not tell" in (await policy.health()).error
+    finally:
+        quiet.stop()
+
+
+async def test_its_word_is_asked_for_again_and_again(server: OpaProcess) -> None:
+    answers = iter(
+        [
+            {"result": {"bundles": {"a": {"last_successful_request": "2026-11-20T09:00:00Z"}}}},
+            EngineFailed("down"),
+            {"result": {}},
+            {
+                "result": {
+                    "bundles": {
+                        "a": {"last_successful_request": "2026-11-20T10:00:00Z"},
+                        "b": {"last_successful_request": "2026-11-20T09:58:00Z"},
+                    }
+                }
+            },
+        ]
+    )
+
+    async def ask() -> object:
+        answer = next(answers)
+        if isinstance(answer, EngineFailed):
+            raise answer
+        return answer
+
+    age = BundleAge(ask, clock=lambda: NOW, stale_after=timedelta(minutes=2))
+    said = [age.problem()]
+    for _ in range(4):
+        await age.look()
+        said.append(age.problem())
+    assert "not asked yet" in said[0]
+    assert all("3600 s ago" in problem for problem in said[1:4]), "what was known only ages"
+    assert said[4] == "", "the oldest of its bundles counts"
+
+
+async def test_an_answer_without_end_is_not_read_to_it(server: OpaProcess, engines: Any) -> None:
+    policy = Policy(await engines(server.url))
+    with server.fault("huge"), pytest.raises(PolicyUnavailable) as caught:
+        await policy.decide(image())
+    assert "too long" in str(caught.value.__cause__)
