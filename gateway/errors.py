@@ -19,6 +19,7 @@
         ├── PolicyUnavailable       503
         ├── IdentityUnavailable     503
         ├── StorageUnavailable      503  the gateway's own database
+        ├── ProvenanceUnavailable   503  a picture can't be marked or checked
         ├── ModelOverloaded         503
         ├── ModelUnavailable        503
         └── ModelBroken             502  the image server answered with something else than pictures

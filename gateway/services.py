@@ -63,6 +63,7 @@ class Services:
     server: ImageServer
     shelf: Shelf
     checker: Checker
+    check_rate: RateLimit
     room: Room
     catalogue: Catalogue
     pipeline: Pipeline

@@ -291,6 +291,7 @@ class ProvenanceSettings(Section):
     check_timeout_seconds: PositiveFloat = Field(
         20.0, description="Taking a picture apart for a check that takes longer is given up."
     )
+    checks_per_minute: PositiveInt = Field(30, description="Pictures one person may have checked in a minute.")
 
 
 class CreditSettings(Section):

@@ -119,6 +119,7 @@ class Event(StrEnum):
     EMERGENCY_OPEN = "auth:emergency:open"
     EMERGENCY_REFUSED = "auth:emergency:refuse"
     EMERGENCY_END = "auth:emergency:end"
+    PICTURE_CHECK = "provenance:picture:check"
     POLICY_RELOAD = "policy:bundle:activate"
     POLICY_RELOAD_REFUSED = "policy:bundle:refuse"
     POLICY_PUBLISH = "policy:bundle:publish"

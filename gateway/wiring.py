@@ -200,6 +200,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             server=server,
             shelf=shelf,
             checker=provenance.checker(register.lookups),
+            check_rate=RateLimit(settings.provenance.checks_per_minute),
             room=Room(settings.server.upload_room_bytes),
             catalogue=Catalogue(server),
             pipeline=pipeline,

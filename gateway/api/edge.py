@@ -37,7 +37,7 @@ IDENTITY_HEADERS: Final = (
 """Names that proxies use to say who somebody is. From outside they are lies, and nothing here reads them."""
 
 
-UPLOAD_PATHS: Final = frozenset({"/v1/images/edits", "/v1/images/variations"})
+UPLOAD_PATHS: Final = frozenset({"/v1/images/edits", "/v1/images/variations", "/v1/content_provenance_checks"})
 """Their bodies hold pictures. How large those may be is judged where they are read: once we know who sends them, and
 with a record."""
 

@@ -67,7 +67,7 @@ async def read_upload(
             form = await read_form(content_type, body, _limits(action, most))
             return _texts(form), _uploads(form)
     except FormError as error:
-        await _drain(body, most)
+        await drain(body, most)
         raise _complaint(error, action, most) from None
     except TimeoutError:
         raise InvalidRequest(
@@ -155,7 +155,7 @@ def _complaint(error: FormError, action: Permission, max_body_bytes: int) -> Inv
             )
 
 
-async def _drain(body: AsyncIterator[bytes], most: int) -> None:
+async def drain(body: AsyncIterator[bytes], most: int) -> None:
     """Let the rest of a refused body pass, up to a bound: a client that is still sending when we hang up sees a broken
     connection and never our answer."""
     try:

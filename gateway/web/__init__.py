@@ -2,6 +2,7 @@
 goes through the same `/v1` API that programs use.
 
 * `front.py` the door · `account.py` one's own account · `studio.py` the employee's place · `keys.py` API keys
+* `check.py` where a picture comes from, for everybody
 * `services.py` service accounts, `people.py`, `mapping.py`, `access_review.py` the administrator's
 * `proposals.py` what takes two people · `emergency.py` the door for when no other opens
 * `records.py`, `cases.py`, `holds.py`, `subjects.py`, `retention.py` the auditor's, over `governing.py`
@@ -18,6 +19,7 @@ from gateway.web import (
     access_review,
     account,
     cases,
+    check,
     emergency,
     front,
     holds,
@@ -46,6 +48,7 @@ def router() -> APIRouter:
         emergency,
         account,
         studio,
+        check,
         keys,
         services,
         proposals,

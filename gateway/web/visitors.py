@@ -24,6 +24,7 @@ PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/services", "Services", frozenset({Role.ADMIN})),
     ("/proposals", "Proposals", frozenset({Role.ADMIN, Role.BREAK_GLASS})),
     ("/access-review", "Access", frozenset({Role.ADMIN, Role.AUDITOR, Role.BREAK_GLASS})),
+    ("/check", "Check", frozenset(Role)),
 )
 """(address, label, roles it is drawn for). Only what the bar shows: each door asks policy itself, so a role that
 policy grants more to can still walk in by address, and one that it denies is turned away there."""

@@ -56,6 +56,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "auth:emergency:open": "opened emergency access",
     "auth:emergency:refuse": "was refused at the emergency door",
     "auth:emergency:end": "ended emergency access",
+    "provenance:picture:check": "checked where a picture comes from",
     "policy:bundle:activate": "activated a policy",
     "policy:bundle:refuse": "offered a policy that was refused",
     "policy:bundle:publish": "handed out a policy to OPA servers",

@@ -145,7 +145,7 @@ class Bed:
             if isinstance(way.body, Form):
                 return await client.request(method, path, data=dict(way.body.fields), headers=headers)
             if isinstance(way.body, Upload):
-                files = {"image": ("picture.png", _picture(), "image/png")}
+                files = {way.body.name: ("picture.png", _picture(), "image/png")}
                 return await client.request(method, path, data=dict(way.body.fields), files=files, headers=headers)
             if way.body is not None:
                 return await client.request(method, path, json=way.body, headers=headers)

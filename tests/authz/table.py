@@ -50,6 +50,8 @@ class Upload:
     """The same with a small picture in it, as multipart."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
+    name: str = "image"
+    """The field that holds the picture."""
 
 
 def _may(*permissions: Permission, body: object | None = None, **values: str) -> Way:
@@ -117,6 +119,8 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("POST", "/v1/screening/hints"): _may(P.IMAGE_GENERATE, body={"text": "a fox"}),
     ("POST", "/v1/moderations"): _may(P.IMAGE_GENERATE, body={"input": "a fox"}),
     ("GET", "/studio"): _may(P.IMAGE_GENERATE),
+    ("POST", "/v1/content_provenance_checks"): _is(Guard.SIGNED_IN, Upload(name="file")),
+    ("GET", "/check"): _is(Guard.PERSON),
     # auditors
     ("GET", "/v1/organization/audit_logs"): _may(P.AUDIT_SEARCH),
     ("GET", "/v1/organization/data_retention"): _may(P.AUDIT_SEARCH),
