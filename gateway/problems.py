@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -115,8 +116,8 @@ def install(app: FastAPI, around: Surroundings) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0] if error.errors() else {"loc": (), "msg": "malformed"}
-        where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+        first = error.errors()[0] if error.errors() else {"type": "", "loc": (), "msg": "malformed"}
+        where = _where(first["loc"], is_unknown=first["type"] == "extra_forbidden")
         return _answer(request, around, InvalidRequest(f"{where or 'request'}: {first['msg']}.", param=where or None))
 
     @app.exception_handler(HTTPException)
@@ -185,6 +186,19 @@ def _answer(request: Request, around: Surroundings, error: ImprimaturError) -> R
     answer = around.page(request, error.status, context)
     answer.headers.update(extra)
     return answer
+
+
+def _where(loc: Sequence[str | int], *, is_unknown: bool) -> str:
+    """The field that a complaint is about: the one that we named, and which entry of its list. What stands deeper can
+    be a key of the sender's own making, and so can a field that we don't know: shown only when it could be a field's
+    name and nothing else."""
+    places = [part for part in loc if part not in ("body", "query", "path")]
+    if not places:
+        return ""
+    first = str(places[0])
+    if is_unknown and len(places) == 1 and re.fullmatch("[a-z_]{1,40}", first) is None:
+        first = "a field"
+    return ".".join((first, *(str(part) for part in places[1:] if isinstance(part, int))))
 
 
 def _page_of_form(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""`python -m tests.canary [--postgres] [--keep FOLDER]`: exits with 1 when a secret was found where it does not belong."""
+"""`python -m tests.canary`: exits with 1 when a secret was found where it does not belong."""
 
 from __future__ import annotations
 

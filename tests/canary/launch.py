@@ -69,9 +69,7 @@ def _print(scope: Scope, body: bytes) -> None:
 
 def _count(scope: Scope, body: bytes) -> None:
     """A path as a label: every address a series of its own."""
-    scope["app"].state.services.metrics.requests.labels(
-        route=scope["path"], method=scope["method"], status="-"
-    ).inc()
+    scope["app"].state.services.metrics.requests.labels(route=scope["path"], method=scope["method"], status="-").inc()
 
 
 async def _keep(scope: Scope, body: bytes) -> None:
@@ -120,7 +118,7 @@ def leak(name: str, state: Path) -> None:
         _with_bodies(with_bodies.get(name) or partial(_file, state / name))
 
 
-LEAKS: Final = ("log", "print", "metrics", "database", "audit", "answers", "policy")
+LEAKS: Final = ("log", "print", "metrics", "database", "audit", "tmp", "answers", "policy")
 
 
 if __name__ == "__main__":

@@ -30,16 +30,61 @@ Say = Callable[[str], str]
 
 TEMPLATES: Final = Path(__file__).resolve().parents[2] / "gateway/web/templates"
 
-READ_OF_QUERIES: Final = (
-    ("q", "who", "event_id", "action", "effect", "reason", "model", "since", "until", "cursor", "actor")
-    + ("return_to", "provider", "max_age", "acr", "code", "state", "iss", "error", "error_description", "phase")
-    + ("drilled", "from_day", "to_day", "effective_at[gt]", "actor_ids[]", "event_types[]", "after", "filter")
-)  # fmt: skip
-HARMLESS_HEADERS: Final = (
-    ("user-agent", "referer", "accept-language", "x-request-id", "traceparent", "tracestate", "baggage", "x-anything")
-    + ("idempotency-key", "openai-organization", "openai-project", "x-forwarded-for", "x-forwarded-host", "forwarded")
-    + ("x-forwarded-user", "remote-user", "if-none-match", "if-match", "range", "via", "from", "x-stainless-lang")
-)  # fmt: skip
+READ_OF_QUERIES: Final = [
+    "q",
+    "who",
+    "event_id",
+    "action",
+    "effect",
+    "reason",
+    "model",
+    "since",
+    "until",
+    "cursor",
+    "actor",
+    "return_to",
+    "provider",
+    "max_age",
+    "acr",
+    "code",
+    "state",
+    "iss",
+    "error",
+    "error_description",
+    "phase",
+    "drilled",
+    "from_day",
+    "to_day",
+    "effective_at[gt]",
+    "actor_ids[]",
+    "event_types[]",
+    "after",
+    "filter",
+]
+HARMLESS_HEADERS: Final = [
+    "user-agent",
+    "referer",
+    "accept-language",
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "x-anything",
+    "idempotency-key",
+    "openai-organization",
+    "openai-project",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "forwarded",
+    "x-forwarded-user",
+    "remote-user",
+    "if-none-match",
+    "if-match",
+    "range",
+    "via",
+    "from",
+    "x-stainless-lang",
+]
 GUARDING_HEADERS: Final = ("authorization", "cookie", "origin", "sec-fetch-site", "x-csrf-token", "accept", "host")
 """Each changes who is asking, and is tried alone."""
 
@@ -104,9 +149,7 @@ def callers_of(way: Way) -> str:
     return next(caller for caller in SESSIONS if caller != "break-glass" and is_open(way, caller))
 
 
-def shots(
-    method: str, path: str, way: Way, say: Callable[[str, str], str], known: Mapping[str, str]
-) -> Iterator[Shot]:
+def shots(method: str, path: str, way: Way, say: Callable[[str, str], str], known: Mapping[str, str]) -> Iterator[Shot]:
     """Every request to one route. `say(route, position)` makes a secret; `known` are values that really exist here, by
     the name of the path's parameter."""
     route = f"{method} {path}"
@@ -140,7 +183,12 @@ def shots(
         yield shot(f"query {name} alone", path=f"{usual}?{urlencode({name: value})}", **usual_body)
     page = {"accept": "text/html"}
     again = {"return_to": new("query on a page"), new("query name on a page"): "1"}
-    yield shot("query on a page", path=f"{usual}?{urlencode(again)}", headers=page | usual_body.pop("headers", {}), **usual_body)
+    yield shot(
+        "query on a page",
+        path=f"{usual}?{urlencode(again)}",
+        headers=page | usual_body.pop("headers", {}),
+        **usual_body,
+    )
     usual_body = _usual_body(way)
     # the headers
     harmless = {name: new(f"header {name}") for name in HARMLESS_HEADERS}
@@ -148,7 +196,10 @@ def shots(
     body_headers = usual_body.pop("headers", {})
     yield shot("harmless headers", headers=harmless | body_headers, **usual_body)
     for name in GUARDING_HEADERS:
-        for before, as_page in (("", False), *([("Bearer ", False), ("Basic ", False), ("Bearer imp_", True)] if name == "authorization" else ())):
+        for before, as_page in (
+            ("", False),
+            *([("Bearer ", False), ("Basic ", False), ("Bearer imp_", True)] if name == "authorization" else ()),
+        ):
             secret = before + new(f"header {name} {before}".strip())
             if name == "cookie":
                 secret = f"imprimatur-session={secret}; {new('unknown cookie')}={new('value of an unknown cookie')}"
@@ -204,11 +255,17 @@ def _bodies(shot: Callable[..., Shot], new: Say, way: Way, fields: tuple[str, ..
             yield shot(f"json {name}, a list", **_json({**good, name: [new(f"json {name}, a list")]}))
             key, value = new(f"json {name}, a key"), new(f"json {name}, a value below")
             yield shot(f"json {name}, an object", **_json({**good, name: {key: value}}))
-        strange = {**good, new("json, unknown key"): {new("json, key below it"): new("json, value below it")}}
+        yield shot("json, unknown name", **_json({**good, new("json, unknown name"): 1}))
+        strange = {**good, "Key " + new("json, unknown key"): {new("json, key below it"): new("json, value below it")}}
         yield shot("json, unknown key", **_json(strange))
         twice = f'{{"{(name := new("json, a key twice"))}": 1, "{name}": 2}}'.encode()
         yield shot("json, a key twice", content=twice, headers={"content-type": "application/json"})
-    for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/xml"):
+    for kind in (
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/xml",
+    ):
         broken = f'{{"prompt": "{new(f"broken {kind}")}", \x00'.encode()
         yield shot(f"broken {kind}", content=broken, headers={"content-type": kind})
     for name, value in (("a text", new("json, a text alone")), ("a list", [new("json, a list alone")])):

@@ -17,7 +17,9 @@ from typing import Final
 
 MARK_LETTERS: Final = 9
 OWN_LETTERS: Final = 17
-_AROUND: Final = 64
+_BEFORE: Final = 3
+_AFTER: Final = 6 * (MARK_LETTERS + OWN_LETTERS)
+"""As long as the longest spelling of a secret."""
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _DIGEST: Final = re.compile(rb"[0-9a-f]{64}|[0-9A-F]{64}")
 
@@ -62,9 +64,6 @@ class Seeds:
         self._digests[hashlib.sha256(secret.encode()).hexdigest()] = seed
         return secret
 
-    def positions(self) -> set[Seed]:
-        return set(self._of.values())
-
     def find(self, data: bytes) -> Iterator[Sighting]:
         """Every secret in `data`, whatever its spelling."""
         small = data.lower()
@@ -80,7 +79,9 @@ class Seeds:
                 yield Sighting(seed, "unsalted SHA-256")
 
     def _whose(self, data: bytes, at: int, form: str) -> Seed | None:
-        near = data[max(0, at - _AROUND) : at + 4 * _AROUND]
+        # From the mark on; a little before it, where letters share bytes. Backwards, all that is its own comes before.
+        before, after = (OWN_LETTERS, MARK_LETTERS) if form == "reversed" else (_BEFORE, _AFTER)
+        near = data[max(0, at - before) : at + after]
         for text in _readings(near, form):
             start = text.find(self.mark)
             while start >= 0:

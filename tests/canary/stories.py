@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
@@ -112,7 +111,7 @@ class Stories:
         account = {"name": "robot", "owner": "company|employee", "scopes": ["image:generate"]}
         texts = {name: self._say(route, name) + " draws for us" for name in ("description", "note")}
         self._send("admin", route, "texts", json=account | texts)
-        named = {"name": "robot-" + self._say(route, "name")[:20], "note": "to see where it goes"}
+        named = {"name": "r" + self._say(route, "name"), "note": "to see where it goes"}
         self._send("admin", route, "name", json=account | named | {"description": "draws"})
         route = "POST /services"
         texts = {name: self._say(route, name) + " draws for us" for name in ("description", "note")}
@@ -128,7 +127,9 @@ class Stories:
         for route, send in (("POST /v1/organization/role_mapping", "json"), ("POST /mapping", "form")):
             group, note = self._say(route, "group"), self._say(route, "note") + " asked for it"
             if send == "json":
-                self._send("admin", route, "texts", json={"roles": {"admin": ["admin"], group: ["employee"]}, "note": note})
+                self._send(
+                    "admin", route, "texts", json={"roles": {"admin": ["admin"], group: ["employee"]}, "note": note}
+                )
             else:
                 self._form("admin", route, "texts", mapping=f"admin: admin\n{group}: employee", note=note)
         victim = "POST /v1/organization/users/{user_id:path}/suspend"
@@ -177,7 +178,16 @@ class Stories:
             return self._say(route, position)
 
         user = {"schemas": [USER], "userName": say("userName"), "externalId": say("externalId"), "active": True}
-        names = ("displayName", "nickName", "title", "userType", "locale", "timezone", "profileUrl", "preferredLanguage")
+        names = (
+            "displayName",
+            "nickName",
+            "title",
+            "userType",
+            "locale",
+            "timezone",
+            "profileUrl",
+            "preferredLanguage",
+        )
         user |= {name: say(name) for name in names}
         user["name"] = {part: say(f"name.{part}") for part in ("familyName", "givenName", "formatted", "middleName")}
         user["emails"] = [{"value": say("emails") + "@example.com", "display": say("emails.display")}]
@@ -188,7 +198,12 @@ class Stories:
         send("POST", "the same again", "Users", user)
         password = {"schemas": [USER], "userName": "pat", "externalId": "pat", "password": say("password")}
         send("POST", "password", "Users", password)
-        send("POST", "unknown", "Users", {"schemas": [USER], "userName": "kim", say("key"): {say("key below"): say("value")}})
+        send(
+            "POST",
+            "unknown",
+            "Users",
+            {"schemas": [USER], "userName": "kim", say("key"): {say("key below"): say("value")}},
+        )
         for name in ("userName", "active", "emails", "name", "meta", "schemas", "id", "groups"):
             for shape in ("text", "list", "object"):
                 secret = say(f"{name} as {shape}")
@@ -196,7 +211,11 @@ class Stories:
                 send("POST", f"{name} as {shape}", "Users", {"schemas": [USER], "userName": "sam", name: value})
         id = made.json()["id"] if made.status_code == 201 else "none"
         for op in ("add", "replace", "remove", say("patch, op")):
-            for path in ("displayName", f'emails[value eq "{say(f"patch {op[:7]}, filter")}"].display', say(f"patch {op[:7]}, path")):
+            for path in (
+                "displayName",
+                f'emails[value eq "{say(f"patch {op[:7]}, filter")}"].display',
+                say(f"patch {op[:7]}, path"),
+            ):
                 operation = {"op": op, "path": path, "value": say(f"patch {op[:7]}, value of {path[:6]}")}
                 send("PATCH", "patch", f"Users/{id}", {"schemas": [PATCH], "Operations": [operation]})
         send("PUT", "put", f"Users/{id}", user | {"displayName": say("put, displayName")})
@@ -209,9 +228,15 @@ class Stories:
         send("GET", "filter", "Users", params={"filter": f'userName eq "{say("filter, a good one")}"'})
         for kind in ("Users", "Groups", "Bulk", "Me", "Schemas", "ResourceTypes", ".search"):
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-                body = None if method in ("GET", "DELETE") else f'{{"schemas": ["{say(f"{method} {kind}, broken")}"], '.encode()
+                body = (
+                    None
+                    if method in ("GET", "DELETE")
+                    else f'{{"schemas": ["{say(f"{method} {kind}, broken")}"], '.encode()
+                )
                 send(method, f"{kind} at a strange place", f"{kind}/{say(f'{method} {kind}, id')}", body)
-        self._send("", "POST /scim/v2/{path:path}", "strange client", f"/scim/v2/{say('client')}/Users", headers=headers)
+        self._send(
+            "", "POST /scim/v2/{path:path}", "strange client", f"/scim/v2/{say('client')}/Users", headers=headers
+        )
 
     def _sign_in(self) -> None:
         """What an issuer says about somebody, right and wrong; a token of nobody."""
@@ -237,16 +262,9 @@ class Stories:
                 answer = browser.get("/auth/callback/company", params=parameters)
                 world.issuer.lies.claims = {}
                 self._keep(Shot(route=route, position="story, " + position, method="GET", path="", caller=""), answer)
-        now = 2_000_000_000
-        bearer = forge.token(
-            forge.good_header("access-token") | {"kid": self._say("GET /v1/session", "kid of a token")},
-            forge.good_claims("access-token", now, world.issuer.url) | {"sub": self._say("GET /v1/session", "sub of a token")},
-            "rsa-1",
-        )  # fmt: skip
-        for _, kind in self._of_tokens():
+        kid, sub = self._say("GET /v1/session", "kid of a token"), self._say("GET /v1/session", "sub of a token")
+        claims = forge.good_claims("access-token", 2_000_000_000, world.issuer.url) | {"sub": sub}
+        bearer = forge.token(forge.good_header("access-token") | {"kid": kid}, claims, "rsa-1")
+        for kind in ("application/json", "text/html"):
             headers = {"authorization": f"Bearer {bearer}", "accept": kind}
             self._send("", "GET /v1/session", "token of a stranger's issuer", headers=headers)
-
-    def _of_tokens(self) -> Iterator[tuple[str, str]]:
-        yield "program", "application/json"
-        yield "page", "text/html"

@@ -38,10 +38,10 @@ SPELLINGS: dict[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_secret_is_found_in_every_spelling_and_its_place_is_named(spelling: str) -> None:
     seeds = Seeds()
-    seeds.new("GET /other", "query")
-    secret = seeds.new("POST /here", "json.prompt")
-    data = secrets.token_bytes(500) + b" " + SPELLINGS[spelling](secret) + b" " + secrets.token_bytes(500)
-    assert {sighting.seed for sighting in seeds.find(data)} == {Seed("POST /here", "json.prompt")}
+    beside, secret = (SPELLINGS[spelling](seeds.new("POST /here", name)) for name in ("json.n", "json.prompt"))
+    data = secrets.token_bytes(500) + b" " + beside + b" " + secret + b" " + secrets.token_bytes(500)
+    found = [sighting.seed for sighting in seeds.find(data)]
+    assert found == [Seed("POST /here", "json.n"), Seed("POST /here", "json.prompt")]
 
 
 def test_the_half_of_a_secret_is_found_too() -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 
+from audit.migrations.migrate import upgrade as migrate
 from demo.process import Program
 from demo.stack import Stack
 from gateway.storage.migrate import upgrade
@@ -88,9 +89,7 @@ class World:
 
 
 @contextmanager
-def open_world(
-    state: Path, seeds: Seeds, *, with_postgres: bool = False, leaks: Sequence[str] = ()
-) -> Iterator[World]:
+def open_world(state: Path, seeds: Seeds, *, with_postgres: bool = False, leaks: Sequence[str] = ()) -> Iterator[World]:
     """Everything started; ended with the block, the files left."""
     with ExitStack() as stack:
         postgres = stack.enter_context(PostgresServer()) if with_postgres else None
@@ -150,6 +149,11 @@ def _settings(world: World, feed_port: int) -> dict[str, Any]:
     }
     if world.postgres is not None:
         address = world.postgres.url(world.postgres.create_database())
+        records = world.postgres.url(world.postgres.create_database())
+        migrate(records)
+        (state / "records.url").write_text(records)
+        (state / "records.url").chmod(0o600)
+        settings["audit"]["database_url_path"] = str(state / "records.url")
         settings["database_url"] = address.replace("postgresql://", "postgresql+asyncpg://", 1)
     return settings
 
@@ -208,7 +212,5 @@ def dump_postgres(world: World) -> bytes:
     """All rows as text, for what compression or a page's end could hide from a search of the files."""
     assert world.postgres is not None
     config = json.loads((world.state / "gateway.json").read_text())
-    path = world.postgres.dump(config["database_url"].rsplit("/", 1)[1])
-    return path.read_bytes()
-
-
+    addresses = (config["database_url"], (world.state / "records.url").read_text())
+    return b"".join(world.postgres.dump(address.rsplit("/", 1)[1]).read_bytes() for address in addresses)

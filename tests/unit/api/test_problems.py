@@ -9,7 +9,7 @@ import pytest
 from gateway import errors
 from gateway.errors import ContentBlocked, Denied, Failure, ImprimaturError, Refusal, StepUpRequired
 from gateway.exchange import Reason, StepUp
-from gateway.problems import envelope, headers
+from gateway.problems import _where, envelope, headers
 
 METADATA = "https://gate.example/.well-known/oauth-protected-resource"
 TREE = [
@@ -71,3 +71,19 @@ def test_a_wait_is_at_least_a_second():
 
 def test_a_denial_without_reasons_has_no_empty_list():
     assert "reasons" not in envelope(Denied("No."), "id")["error"]
+
+
+@pytest.mark.parametrize(
+    ("loc", "is_unknown", "shown"),
+    [
+        (("query", "limit"), False, "limit"),
+        (("body", "networks", 2), False, "networks.2"),
+        (("body", "roles", "jane.doe@example.com", 0), False, "roles.0"),
+        (("body", "colour"), True, "colour"),
+        (("body", "jane.doe@example.com"), True, "a field"),
+        (("body", "4111 1111 1111 1111"), True, "a field"),
+        ((), False, ""),
+    ],
+)
+def test_a_complaint_names_fields_of_ours_and_never_a_key_that_somebody_made_up(loc, is_unknown, shown):
+    assert _where(loc, is_unknown=is_unknown) == shown
