@@ -42,6 +42,12 @@ storm: $(VENV)/.test ## Kill the audit log's processes a thousand times and look
 mutants: $(VENV)/.test ## Take each security check away in turn and look that a test goes red: make mutants NAME=identity
 	@$(BIN)/python -m tests.mutants $(NAME) $(ARGS)
 
+fuzz: $(VENV)/.test ## Feed hostile inputs to what reads strangers' bytes: make fuzz NAME=screening SECONDS=60
+	@$(BIN)/python -m tests.fuzz $(NAME) --seconds $(or $(SECONDS),60) $(ARGS)
+
+canary: $(VENV)/.test ## Send secrets through every way in and look where they turn up (ARGS=--postgres)
+	@$(BIN)/python -m tests.canary $(ARGS)
+
 train: $(VENV)/.test ## Train the embedded model again from public artwork (hours on a CPU)
 	@$(BIN)/python -m model_server.embedded.train $(ARGS)
 

@@ -94,12 +94,6 @@ ALLOWED: Final = (
         position="story, (?!password|key|value|unknown|query|filter|client|.* as (list|object)|.*broken|.*, id).*",
     ),
     Allowed(
-        why="register: people as the directory describes them, shown to administrators",
-        where=_ADMIN + ".*",
-        route="POST /scim/v2/.*",
-        position="story, (userName.*|displayName|externalId|name.formatted|group|patch.*|put.*)",
-    ),
-    Allowed(
         why="register: a person's name and groups, and how they proved who they are, as the provider said",
         place="database",
         route="GET /auth/callback/.*",
@@ -107,7 +101,7 @@ ALLOWED: Final = (
     ),
     Allowed(
         why="register: a person's name and groups, and how they proved who they are, as the provider said",
-        where=r"2xx \w+ of (GET|POST) (/people|/v1/organization/|/access-review).*",
+        where=r"2xx \w+ of (GET|POST) (/people|/v1/organization/|/access-review|/audit).*",
         route="GET /auth/callback/.*",
         position="story, claim (name|groups|email)",
     ),
@@ -181,12 +175,6 @@ ALLOWED: Final = (
         why="policy decides on what calls it: `context.client` of its input is the User-Agent",
         place="policy",
         position="header user-agent|user agent of a stranger",
-    ),
-    Allowed(
-        why="policy decides on who asks: the groups, `acr` and `amr` that the provider said",
-        place="policy",
-        route="GET /auth/callback/.*",
-        position="story, claim (groups|amr|acr)",
     ),
     Allowed(
         why="a feed that is told to name people (`with_subjects`) names them, with what they came with",
