@@ -22,12 +22,14 @@ PIECES: Final = (
 def of(target: Target) -> st.SearchStrategy[bytes]:
     """Inputs for this target."""
     seeds = st.sampled_from(target.seeds())
-    changed = st.builds(_changed, seeds, st.lists(_CHANGES, max_size=6))
+    changed = st.builds(_changed, seeds, st.lists(_CHANGES, min_size=1, max_size=6))
     if not target.is_text:
         return st.one_of(changed, changed, st.binary(max_size=300))
-    pieces = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), max_size=60).map("".join)
+    piece = st.one_of(st.sampled_from(PIECES), st.sampled_from(PIECES), st.text(max_size=4))
+    pieces = st.lists(piece, min_size=5, max_size=60).map("".join)
+    strewn = st.builds(_strewn, seeds, st.lists(st.tuples(st.integers(0, 99), piece), min_size=1, max_size=20))
     texts = st.one_of(pieces, pieces, st.text(max_size=200)).map(lambda text: text.encode("utf-8", "replace"))
-    return st.one_of(texts, changed)
+    return st.one_of(texts, strewn, changed)
 
 
 _CHANGES: Final = st.tuples(
@@ -36,6 +38,15 @@ _CHANGES: Final = st.tuples(
     st.integers(0, 64),
     st.one_of(st.binary(max_size=8), st.sampled_from([b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"IEND", b": ["])),
 )
+
+
+def _strewn(data: bytes, pieces: list[tuple[int, str]]) -> bytes:
+    """A text with pieces put between its letters."""
+    text = data.decode("utf-8", "replace")
+    for percent, piece in pieces:
+        at = len(text) * percent // 100
+        text = text[:at] + piece + text[at:]
+    return text.encode("utf-8", "replace")
 
 
 def _changed(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:

@@ -50,7 +50,7 @@ class Target:
     seeds: Callable[[], list[bytes]]
     """Good and bad inputs to start from."""
     is_text: bool = False
-    examples: int = 150
+    examples: int = 100
     """How many a short pass tries."""
 
 
@@ -127,9 +127,10 @@ def check_rules(data: bytes) -> None:
 def check_decoding(data: bytes) -> None:
     """Bytes are a picture or are refused, whatever they claim to be."""
     for media_type in ("image/png", "image/jpeg", "image/webp"):
-        for size in ((64, 64), (32, 32)):
+        for width in (64, 32):
+            picture = Picture(index=0, data=data, media_type=media_type, width=width, height=width, sha256="")
             with suppress(NotAPicture):
-                check_picture(Picture(data=data, media_type=media_type, width=size[0], height=size[1]))
+                check_picture(picture)
 
 
 def check_cleaning(data: bytes) -> None:
@@ -198,7 +199,7 @@ TARGETS: Final[Mapping[str, Mapping[str, Target]]] = {
             Target("rules", check_rules, _as_bytes("rules", _rules), examples=60),
             Target("decoding", check_decoding, _as_bytes("decoding", _pictures)),
             Target("cleaning", check_cleaning, _as_bytes("cleaning", _pictures)),
-            Target("child", check_child, _as_bytes("child", _pictures), examples=3),
+            Target("child", check_child, _as_bytes("child", lambda: _pictures()[::5]), examples=3),
         )
     }
 }
