@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
+import httpx
 import typer
 
 from gateway.login.device_flow import DeviceFlow, Invitation, LoginFailed, SignedOut, client
@@ -71,17 +72,22 @@ def login(
 def token(gateway: Gateway = "") -> None:
     """Print an access token that is good for a while, renewed if it has to be."""
     with _saying(), client() as http:
-        shelf, flow = KeyringShelf(), DeviceFlow(http)
-        with _alone():  # a refresh token works once: two programs that start together must not both use it
-            kept = _kept(shelf, gateway)
-            if kept.tokens.expires_at - time.time() < FRESH_SECONDS:
-                try:
-                    kept = Login(door=kept.door, tokens=flow.refresh(kept.door, kept.tokens.refresh_token))
-                except SignedOut as ended:
-                    shelf.drop(kept.door.gateway)
-                    raise LoginFailed(f"{ended} Sign in again: imprimatur login {kept.door.gateway}") from None
-                shelf.put(kept)
-        typer.echo(kept.tokens.access_token)
+        typer.echo(fresh(http, gateway).tokens.access_token)
+
+
+def fresh(http: httpx.Client, gateway: str = "") -> Login:
+    """The sign-in at this gateway (left out: the one used last), renewed if it has to be. Raises LoginFailed."""
+    shelf, flow = KeyringShelf(), DeviceFlow(http)
+    with _alone():  # a refresh token works once: two programs that start together must not both use it
+        kept = _kept(shelf, gateway)
+        if kept.tokens.expires_at - time.time() < FRESH_SECONDS:
+            try:
+                kept = Login(door=kept.door, tokens=flow.refresh(kept.door, kept.tokens.refresh_token))
+            except SignedOut as ended:
+                shelf.drop(kept.door.gateway)
+                raise LoginFailed(f"{ended} Sign in again: imprimatur login {kept.door.gateway}") from None
+            shelf.put(kept)
+    return kept
 
 
 def logout(gateway: Gateway = "") -> None:

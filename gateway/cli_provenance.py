@@ -1,8 +1,9 @@
-"""`imprimatur provenance`: a first set of certificates, what is in force, and a check of a file on the host."""
+"""`imprimatur provenance`: a first set of certificates, what is in force, checks of files, pictures to block."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from gateway.cli_provenance_ask import ask
+from gateway.provenance.block_file import add
 from gateway.provenance.certificates import CertificateRefused
-from gateway.provenance.check import MAX_BYTES, PROBLEMS, Checked, Known, Lookups, Verdict
+from gateway.provenance.check import MAX_BYTES, PROBLEMS, Checked, Checker, Known, Lookups, Verdict
+from gateway.provenance.fingerprint import Fingerprint
 from gateway.provenance.opening import Provenance, make_missing, open_provenance
 from gateway.settings import ProvenanceSettings
 
@@ -19,6 +23,7 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="YAML file with settings; the environment (IMPRIMATUR_…) wins over it."),
 ]
+File = Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP picture.")]
 SettingsOf = Callable[[Path | None], ProvenanceSettings]
 
 
@@ -59,21 +64,57 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
 
     @provenance.command("check")
     def check(
-        file: Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP picture.")], config: Config = None
+        file: File,
+        config: Config = None,
+        server: Annotated[
+            str, typer.Option(help="Ask this gateway, which knows its records, as the person of `imprimatur login`.")
+        ] = "",
+        token_stdin: Annotated[
+            bool, typer.Option("--token-stdin", help="With --server: read the access token or API key from there.")
+        ] = False,
     ) -> None:
-        """Look for our marks in a file. Doesn't ask the records: exit code 0 when a mark of ours was found, else 1."""
+        """Was this picture made here? Exit code 0 when a mark of ours was found, 1 when none was, 2 when we can't tell.
+
+        Without --server the records are not asked: marks are looked for on this host, with its secrets."""
+        data = _read(file)
+        if server:
+            ask(server, data, sys.stdin.readline().strip() if token_stdin else "")
         opened = _open(settings_of(config))
-        try:
-            with file.open("rb") as source:
-                data = source.read(MAX_BYTES + 1)
-        except OSError as error:
-            typer.secho(f"{file}: {error.strerror}.", fg="red", err=True)
-            raise typer.Exit(2) from None
         checked = asyncio.run(opened.checker(_BLIND).check(data))
         for line in told(checked):
             typer.echo(line)
         marked = checked.watermark is not None or (checked.manifest is not None and checked.manifest.state == "trusted")
-        raise typer.Exit(0 if marked else 1)
+        raise typer.Exit(0 if marked else 2 if checked.problem else 1)
+
+    @provenance.command("block")
+    def block(
+        file: File,
+        list_path: Annotated[
+            Path | None, typer.Option("--list", help="The list to add to; left out: provenance.block_list_path.")
+        ] = None,
+        label: Annotated[str, typer.Option(help="A word for the record: why, and not what it shows.")] = "blocked",
+        config: Config = None,
+    ) -> None:
+        """Add a picture's fingerprint to a list of blocked pictures, unless the list knows it already."""
+        settings = settings_of(config)
+        path = list_path or settings.block_list_path
+        if path is None:
+            _stop("Say which list: --list FILE, or set provenance.block_list_path.", 2)
+        data, laid = _read(file), _Laid()
+        # No secret and no certificate: a fingerprint needs none, and a stranger's file is taken apart in the child.
+        checked = asyncio.run(Checker(b"", (), laid.lookups, settings.check_timeout_seconds).check(data))
+        if not laid.prints:
+            _stop(f"{file}: {PROBLEMS[checked.problem]}.", 2)
+        try:
+            known = add(path, laid.prints, label)
+        except ValueError as error:
+            _stop(f"{path}: {error}.", 1)
+        except OSError as error:
+            _stop(f"{path}: {error.strerror}.", 2)
+        if known is not None:
+            typer.echo(f"{path}: there already, {known.distance} bits away, as {known.blocked.label}")
+            return
+        typer.echo(f"{path}: added {laid.prints[0]}")
 
 
 def missing(settings: ProvenanceSettings) -> list[str]:
@@ -112,7 +153,35 @@ async def _nothing(_: Any) -> Sequence[Known]:
     return ()
 
 
+class _Laid:
+    """Lookups that find nothing and keep what was asked for: the fingerprints of a picture, laid in all eight ways."""
+
+    def __init__(self) -> None:
+        self.prints: Sequence[Fingerprint] = ()
+
+    @property
+    def lookups(self) -> Lookups:
+        return Lookups(by_record=_nothing, by_handle=_nothing, near=self._near)
+
+    async def _near(self, prints: Sequence[Fingerprint]) -> Sequence[Known]:
+        self.prints = prints
+        return ()
+
+
 _BLIND = Lookups(by_record=_nothing, by_handle=_nothing, near=_nothing)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as source:
+            return source.read(MAX_BYTES + 1)
+    except OSError as error:
+        _stop(f"{file}: {error.strerror}.", 2)
+
+
+def _stop(text: str, code: int) -> NoReturn:
+    typer.secho(text, fg="red", err=True)
+    raise typer.Exit(code)
 
 
 def _open(settings: ProvenanceSettings) -> Provenance:

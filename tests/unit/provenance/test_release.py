@@ -190,4 +190,6 @@ def test_the_command_makes_shows_and_checks(command: typer.Typer, tmp_path: Path
     told = run(command, ["provenance", "check", str(saved)])
     assert (told.exit_code, f"{released.handle:012x}" in told.output) == (0, True)
     assert run(command, ["provenance", "check", str(other)]).exit_code == 1
+    other.write_bytes(b"no picture")
+    assert run(command, ["provenance", "check", str(other)]).exit_code == 2, "not looked at is no no"
     assert run(command, ["provenance", "check", str(tmp_path / "none.png")]).exit_code == 2
