@@ -37,7 +37,7 @@ from audit.store.postgres.tree_table import (
     wish_for,
     wished_size,
 )
-from audit.tiles import TileTree
+from audit.tiles import TILE_BYTES, TileTree
 
 _log = logging.getLogger("audit.integrator")
 
@@ -74,6 +74,7 @@ class Integrator:
         self._epoch: int | None = None  # of our lease; None while following
         self._heads: CheckedHeads | None = None
         self._latest: tuple[Checkpoint, datetime] | None = None
+        self._shown: TileTree | None = None  # what proofs are made from
         self._made_tables_on: date | None = None
         self._damage: StoreDamaged | None = None  # what this process found itself
         self._due = 0.0  # monotonic: when to advance next
@@ -151,13 +152,13 @@ class Integrator:
         """Inclusion paths against a checkpoint that covers all of ``seqs``. Blocks."""
         checkpoint = self.cover(max(seqs))
         with self._lock:
-            tree = TileTree(self._read_tile, checkpoint.size)
+            tree = self._tree_of(checkpoint.size)
             return checkpoint, [tree.inclusion_path(seq, checkpoint.size) for seq in seqs]
 
     def prove_consistency(self, old_size: int, new_size: int) -> list[bytes]:
         """Consistency proof between two sizes of the stored tree. Blocks."""
         with self._lock:
-            return TileTree(self._read_tile, max(self.size, new_size)).consistency_path(old_size, new_size)
+            return self._tree_of(max(self.size, new_size)).consistency_path(old_size, new_size)
 
     def read_tile(self, level: int, index: int) -> bytes:
         """Hashes of one stored tile. Blocks."""
@@ -192,7 +193,7 @@ class Integrator:
             if self._connection is not None:
                 with suppress(psycopg.Error):
                     self._connection.close()
-            self._connection, self._epoch = None, None
+            self._connection, self._epoch, self._shown = None, None, None
 
     def _run(self) -> None:
         # The first turn was ``open``'s. A lease is renewed well before it ends, however long the interval is.
@@ -327,6 +328,23 @@ class Integrator:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
         return self._connection
+
+    def _tree_of(self, size: int) -> TileTree:
+        """The stored tree of ``size`` records, kept until one of another size is asked for. The caller holds the lock.
+
+        Each proof looks at the same unfinished tiles again. What the stored ones grow by does not matter here.
+        """
+        if self._shown is None or self._shown.size != size:
+            unfinished: dict[tuple[int, int], bytes] = {}
+
+            def read(level: int, index: int) -> bytes:
+                tile = unfinished.get((level, index)) or self._read_tile(level, index)
+                if len(tile) < TILE_BYTES:
+                    unfinished[level, index] = tile
+                return tile
+
+            self._shown = TileTree(read, size)
+        return self._shown
 
     def _read_tile(self, level: int, index: int) -> bytes:
         return read_tile(self._connected(), level, index)
