@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 {print "  " n " packages found …"; fflush()} /^Installing collected/ {print "  installing them …"; fflush()} /^ERROR/ {print}'
 WORKERS ?= 2
 
-.PHONY: help demo run test check bench storm train docs vendor screenshots clean
+.PHONY: help demo run test check bench parity storm train docs vendor screenshots clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,10 +36,13 @@ check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=audit|gateway|identity|model|model-gpu|policy|screening
 	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
 
+parity: $(VENV)/.test ## Ask the embedded engine and OPA's own 5,000 questions and every test of the rules (ARGS="--questions 100000")
+	@$(BIN)/python -m tests.parity $(ARGS)
+
 storm: $(VENV)/.test ## Kill the audit log's processes a thousand times and look what was lost (ARGS="--kills 200")
 	@$(BIN)/python -m tests.storm $(ARGS)
 
-mutants: $(VENV)/.test ## Take each security check away in turn and look that a test goes red: make mutants NAME=identity
+mutants: $(VENV)/.test ## Take each security check away in turn and look that a test goes red: make mutants NAME=identity|policy
 	@$(BIN)/python -m tests.mutants $(NAME) $(ARGS)
 
 fuzz: $(VENV)/.test ## Feed hostile inputs to what reads strangers' bytes: make fuzz NAME=screening SECONDS=60

@@ -1,8 +1,9 @@
 """Policy's figures: `python -m bench.policy`.
 
 CPU time a decision through the whole door (question to JSON, engine, answer read), by number of findings, and the time
-from a changed file to rules in force. Beside it OPA itself as a library, where `opa-golib-python-bindings` is there.
-Writes `bench/results/policy.json`.
+from a changed file to rules in force. Beside it OPA itself: as a library where `opa-golib-python-bindings` is there,
+and as a server that is asked over HTTP and follows signed bundles (the binary that `$OPA_BIN` names, else that library
+behind OPA's API). Writes `bench/results/policy.json`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from bench.support import results
+from bench.support import policy_opa, results
 from bench.support.results import Figure
 from gateway.exchange import Actor, ActorId, Finding, ImageRequest, Mfa, Origin, Usage
 from gateway.policy import Policy, build_admin_input, build_input
@@ -162,6 +163,20 @@ async def reloads(folder: Path, engine: EmbeddedEngine) -> list[Figure]:
     return [Figure(figure="changed file to rules in force, trial included", unit="s", value=value, target=1.0)]
 
 
+async def beside_a_server(folder: Path) -> list[Figure]:
+    """The same questions to an OPA server, and how soon it takes a change."""
+    if not policy_opa.is_there():
+        print("an OPA server: not run (neither $OPA_BIN nor opa-golib-python-bindings is there)")
+        return []
+    questions = {
+        "a picture allowed": question(),
+        "a picture with 10 findings": question(10),
+        "a list of models": admin_question(),
+    }
+    async with policy_opa.Beside(folder) as opa:
+        return [*await opa.decisions(questions), *await opa.changes()]
+
+
 async def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "policies"
@@ -175,6 +190,7 @@ async def main() -> None:
             raise SystemExit(f"the question is not the one meant: {decision}")
         figures = [*await decisions(policy), *await reloads(folder, engine)]
         await policy.aclose()
+        figures += await beside_a_server(policy_opa.copy_of(SHIPPED, Path(scratch)))
     print(f"written to {results.write('policy', figures)}")
 
 

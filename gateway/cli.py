@@ -11,7 +11,7 @@ import typer
 import uvicorn
 from pydantic import BaseModel, ValidationError
 
-from gateway import __version__, cli_access, cli_login, cli_provenance, doctor_idp
+from gateway import __version__, cli_access, cli_login, cli_policy, cli_provenance, doctor_idp
 from gateway.app import create_app
 from gateway.observe import logs
 from gateway.screening import cli as screening_cli
@@ -159,6 +159,7 @@ def _flat(model: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 cli_access.add_to(app, _settings)
+cli_policy.add_to(app, lambda config: _settings(config).policy)
 cli_provenance.add_to(app, lambda config: _settings(config).provenance)
 
 

@@ -41,6 +41,8 @@ class Rule:
     name: str
     is_default: bool
     is_function: bool
+    is_set: bool
+    """A partial set: `name contains member`."""
     span: Span
     tree: Node
 
@@ -108,6 +110,33 @@ def references(node: Node) -> Iterator[Reference]:
             yield from references(value)
 
 
+def statements(rule: Rule) -> Iterator[Node]:
+    """The statements of a rule's bodies, `else` too: `{"Expr": …}`, `{"NotExpr": …}`, `{"SomeIn": …}`, ….
+
+    What stands inside a comprehension or `every` belongs to those."""
+    for body in rule.tree.get("bodies") or ():
+        for statement in (body.get("query") or {}).get("stmts") or ():
+            yield statement["literal"]
+
+
+def bare_name(node: Node) -> str:
+    """The name that `node` is, or empty: `mfa_fresh`, not `mfa_fresh == true` nor `data.a`."""
+    return str(node["Var"]["value"]) if isinstance(node, dict) and set(node) == {"Var"} else ""
+
+
+def texts(node: Node) -> Iterator[tuple[Span, str]]:
+    """Every string below `node`, and where it stands."""
+    if isinstance(node, list):
+        for member in node:
+            yield from texts(member)
+    elif isinstance(node, dict):
+        for kind, value in node.items():
+            if kind == "String":
+                yield span(value["span"]), str(value["value"])
+            else:
+                yield from texts(value)
+
+
 def negated_operands(node: Node) -> Iterator[tuple[Node, Span]]:
     """What stands inside each `not` below `node` as argument of a call or operand of an operator. A bare reference, and
     the two sides of `==` and `!=`, are not operands in this sense: every engine reads those alike."""
@@ -172,11 +201,23 @@ def _rule(node: Node) -> Rule:
     if kind == "Default":
         parts = _parts(value["refr"])
         return Rule(
-            name=".".join(parts), is_default=True, is_function=bool(value["args"]), span=span(value["span"]), tree=value
+            name=".".join(parts),
+            is_default=True,
+            is_function=bool(value["args"]),
+            is_set=False,
+            span=span(value["span"]),
+            tree=value,
         )
     ((shape, head),) = value["head"].items()
     name = ".".join(_parts(head["refr"]))
-    return Rule(name=name, is_default=False, is_function=shape == "Func", span=span(value["span"]), tree=value)
+    return Rule(
+        name=name,
+        is_default=False,
+        is_function=shape == "Func",
+        is_set=shape == "Set",
+        span=span(value["span"]),
+        tree=value,
+    )
 
 
 def _parts(node: Node) -> tuple[str, ...]:

@@ -19,6 +19,10 @@ def _unit(name: str, *tests: str) -> Target:
     return Target(f"gateway/identity/{name}.py", tuple(f"{folder}/test_{test}.py" for test in tests))
 
 
+def _policy(name: str, *tests: str) -> Target:
+    return Target(f"gateway/policy/{name}.py", tuple(f"tests/unit/policy/test_{test}.py" for test in tests or (name,)))
+
+
 TARGETS: Mapping[str, tuple[Target, ...]] = {
     "identity": (
         _unit("tokens", "hostile_tokens", "authenticate", "sign_in"),
@@ -52,6 +56,16 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         _unit("throttle", "door"),
         _unit("known_browsers", "door"),
         _unit("facade", "csrf", "authenticate", "door", "sessions"),
+    ),
+    "policy": (
+        _policy("signing"),
+        _policy("tarball"),
+        _policy("revisions", "revisions"),
+        _policy("fleet", "revisions"),
+        _policy("publisher"),
+        _policy("opa", "opa"),
+        _policy("opa_status", "opa"),
+        _policy("style"),
     ),
     "login": (
         Target("gateway/login/device_flow.py", ("tests/unit/login/test_device_flow.py",)),

@@ -30,7 +30,8 @@ class Sidecar:
             config = folder / "opa.json"
             config.write_text(json.dumps(opa_config(service, folder / "token", key_id, public_pem.decode())))
             command = [binary, "run", "--server", f"--addr=127.0.0.1:{port}", f"--config-file={config}"]
-            self._child = subprocess.Popen([*command, "--disable-telemetry", "--log-level=error"])
+            command += ["--disable-telemetry", "--log-level=error"]
+            self._child = subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True)
         else:
             command = [sys.executable, "-m", "tests.support.opa_server", "--bundle-url", service]
             command += ["--token-file", str(folder / "token"), "--key-id", key_id]

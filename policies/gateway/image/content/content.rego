@@ -1,6 +1,6 @@
 # METADATA
 # title: What pictures may show
-# description: Findings of type content.*: G-rated by default, by group where an exception says so.
+# description: "Findings of type content.*: G-rated by default, by group where an exception says so."
 # scope: package
 # custom:
 #   owner: security-team

@@ -1,6 +1,6 @@
 # METADATA
 # title: Sensitive data
-# description: Findings of type dlp.*: what may not leave in a prompt, an upload or a picture.
+# description: "Findings of type dlp.*: what may not leave in a prompt, an upload or a picture."
 # scope: package
 # custom:
 #   owner: security-team

@@ -1,6 +1,6 @@
 # METADATA
 # title: Screening that did not happen
-# description: Findings of type screening.*: never allowed, never masked, no exceptions.
+# description: "Findings of type screening.*: never allowed, never masked, no exceptions."
 # scope: package
 # custom:
 #   owner: security-team
