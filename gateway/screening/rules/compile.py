@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ from gateway.screening.text.scan import Detector, Exact, TextScanner, flatten
 from gateway.screening.text.validators import LOOK_AROUND, VALIDATORS
 from gateway.vocabulary import Effect
 
+FOR_WHOM: Final = frozenset({"monitor_roles", "group", "groups", "until", "approved_by_role"})
+POLICY_FILE: Final = "put it under `exceptions` or `monitor_roles` in gateway/config/findings/data.yaml"
+
 F = TypeVar("F", bound=Form)
 
 
@@ -36,6 +39,8 @@ def read(document: Document, form: type[F]) -> F:
         first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
         path = tuple(part for part in first["loc"])
         where = ".".join(str(part) for part in path) or "file"
+        if first["type"] == "extra_forbidden" and path[-1] in FOR_WHOM:
+            raise document.error(path, f"{where}: for whom a rule holds is policy's to say: {POLICY_FILE}") from None
         raise document.error(path, f"{where}: {first['msg']}") from None
     identity = getattr(rule, "id", "")
     if PurePath(document.file).stem != identity:
@@ -80,6 +85,7 @@ def _by_list(document: Document, rule: DlpRule, lists: ListShelf | None) -> Dete
         effect=_proposed(rule.action, rule.mode),
         patterns=(),
         exact=Exact(known, wanted.require, wanted.window),
+        review_from=rule.action.review_if.values if rule.action.review_if else 0,
         is_enforced=rule.mode == "enforce",
         scope=frozenset(rule.scope),
     )
@@ -87,6 +93,7 @@ def _by_list(document: Document, rule: DlpRule, lists: ListShelf | None) -> Dete
 
 def _by_form(document: Document, rule: DlpRule, detect: Detect) -> Detector:
     patterns = []
+    review_if = rule.action.review_if
     for i, pattern in enumerate(detect.any):
         name = "regex" if pattern.regex else "terms"
         patterns.append(pattern.regex or alternatives(pattern.terms))
@@ -110,6 +117,7 @@ def _by_form(document: Document, rule: DlpRule, detect: Detect) -> Detector:
         patterns=tuple(patterns),
         cued=frozenset(i for i, p in enumerate(detect.any) if p.cue),
         min_count=detect.min_count,
+        review_from=review_if.values if review_if else 0,
         validators=tuple(VALIDATORS[name] for name in detect.validate_),
         cues=cues,
         validators_look_around=not LOOK_AROUND.isdisjoint(detect.validate_),

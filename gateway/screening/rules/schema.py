@@ -26,9 +26,20 @@ class Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
 
 
+class ReviewIf(Form):
+    values: int = Field(ge=2, le=50, description="From so many different values in one text on.")
+
+
 class Action(Form):
     default: Literal["allow", "mask", "block", "review"] = Field(description="What the rule proposes; policy decides.")
     replacement: str = Field("", max_length=80, description="A realistic value that belongs to nobody, to mask with.")
+    review_if: ReviewIf | None = Field(None, description="When to propose review instead of `allow` or `mask`.")
+
+    @model_validator(mode="after")
+    def _review_is_stricter(self) -> Action:
+        if self.review_if is not None and self.default not in ("allow", "mask"):
+            raise ValueError("`review_if` goes with the defaults allow and mask: the others are as strict already")
+        return self
 
     @model_validator(mode="after")
     def _mask_has_something_to_put_there(self) -> Action:
@@ -116,6 +127,8 @@ class DlpRule(Form):
 
     @model_validator(mode="after")
     def _looks_for_one_thing(self) -> DlpRule:
+        if self.action.review_if is not None and self.detect is not None and self.detect.min_count > 1:
+            raise ValueError("`review_if` and `min_count` both count values: use one of them")
         if (self.detect is None) == (self.exact_match is None):
             raise ValueError("expected either `detect` or `exact_match`")
         if self.exact_match is not None and self.exact_match.require > 1 and self.action.default == "mask":
@@ -159,6 +172,8 @@ class ContentLexicon(Form):
     def _has_words(self) -> ContentLexicon:
         if not any(w.terms or w.together for w in self.words.values()):
             raise ValueError("a lexicon needs `terms` or `together`")
+        if self.action.review_if is not None:
+            raise ValueError("`review_if` counts values, and a subject has none")
         if self.action.default == "mask":
             raise ValueError("a subject can't be masked: use block, review or allow")
         return self

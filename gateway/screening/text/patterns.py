@@ -14,6 +14,10 @@ from typing import Any, Final
 import re2
 
 MAX_PATTERN_CHARS: Final = 4_000
+NESTED: Final = re2.compile(
+    r"\((?:\?[a-zA-Z]*:|\?P?<\w+>)?(?:\[(?:\\.|[^\]\\])+\]|\\[pP](?:\{\w+\}|\w)|\\.|[^\\()\[\]|*+?{}])[*+]\??\)[*+]"
+)
+"""A group of one repeated atom, repeated. Linear here, but rules are copied to where engines backtrack (CWE-1333)."""
 MEMORY_BYTES_ONE: Final = 8 << 20
 """RE2's own default budget for one compiled pattern and its automaton."""
 MEMORY_BYTES_SET: Final = 64 << 20
@@ -34,6 +38,8 @@ def compile_pattern(pattern: str) -> Any:
     """`pattern` compiled by RE2, or `PatternError`."""
     if len(pattern) > MAX_PATTERN_CHARS:
         raise PatternError(f"pattern is too long: expected at most {MAX_PATTERN_CHARS} characters, got {len(pattern)}")
+    if NESTED.search(pattern):
+        raise PatternError("a repeat of a repeat, as in (a+)+, says no more than a+ and stops other engines: write a+")
     try:
         compiled = re2.compile(pattern, _options(MEMORY_BYTES_ONE))
     except re2.error as error:

@@ -79,6 +79,8 @@ class Detector:
     """Places in `patterns` of those that count only beside a cue."""
     min_count: int = 1
     """Fewer different values than this are none; so many are one finding, from the first to the last."""
+    review_from: int = 0
+    """From so many different values on the rule proposes review instead of something milder; 0 = never."""
     validators_look_around: bool = False
     """Whether a validator weighs the words around a value itself; else a word against it is enough to drop it."""
     exempt: frozenset[str] = field(repr=False, default=frozenset())
@@ -131,7 +133,7 @@ class TextScanner:
                 if view.is_new(accepted.start, accepted.end):
                     span = original.source_span(*to_parent(chain, accepted.start, accepted.end))
                     _keep(hits, _hit(detector, accepted, span, maskable=False))
-        return without_overlaps(_counted(hits))
+        return _escalated(without_overlaps(_counted(hits)))
 
     def cued(self, text: str) -> frozenset[str]:
         """The rules of which a cue stands anywhere in a normalised text."""
@@ -240,6 +242,21 @@ def _counted(hits: Sequence[Hit]) -> list[Hit]:
             # What stands between the values is not looked at, so it can't be replaced with them.
             single.append(Hit(detector=detector, start=start, end=end, canonical="\n".join(values), maskable=False))
     return single
+
+
+def _escalated(hits: Sequence[Hit]) -> list[Hit]:
+    """`hits` with review proposed for those of a rule that asks for it and was found so often."""
+    values: dict[str, set[str]] = {}
+    for hit in hits:
+        values.setdefault(hit.detector.rule_id, set()).add(hit.canonical)
+    return [
+        replace(hit, detector=replace(hit.detector, effect=Effect.REVIEW))
+        if hit.detector.is_enforced
+        and 0 < hit.detector.review_from <= len(values[hit.detector.rule_id])
+        and _STRICTNESS[hit.detector.effect] < _STRICTNESS[Effect.REVIEW]
+        else hit
+        for hit in hits
+    ]
 
 
 def without_overlaps(hits: Sequence[Hit]) -> list[Hit]:

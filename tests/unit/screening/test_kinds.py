@@ -105,3 +105,30 @@ def test_each_rule_says_what_to_do_instead(kind: str) -> None:
 def test_no_text_upsets_a_validator(name: str, text: str) -> None:
     for accepted in VALIDATORS[name](Candidate(text, 0, len(text))):
         assert 0 <= accepted.start < accepted.end <= len(text)
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_what_is_put_in_a_value_s_place_would_be_drawn_and_belongs_to_nobody(kind: str, shipped: RuleSet) -> None:
+    """A kind is masked with something that looks real and that no rule finds, or it is stopped."""
+    action = RULES[kind]["action"]
+    if action["default"] != "mask":
+        assert action["default"] in ("block", "review")
+        return
+    replacement = action["replacement"]
+    assert not set(replacement) & set("[]<>{}*_#"), "a placeholder gets drawn"
+    assert "REDACTED" not in replacement.upper()
+    for text in (
+        replacement,
+        f"a poster that says {replacement} in red",
+        f"my {kind.replace('-', ' ')}: {replacement}",
+    ):
+        assert [hit.detector.rule_id for hit in shipped.scanners["prompt"].scan_text(text)] == []
+
+
+def test_masks_are_of_what_is_reserved_for_it() -> None:
+    """RFC 2606, RFC 5737, and the telephone numbers of no subscriber (555-01xx)."""
+    masks = {kind: RULES[kind]["action"].get("replacement", "") for kind in RULES}
+    assert masks["email-address"].endswith("@example.com")
+    assert masks["internal-hostname"].endswith(".example.com")
+    assert masks["ip-address"].startswith("192.0.2.")
+    assert "555-01" in masks["phone-number"]

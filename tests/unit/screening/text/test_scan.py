@@ -106,3 +106,17 @@ def test_what_a_view_repeats_is_told_once() -> None:
 
 def test_reprs_show_no_value() -> None:
     assert "4711" not in repr(TextScanner([detector()]).scan_text("4711"))
+
+
+def test_many_values_of_a_rule_are_proposed_for_review_and_few_are_not() -> None:
+    scanner = TextScanner([detector("r", r"\d+", review_from=3), detector("s", r"[A-Z]+")])
+    assert [h.detector.effect for h in scanner.scan_text("1 2 A")] == [Effect.MASK] * 3
+    assert [h.detector.effect for h in scanner.scan_text("1 1 1 2")] == [Effect.MASK] * 4
+    assert [h.detector.effect for h in scanner.scan_text("1 2 3 A")] == [Effect.REVIEW] * 3 + [Effect.MASK]
+
+
+def test_review_is_never_proposed_by_a_rule_in_monitor_mode_or_instead_of_a_denial() -> None:
+    watched = detector("r", effect=Effect.ALLOW, review_from=2, is_enforced=False)
+    assert [h.detector.effect for h in TextScanner([watched]).scan_text("1 2")] == [Effect.ALLOW] * 2
+    strict = detector("r", effect=Effect.DENY, review_from=2)
+    assert [h.detector.effect for h in TextScanner([strict]).scan_text("1 2")] == [Effect.DENY] * 2
