@@ -7,6 +7,7 @@
 #   owner: security-team
 package gateway.image.authz
 
+import data.gateway.config.diversity
 import data.gateway.config.findings as findings_config
 import data.gateway.config.hours
 import data.gateway.config.limits
@@ -489,6 +490,43 @@ default step_up := {}
 step_up := {"step_up": data.gateway.access.step_up(deny)}
 
 # METADATA
+# title: Somebody for whom what a prompt leaves open about people is drawn from the world's
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.6
+rewritten_for if "*" in diversity.groups
+
+rewritten_for if {
+	some group in input.subject.groups
+	group in diversity.groups
+}
+
+# METADATA
+# title: Somebody who is left out of that
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.6
+rewriting_excepted if {
+	some group in input.subject.groups
+	group in diversity.except_groups
+}
+
+# METADATA
+# title: Rewriting, where a picture is made from words alone
+# description: Asked for once, with the prompt. An edit or a variation is of people who are there already.
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.6
+default rewriting := {}
+
+rewriting := {"rewrite": "diversity"} if {
+	input.action == "image:generate"
+	input.stage == "prompt"
+	rewritten_for
+	not rewriting_excepted
+}
+
+# METADATA
 # title: What else must be done
 # description: A chain, because only the branch that is needed is worked out.
 # custom:
@@ -498,9 +536,9 @@ obligations := step_up if {
 	effect == "deny"
 } else := {"review": {"queue": review_queue}} if {
 	effect == "review"
-} else := {"mask": [order | some order in mask_orders], "max_n": max_images} if {
+} else := object.union({"mask": [order | some order in mask_orders], "max_n": max_images}, rewriting) if {
 	effect == "mask"
-} else := {"max_n": max_images} if {
+} else := object.union({"max_n": max_images}, rewriting) if {
 	effect == "allow"
 }
 

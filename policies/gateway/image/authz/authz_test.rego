@@ -435,3 +435,37 @@ is_undecided(decision) if {
 	decision.effect == "deny"
 	[reason.code | some reason in decision.reasons] == ["policy.undefined"]
 }
+
+rewriting(difference, who) := decision.obligations if {
+	decision := decide_with(difference, object.union(config, {"diversity": who}))
+}
+
+everybody := {"groups": ["*"], "except_groups": []}
+
+test_nobody_is_rewritten_for_unless_the_rules_say_so if {
+	rewriting({}, {"groups": [], "except_groups": []}) == {"max_n": 4, "retention_days": 30}
+}
+
+test_what_a_prompt_leaves_open_is_drawn_for_everybody_or_for_a_group if {
+	rewriting({}, everybody) == {"max_n": 4, "retention_days": 30, "rewrite": "diversity"}
+	rewriting({}, {"groups": ["design"], "except_groups": []}).rewrite == "diversity"
+	rewriting({}, {"groups": ["other"], "except_groups": []}) == {"max_n": 4, "retention_days": 30}
+}
+
+test_a_masked_prompt_is_rewritten_too if {
+	rewriting(found([{}]), everybody).rewrite == "diversity"
+}
+
+test_who_is_left_out_is_left_out if {
+	rewriting({}, {"groups": ["*", "design"], "except_groups": ["design"]}) == {"max_n": 4, "retention_days": 30}
+}
+
+test_only_pictures_made_from_words_are_rewritten_for_and_once if {
+	every difference in [edit({}), vary({}), {"stage": "request"}, {"stage": "output"}] {
+		rewriting(difference, everybody) == {"max_n": 4, "retention_days": 30}
+	}
+}
+
+test_what_is_refused_is_not_rewritten if {
+	rewriting({"subject": {"status": "suspended"}}, everybody) == {"retention_days": 30}
+}

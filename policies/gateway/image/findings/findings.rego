@@ -34,12 +34,13 @@ proposed_rank(finding) := max({
 
 # METADATA
 # title: Exceptions in force for this person, today
-# description: An exception without groups or date is for nobody.
+# description: An exception without groups or date, or behind which no role stands that may approve one, is for nobody.
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-3(10)
 exceptions contains exception if {
 	some exception in config.exceptions
+	exception.approved_by_role in config.approvers
 	some group in exception.groups
 	group in input.subject.groups
 	time.parse_rfc3339_ns(input.time) < time.parse_rfc3339_ns(exception.until)
@@ -64,6 +65,17 @@ excepted_ranks(finding) := {data.gateway.lib.effect_rank[exception.effect] |
 below_threshold(finding) if finding.score < config.min_score[finding.type]
 
 # METADATA
+# title: The finding's type is only noted for a role of this person; never a critical one
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3(10)
+only_noted(finding) if {
+	finding.severity != "critical"
+	some role in input.subject.roles
+	role in config.monitor_roles[finding.type]
+}
+
+# METADATA
 # title: The rank before asking whether a mask is possible
 # description: An override that names no known effect leaves the rank undefined, which is a denial.
 # custom:
@@ -71,6 +83,8 @@ below_threshold(finding) if finding.score < config.min_score[finding.type]
 #   control: NIST SP 800-53 SC-7(10)
 wanted_rank(finding) := data.gateway.lib.effect_rank.allow if {
 	below_threshold(finding)
+} else := data.gateway.lib.effect_rank.allow if {
+	only_noted(finding)
 } else := max(ranks_by_exception) if {
 	ranks_by_exception := excepted_ranks(finding)
 	count(ranks_by_exception) > 0

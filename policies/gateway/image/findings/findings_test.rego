@@ -6,11 +6,24 @@ config := {
 	"min_score": {"content.violence": 0.6},
 	"unmaskable": "deny",
 	"screening_unavailable": "deny",
+	"approvers": ["legal"],
+	"monitor_roles": {"dlp.noted": ["auditor"]},
 	"exceptions": [
-		{"type": "content.politics", "groups": ["press"], "effect": "allow", "until": "2026-12-01T00:00:00Z"},
-		{"type": "content.politics", "groups": ["interns"], "effect": "review", "until": "2026-12-01T00:00:00Z"},
-		{"type": "content.forever", "groups": ["press"], "effect": "allow"},
-		{"type": "content.nobody", "effect": "allow", "until": "2026-12-01T00:00:00Z"},
+		{
+			"type": "content.alone", "groups": ["press"], "effect": "allow", "until": "2026-12-01T00:00:00Z",
+			"approved_by_role": "press",
+		},
+		{"type": "content.unsigned", "groups": ["press"], "effect": "allow", "until": "2026-12-01T00:00:00Z"},
+		{
+			"type": "content.politics", "groups": ["press"], "effect": "allow", "until": "2026-12-01T00:00:00Z",
+			"approved_by_role": "legal",
+		},
+		{
+			"type": "content.politics", "groups": ["interns"], "effect": "review", "until": "2026-12-01T00:00:00Z",
+			"approved_by_role": "legal",
+		},
+		{"type": "content.forever", "groups": ["press"], "effect": "allow", "approved_by_role": "legal"},
+		{"type": "content.nobody", "effect": "allow", "until": "2026-12-01T00:00:00Z", "approved_by_role": "legal"},
 	],
 }
 
@@ -113,6 +126,25 @@ test_an_exception_without_a_date_is_none if {
 test_an_exception_without_groups_is_none if {
 	excepted("2026-11-20T10:00:00Z", ["press"], {"type": "content.nobody"}) == 3
 }
+
+test_an_exception_that_nobody_may_approve_is_none if {
+	excepted("2026-11-20T10:00:00Z", ["press"], {"type": "content.alone"}) == 3
+	excepted("2026-11-20T10:00:00Z", ["press"], {"type": "content.unsigned"}) == 3
+}
+
+noted(roles, difference) := ranks[0] if {
+	finding := object.union(base, object.union({"type": "dlp.noted", "proposed": "deny"}, difference))
+	ranks := data.gateway.image.findings.ranks with input as {"findings": [finding], "subject": {"roles": roles}}
+		with data.gateway.config.findings as config
+}
+
+test_a_type_may_be_only_noted_for_a_role if {
+	noted(["employee", "auditor"], {}) == 0
+	noted(["employee"], {}) == 3
+	noted(["auditor"], {"type": "dlp.other"}) == 3
+}
+
+test_a_critical_finding_is_never_only_noted if noted(["auditor"], {"severity": "critical"}) == 3
 
 test_there_is_no_exception_from_a_critical_finding if {
 	excepted("2026-11-20T10:00:00Z", ["press"], {"type": "content.politics", "severity": "critical"}) == 3
