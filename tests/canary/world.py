@@ -161,11 +161,15 @@ def _settings(world: World, feed_port: int) -> dict[str, Any]:
 @contextmanager
 def _image_server() -> Iterator[ImageServerDouble]:
     """The double in a loop of its own."""
-    loop, double = asyncio.new_event_loop(), ImageServerDouble()
-    double.listing = OURS
+    loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    asyncio.run_coroutine_threadsafe(double.__aenter__(), loop).result(10)
+
+    async def opened() -> ImageServerDouble:
+        return await ImageServerDouble().__aenter__()
+
+    double = asyncio.run_coroutine_threadsafe(opened(), loop).result(10)
+    double.listing = OURS
     try:
         yield double
     finally:

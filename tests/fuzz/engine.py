@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -115,7 +116,8 @@ def follow_coverage(target: Target, name: str, folder: Path, seconds: float) -> 
     )
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     new = (set(folder.glob("crash-*")) | set(folder.glob("timeout-*"))) - before
-    told = next((line for line in reversed(lines) if line.startswith("#")), "no line of progress")
+    told = next((line for line in reversed(lines) if re.match(r"#\d", line)), "no line of progress")
+    told = "coverage followed: " + " ".join(told.split())
     if new:
         error = next((line for line in lines if "Error" in line or "Exception" in line), "it ended")
         return told, Find(target.name, sorted(new)[0], error[:300])
