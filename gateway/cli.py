@@ -132,7 +132,8 @@ def _settings(config: Path | None) -> Settings:
 
 def _screening_places(config: Path | None) -> tuple[Path, Path, Path]:
     settings = _settings(config)
-    return settings.policy.directory, settings.policy.directory / "lists", settings.screening.secret_path
+    lists = settings.screening.lists_path or settings.policy.directory / "lists"
+    return settings.policy.directory, lists, settings.screening.secret_path
 
 
 app.add_typer(screening_cli.make_app(_screening_places), name="dlp")

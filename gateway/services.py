@@ -55,6 +55,9 @@ class Services:
     """None where no bundles are served."""
     bundle_rate: RateLimit
     screening: Screening
+    hint_rate: RateLimit
+    """Hints are not requests for pictures: who types a lot must not have fewer of those."""
+    moderation_rate: RateLimit
     ledger: Ledger
     usage: UsageCounts
     audit: AuditLog

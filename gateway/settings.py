@@ -243,6 +243,13 @@ class ScreeningSettings(Section):
         20.0, description="Decoding a request's uploads that takes longer yields `screening.unavailable`."
     )
     reload_seconds: PositiveFloat = Field(1.0, description="How often the rule files are looked at for changes.")
+    lists_path: Path | None = Field(
+        None, description="Folder of imported lists. None: `lists` in the folder of the rules."
+    )
+    hints_per_minute: PositiveInt = Field(
+        600, description="Hints while typing, a person. The studio asks after each pause, not after each key."
+    )
+    moderations_per_minute: PositiveInt = Field(300, description="Requests to /v1/moderations a person.")
     secret_path: Path = Field(
         Path("state/secrets/screening.key"), description="File with the key of the HMACs that stand for found values."
     )

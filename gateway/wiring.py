@@ -35,6 +35,7 @@ from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
 from gateway.emergency_watch import EmergencyWatch
+from gateway.exchange import ActorId
 from gateway.identity import Identity
 from gateway.keeping import STANDARD, Keeping
 from gateway.observe.metrics import Metrics
@@ -67,7 +68,7 @@ from gateway.upstream import ImageServer
 from gateway.upstream.badge import Badge
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.turn import Turns
-from gateway.vocabulary import Effect, Event
+from gateway.vocabulary import Code, Effect, Event
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         fingerprints = settings.screening.secret_path.read_bytes().rstrip(b"\n")
         screening = Screening(
             directory=settings.policy.directory,
+            lists=settings.screening.lists_path,
             secret=fingerprints,
             timeout_seconds=settings.screening.timeout_seconds,
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
@@ -167,7 +169,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             note=audit.note,
             clock=clock,
             on_refused=identity.door.credential_refused,
-            on_gone=running.stop,
+            on_gone=_on_gone(running, screening),
         )
         for name, work in (
             ("sweeper", sweeper.run()),
@@ -192,6 +194,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             bundles=_bundle_desk(settings, clock, revisions, publisher),
             bundle_rate=RateLimit(settings.policy.bundles.requests_per_minute),
             screening=screening,
+            hint_rate=RateLimit(settings.screening.hints_per_minute),
+            moderation_rate=RateLimit(settings.screening.moderations_per_minute),
             ledger=ledger,
             usage=usage,
             audit=audit,
@@ -312,6 +316,16 @@ def _on_reload(audit: AuditLog, metrics: Metrics) -> OnReload:
         await audit.note(entry)
 
     return tell
+
+
+def _on_gone(running: Running, screening: Screening) -> Callable[[ActorId, Code], None]:
+    """What the directory's word ends here: the pictures that are being made, and what is remembered of prompts."""
+
+    def gone(actor: ActorId, code: Code) -> None:
+        running.stop(actor, code)
+        screening.forget(actor)
+
+    return gone
 
 
 def _on_detector_reload(

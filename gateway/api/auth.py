@@ -81,6 +81,7 @@ async def sign_out(request: Request) -> Response:
         credentials = replace(credentials, csrf_token=token)
     actor = await services.identity.authenticate(credentials, origin, is_leaving=True)
     cookie, elsewhere = await services.identity.sign_out(actor)
+    services.screening.forget(actor.id)
     await services.record(Event.SIGN_OUT, actor, origin, content={"credential": actor.credential_id})
     return _redirect(elsewhere or "/signed-out", cookie)
 
@@ -100,6 +101,8 @@ async def back_channel_logout(request: Request, provider: str) -> Response:
                 "everywhere": out.is_everywhere,
                 "credentials": [one.credential_id for one in out.ended],
             }
+            if out.is_everywhere:
+                services.screening.forget(out.actor)
             await services.record(Event.SESSION_REVOKE, None, origin, content=content)
     except LogoutRefused as refused:
         await services.identity.door.credential_refused(origin)

@@ -82,6 +82,7 @@ async def suspend_person(request: Request, actor: Actor, id: str, reason: str) -
     roster.check_other(actor, id, "suspend")
     done = await roster.suspend(person)
     services.running.stop(person, Code.SUBJECT_SUSPENDED)
+    services.screening.forget(person)
     content = {
         "person": id,
         "reason": reason,
@@ -109,6 +110,7 @@ async def sign_out_person(request: Request, actor: Actor, id: str) -> Entry:
     services = services_of(request)
     roster = services.identity.roster
     ended = await roster.sign_out(ActorId(id))
+    services.screening.forget(id)
     content = {"person": id, "credentials": [one.credential_id for one in ended]}
     await services.record(Event.SESSION_REVOKE, actor, origin_of(request), content=content)
     await roster.give_back(ended)

@@ -88,6 +88,7 @@ async def decide(request: Request, kind: str, request_id: str) -> Response:
     elif act == "erase" and chosen is SubjectRequestKind.ERASURE:
         erasures = services_of(request).audit.governance.erasures
         await said_by_log(erasures.execute(request_id, officer_of(actor)))
+        services_of(request).screening.forget((await said_by_log(book.get(request_id))).actor)
     else:
         raise InvalidRequest("A request is approved or rejected; an approved erasure is carried out.", param="act")
     return RedirectResponse(f"/subjects/{chosen.value}/{request_id}", 303)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,9 +15,12 @@ import pytest
 import pytest_asyncio
 from openai.types import ModerationCreateResponse
 from PIL import Image
+from prometheus_client import generate_latest
 
 from gateway.api import moderations
 from gateway.api.moderations import CATEGORIES, MAX_CHARS, MAX_TEXTS
+from gateway.credits.rate import RateLimit
+from gateway.exchange import ActorId
 from tests.support.front_door import FrontDoor, open_front_door
 from tests.support.issuer import running_issuer
 
@@ -178,3 +183,62 @@ async def test_the_sdk_s_own_types_read_the_answer(alice: httpx.AsyncClient) -> 
     assert not answer.results[0].categories.sexual_minors
     assert answer.results[0].category_scores.sexual > 0
     assert answer.results[0].category_applied_input_types.sexual == ["text"]
+
+
+async def test_a_person_may_ask_so_often_and_pictures_have_their_own_measure(
+    door: FrontDoor, alice: httpx.AsyncClient
+) -> None:
+    usual = door.services
+    door.app.state.services = replace(usual, hint_rate=RateLimit(2), moderation_rate=RateLimit(2))
+    try:
+        for path, body in (("/v1/screening/hints", {"text": "a fox"}), ("/v1/moderations", {"input": "a fox"})):
+            answers = [(await alice.post(path, json=body)) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429], path
+            assert int(answers[-1].headers["retry-after"]) > 0
+            async with door.browser() as bob:
+                await door.sign_in(bob, "bob")
+                bob.headers.update(await door.page_headers(bob))
+                assert (await bob.post(path, json=body)).status_code == 200
+    finally:
+        door.app.state.services = usual
+
+
+async def test_hints_leave_nothing_behind(
+    door: FrontDoor, alice: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not a letter of what was typed, in no file of the gateway, no log line and no metric; and no event."""
+    word = "zanthoxylumquorra"
+    before = len(await door.records("image:generate"))
+    with caplog.at_level(logging.DEBUG):
+        for path, body in (
+            ("/v1/screening/hints", {"text": f"{word} {CARD}"}),
+            ("/v1/moderations", {"input": f"{word} {CARD}"}),
+        ):
+            answer = await alice.post(path, json=body)
+            assert answer.status_code == 200
+            assert "dlp.payment-card" in answer.text
+            assert word not in answer.text
+    assert len(await door.records("image:generate")) == before
+    state = door.services.settings.pictures_path.parent
+    files = [path for path in state.rglob("*") if path.is_file()]
+    assert files
+    places = [path.read_bytes() for path in files] + [
+        caplog.text.encode(),
+        generate_latest(door.services.metrics.registry),
+    ]
+    assert [n for n, place in enumerate(places) if word.encode() in place or CARD.encode() in place] == []
+
+
+async def test_who_leaves_is_forgotten(door: FrontDoor) -> None:
+    """Pieces of a card that somebody typed before they signed out are not completed by what they type after."""
+    actor = ActorId("company|dora")
+    halves = "4111 1111 1111", "1111 for the poster"
+    screening = door.services.screening
+    await screening.screen_across(actor, f"card {halves[0]}")
+    assert [f.type for f in await screening.screen_across(actor, halves[1])] == ["dlp.payment-card"]
+    await screening.screen_across(actor, f"card {halves[0]}")
+    async with door.browser() as dora:
+        await door.sign_in(dora, "dora")
+        headers = await door.page_headers(dora)
+        assert (await dora.post("/auth/sign-out", headers=headers)).status_code == 303
+    assert await screening.screen_across(actor, halves[1]) == ()
