@@ -225,6 +225,8 @@ class Obligations:
     review_queue: str = ""
     max_n: int | None = None
     retention_days: int = 30
+    rewrite: Literal["", "diversity"] = ""
+    """What a prompt leaves open about people is to be drawn and said (`gateway/diversity`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
  2. intend               the intent is durable                    AuditUnavailable: nothing below runs
  3. authorise            policy on who, what, where, how often    Denied, StepUpRequired, PolicyUnavailable
  4. screen what came     findings -> policy -> allow or mask      ContentBlocked, ReviewPending, InvalidRequest
+                         and say what a prompt leaves open of people, where policy asks for it
  5. reserve credits                                               CreditsEmpty
  6. forward              masked texts, clean pictures, no more    ModelUnavailable, ModelOverloaded, Stopped
  7. moderate             findings -> policy, each picture         ContentBlocked, ReviewPending
@@ -25,6 +26,7 @@ from datetime import datetime
 from gateway.credits.ledger import Ledger
 from gateway.credits.prices import price
 from gateway.credits.rate import RateLimit
+from gateway.diversity import Diversity
 from gateway.errors import ModelBroken
 from gateway.exchange import Accepted, Decision, Finding, ImageRequest, Partial, Picture, Progress, Result
 from gateway.identity import Identity
@@ -51,6 +53,7 @@ class Pipeline:
     rate: RateLimit
     running: Running
     server: ImageServer
+    diversity: Diversity
     marking: Marking
     clock: Callable[[], datetime]
 
@@ -88,7 +91,8 @@ class Pipeline:
             await self._moderate(record, request, made.pictures)  # 7
             job.check()
             record.pictures = pictures = await self._mark(record, request, made.pictures)  # 8
-            effect = Effect.MASK if record.revised_prompt is not None else Effect.ALLOW
+            is_masked = any(decision.effect is Effect.MASK for decision in record.decisions)
+            effect = Effect.MASK if is_masked else Effect.ALLOW
             left = await self.recorder.conclude(record, effect)  # 9
             yield Result(  # 10
                 request_id=record.request_id,
@@ -134,6 +138,11 @@ class Pipeline:
         if decision.effect is Effect.MASK:
             texts = await mask(self.screening, texts, record.findings, decision)
             record.revise(request, texts)
+        if decision.obligations.rewrite == "diversity":
+            rewritten = self.diversity.rewrite(texts.get("prompt", ""), record.request_id)
+            if rewritten is not None:
+                texts = {**texts, "prompt": rewritten}
+                record.revise(request, texts)
         return texts
 
     async def _clean(self, record: OpenRecord, request: ImageRequest) -> None:

@@ -8,7 +8,7 @@ decision whose obligations can't be fulfilled must not be treated as a yes (XACM
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -67,6 +67,7 @@ class ObligationsAnswer(_Closed):
     review: ReviewAnswer | None = None
     max_n: Annotated[int, Field(ge=1, strict=True)] | None = None
     retention_days: Annotated[int, Field(ge=1, le=3650, strict=True)] = 30
+    rewrite: Literal["diversity"] | None = None
 
 
 class DecisionAnswer(_Closed):
@@ -119,6 +120,8 @@ def _make_sense(answer: DecisionAnswer, findings: Mapping[str, Mapping[str, Any]
         raise AnswerInvalid(f"obligations.step_up: given with effect {answer.effect}")
     if (obligations.review is not None) != (answer.effect is Effect.REVIEW):
         raise AnswerInvalid(f"obligations.review: goes with effect review, got {answer.effect}")
+    if obligations.rewrite is not None and answer.effect not in (Effect.ALLOW, Effect.MASK):
+        raise AnswerInvalid(f"obligations.rewrite: given with effect {answer.effect}")
     if any(reason.finding and reason.finding not in findings for reason in answer.reasons):
         raise AnswerInvalid("reasons: one names a finding that was not in the question")
     if answer.effect in (Effect.ALLOW, Effect.MASK) and any(
@@ -151,6 +154,7 @@ def _decision(answer: DecisionAnswer, evaluation: Evaluation, findings: Mapping[
             review_queue="" if obligations.review is None else obligations.review.queue,
             max_n=obligations.max_n,
             retention_days=obligations.retention_days,
+            rewrite=obligations.rewrite or "",
         ),
         engine=evaluation.engine,
         revision=evaluation.revision,
