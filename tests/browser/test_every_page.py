@@ -17,6 +17,8 @@ PAGES = {
     "signed-out": (None, "/signed-out"),
     "no-role": ("dave", "/"),
     "studio": ("alice", "/studio"),
+    "check": ("alice", "/check"),
+    "check-no-role": ("dave", "/check"),
     "keys": ("alice", "/keys"),
     "account": ("alice", "/account"),
     "account-quiet": ("bob", "/account"),
@@ -91,7 +93,7 @@ async def test_a_page_is_accessible_and_says_what_it_is(visit, preview, screensh
 @pytest.mark.parametrize(
     "name",
     [
-        *("welcome", "no-role", "studio", "keys", "account", "records", "record", "not-found"),
+        *("welcome", "no-role", "studio", "check", "keys", "account", "records", "record", "not-found"),
         *("cases", "case-requested", "holds", "hold-new", "hold-ending", "subjects", "erasure-done", "retention"),
         *("people", "person", "mapping", "proposals", "proposal-open", "access-review", "emergency"),
         *("services", "service"),

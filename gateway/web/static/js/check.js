@@ -126,6 +126,7 @@ function tell(answer, file, requestId) {
   fact(slots.facts, "request", requestId);
   byId("empty").hidden = true;
   byId("answer").replaceChildren(element);
+  element.scrollIntoView({ block: "nearest" }); // on a phone it stands below the picture
   put(byId("told"), `${say(answer.verdict)}. ${answer.message}`);
 }
 
