@@ -226,7 +226,7 @@ class PolicySettings(Section):
         "OPA did not hear for longer that they are current.",
     )
     bundles: BundleSettings = Field(
-        BundleSettings(), description="Signed bundles of the rules, for OPA servers to fetch."
+        BundleSettings(), description="How the rules are handed to OPA servers: signed, and with a token only."
     )
     breaker_failures: PositiveInt = Field(5, description="After this many failures in a row OPA is left alone a while.")
     breaker_open_seconds: PositiveFloat = Field(2.0, description="How long that while is.")

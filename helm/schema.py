@@ -28,7 +28,8 @@ DECIDED_BY_CHART: Final = {
     "Settings": {"database_url", "pictures_path"},
     "ServerSettings": {"host", "port", "clock_offset_seconds"},
     "IdentitySettings": {"secret_path", "cookie_secure"},
-    "PolicySettings": {"engine", "directory", "opa_url", "opa_token_path"},
+    "PolicySettings": {"engine", "directory", "opa_url", "opa_token_path", "opa_rules_from"},
+    "BundleSettings": {"name", "signing_key_path", "key_id", "token_path"},
     "ScreeningSettings": {"secret_path"},
     "ProvenanceSettings": {"directory", "watermark_secret_path", "create_keys"},
     "UpstreamSettings": {"url", "secret_path"},  # and tls_* with modelServer.enabled: a template says so

@@ -16,8 +16,8 @@ from helm.rules.environment import environment
 def settings_are_the_gateways(chart: Rendered) -> Iterator[str]:
     """The mounted file is read by the gateway's own settings, which refuse unknown names and wrong types."""
     for config in chart.of_kind("ConfigMap"):
-        if config["metadata"]["labels"].get("app.kubernetes.io/component") == "model-server":
-            continue  # the list of models, which is the model server's to read
+        if config["metadata"]["labels"].get("app.kubernetes.io/component") in ("model-server", "opa"):
+            continue  # the list of models, which is the model server's to read; OPA's own configuration
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "imprimatur.yaml"
             path.write_text(config["data"]["imprimatur.yaml"], "utf-8")

@@ -221,6 +221,15 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
 {{- $policy := dict "engine" .Values.policy.engine "directory" (ternary "/policies" .Values.policy.imagePath (or $copied (ne .Values.policy.existingClaim ""))) -}}
 {{- if eq .Values.policy.engine "opa" -}}
 {{- $_ := set $policy "opa_url" "http://127.0.0.1:8181" -}}
+{{- $_ := set $policy "opa_rules_from" (ternary "gateway" "folder" .Values.policy.signedBundles.enabled) -}}
+{{- end -}}
+{{- if .Values.policy.signedBundles.enabled -}}
+{{- $_ := set $policy "bundles" (dict
+  "name" "imprimatur"
+  "key_id" .Values.policy.signedBundles.keyId
+  "signing_key_path" (printf "%s/policy-signing.pem" $secrets)
+  "token_path" (printf "%s/opa.token" $secrets)
+) -}}
 {{- end -}}
 {{- $upstream := dict "url" (include "imprimatur.upstreamUrl" .) "secret_path" (printf "%s/model-server.key" $secrets) -}}
 {{- if .Values.modelServer.tls.enabled -}}
@@ -253,6 +262,25 @@ sqlite+aiosqlite:////var/lib/imprimatur/gateway.sqlite
   "audit" $audit
 -}}
 {{- toYaml (mergeOverwrite $defaults (deepCopy .Values.config) $decided) -}}
+{{- end -}}
+
+{{/* OPA's configuration: the gateway's signed bundle, verified by the one key, and reports back. */}}
+{{- define "imprimatur.opaConfig" -}}
+{{- $signed := .Values.policy.signedBundles -}}
+{{- toJson (dict
+  "services" (dict "gateway" (dict
+    "url" "http://127.0.0.1:8100"
+    "credentials" (dict "bearer" (dict "token_path" "/etc/opa/token"))
+  ))
+  "keys" (dict $signed.keyId (dict "algorithm" $signed.algorithm "scope" "write" "key" $signed.publicKey))
+  "bundles" (dict "imprimatur" (dict
+    "service" "gateway"
+    "resource" "bundles/imprimatur.tar.gz"
+    "signing" (dict "keyid" $signed.keyId "scope" "write")
+    "polling" (dict "min_delay_seconds" 1 "max_delay_seconds" 5 "long_polling_timeout_seconds" 20)
+  ))
+  "status" (dict "service" "gateway")
+) -}}
 {{- end -}}
 
 {{/* An edge that the settings need but nobody named would fail at three in the morning; it fails here instead. */}}
