@@ -242,6 +242,12 @@ class ScreeningSettings(Section):
     upload_timeout_seconds: PositiveFloat = Field(
         20.0, description="Decoding a request's uploads that takes longer yields `screening.unavailable`."
     )
+    semantic: Literal["on", "off"] = Field(
+        "on", description="Whether prompts are also read for their meaning. Off: words only, on your word."
+    )
+    semantic_timeout_seconds: PositiveFloat = Field(
+        2.0, description="Reading a text for its meaning that takes longer yields `screening.unavailable`."
+    )
     reload_seconds: PositiveFloat = Field(1.0, description="How often the rule files are looked at for changes.")
     lists_path: Path | None = Field(
         None, description="Folder of imported lists. None: `lists` in the folder of the rules."

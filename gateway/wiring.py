@@ -58,8 +58,9 @@ from gateway.room import Room
 from gateway.running import Running
 from gateway.scim import Scim
 from gateway.screening.facade import Screening
+from gateway.screening.semantic.service import Meaning
 from gateway.services import Services
-from gateway.settings import ProvenanceSettings, Settings
+from gateway.settings import ProvenanceSettings, ScreeningSettings, Settings
 from gateway.storage.database import Database
 from gateway.storage.shelf import Shelf
 from gateway.sweeper import Sweeper
@@ -124,6 +125,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             upload_timeout_seconds=settings.screening.upload_timeout_seconds,
             reload_seconds=settings.screening.reload_seconds,
             on_reload=_on_detector_reload(audit, metrics, asyncio.get_running_loop()),
+            meaning=_meaning(settings.screening),
         )
         stack.push_async_callback(screening.aclose)
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
@@ -326,6 +328,13 @@ def _on_gone(running: Running, screening: Screening) -> Callable[[ActorId, Code]
         screening.forget(actor)
 
     return gone
+
+
+def _meaning(settings: ScreeningSettings) -> Meaning | None:
+    """None only where the operator said so. A model that is missing is found out by the first prompt: it is refused."""
+    if settings.semantic == "off":
+        return None
+    return Meaning(timeout_seconds=settings.semantic_timeout_seconds)
 
 
 def _on_detector_reload(

@@ -22,13 +22,19 @@ from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, c
 from gateway.screening.rules.book import OnReload, RuleBook
 from gateway.screening.rules.ruleset import RuleSet
 from gateway.screening.rules.schema import Scope
+from gateway.screening.semantic.reader import Meant
+from gateway.screening.semantic.report import reports
+from gateway.screening.semantic.service import Meaning
+from gateway.screening.semantic.weights import HEADS_SHA256
 from gateway.screening.text.across import across
-from gateway.screening.text.normalise import normalise
+from gateway.screening.text.normalise import Normalised, normalise
 from gateway.screening.text.recent import Recent
 from gateway.screening.text.scan import MAX_HITS, Budget, OverBudget
 
 INLINE_CHARS: Final = 2_000
 """Up to here a scan takes about a millisecond: less than handing it to a thread and back on a busy machine."""
+MEANT: Final[frozenset[Scope]] = frozenset({"prompt", "ocr_upload", "ocr_output"})
+"""Fields that are read for their meaning. A negative prompt says what must not be drawn."""
 _log = logging.getLogger(__name__)
 
 
@@ -48,8 +54,8 @@ class Screening:
     """Finds what a prompt or picture holds. One for the process; safe for many requests at once.
 
     `secret` keys the HMACs that stand for found values: at least 32 random bytes. `directory` is the bundle's folder,
-    with `dlp/` and `content/` in it; imported lists lie in `lists`, or in its folder `lists/`. Raises `RuleError` when
-    its rules don't load, `ValueError` for a short secret.
+    with `dlp/` and `content/` in it; imported lists lie in `lists`, or in its folder `lists/`. Without `meaning` texts
+    are looked at for words only. Raises `RuleError` when its rules don't load, `ValueError` for a short secret.
     """
 
     def __init__(
@@ -64,7 +70,9 @@ class Screening:
         on_reload: OnReload | None = None,
         clock: Callable[[], float] = time.monotonic,
         lists: Path | None = None,
+        meaning: Meaning | None = None,
     ) -> None:
+        self._meaning = meaning
         self._write = FindingWriter(secret)
         self._timeout = timeout_seconds
         self._picture_timeout = picture_timeout_seconds
@@ -160,34 +168,49 @@ class Screening:
 
     @property
     def revision(self) -> str:
-        """Names the rules in force; goes into the record beside the policy's revision."""
-        return self._book.current.revision
+        """Names the rules in force and, behind a dot, the weights that read for meaning."""
+        return self._book.current.revision + (f".{HEADS_SHA256[:8]}" if self._meaning is not None else "")
 
     async def aclose(self) -> None:
         """Let go of the threads; scans under way end at their own deadline."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._meaning is not None:
+            await self._meaning.aclose()
 
     async def _screen_text(self, text: str, field: Scope, *, keyed: bool) -> tuple[Finding, ...]:
         try:
-            await self._refresh()
-            budget = Budget(self._clock() + self._timeout, clock=self._clock)
-            rules = self._book.current
-            if len(text) <= INLINE_CHARS:
-                return self._findings(rules, text, field, budget, keyed=keyed)
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._threads, lambda: self._findings(rules, text, field, budget, keyed=keyed)
-                )
+            said = await self._said(text, field, keyed=keyed)
+            if self._meaning is None or field not in MEANT:
+                return said.findings
+            read = await self._meaning.find(said.plain.text)
+            return self._with_meaning(said, read, field, keyed=keyed) if read else said.findings
         except Exception as error:  # whatever it is: no answer from screening is never a yes
             _failed("screening.failed", error)
             return (unavailable("prompt", field),)
+
+    async def _said(self, text: str, field: Scope, *, keyed: bool) -> _Said:
+        await self._refresh()
+        budget = Budget(self._clock() + self._timeout, clock=self._clock)
+        rules = self._book.current
+        if len(text) <= INLINE_CHARS:
+            return self._findings(rules, text, field, budget, keyed=keyed)
+        async with asyncio.timeout(self._timeout):
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, lambda: self._findings(rules, text, field, budget, keyed=keyed)
+            )
+
+    def _with_meaning(self, said: _Said, read: Sequence[Meant], field: Scope, *, keyed: bool) -> tuple[Finding, ...]:
+        types = {finding.type for finding in said.findings}
+        found = reports(said.rules, read, said.words, types, field)
+        meant = [self._write.from_report(said.rules, report, said.plain, field, keyed=keyed) for report in found]
+        return numbered((*said.findings, *meant))
 
     async def _refresh(self) -> None:
         """Exchange the rules when their files changed. One request waits for it; nobody's deadline pays for it."""
         if self._book.is_due():
             await asyncio.get_running_loop().run_in_executor(self._threads, self._book.maybe_reload)
 
-    def _findings(self, rules: RuleSet, text: str, field: Scope, budget: Budget, *, keyed: bool) -> tuple[Finding, ...]:
+    def _findings(self, rules: RuleSet, text: str, field: Scope, budget: Budget, *, keyed: bool) -> _Said:
         plain = normalise(text)
         budget.spend(0)
         found = [
@@ -201,7 +224,17 @@ class Screening:
                 found.append(self._write.from_mention(rules, lexicon, mention, plain, field, keyed=keyed))
         if len(found) > MAX_HITS:
             raise OverBudget
-        return numbered(found)
+        return _Said(numbered(found), rules, plain, words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What stands in a text word for word, and what it was found with."""
+
+    findings: tuple[Finding, ...]
+    rules: RuleSet
+    plain: Normalised
+    words: Words
 
 
 def _failed(event: str, error: Exception) -> None:

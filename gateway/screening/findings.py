@@ -11,6 +11,8 @@ from typing import Final
 from gateway.exchange import Finding, Stage
 from gateway.screening.content.lexicon import Lexicon, Mention
 from gateway.screening.rules.ruleset import RuleSet
+from gateway.screening.semantic.report import Report
+from gateway.screening.semantic.weights import VERSION
 from gateway.screening.text.normalise import Normalised
 from gateway.screening.text.scan import Hit
 from gateway.vocabulary import Code, Effect, Severity
@@ -83,6 +85,28 @@ class FindingWriter:
             maskable=False,
             message=rule.message,
             proposed=lexicon.effect,
+        )
+
+    def from_report(self, rules: RuleSet, report: Report, plain: Normalised, field: str, *, keyed: bool) -> Finding:
+        """A subject by its meaning. It stands somewhere in the window that was read, so the window is its place."""
+        meant = report.meant
+        type_ = f"content.{meant.category}"
+        rule = rules.rules[type_]
+        start, end = plain.source_span(meant.start, meant.end)
+        return Finding(
+            id="",
+            stage="prompt",
+            detector=f"semantic@{VERSION}",
+            type=type_,
+            severity=rule.severity,
+            score=round(meant.score, 3),
+            field=field,
+            start=start,
+            end=end,
+            value_hmac=self._hmac(type_, plain.text[meant.start : meant.end]) if keyed else "",
+            maskable=False,
+            message=rule.message,
+            proposed=report.effect,
         )
 
     def fingerprint(self, text: str) -> str:

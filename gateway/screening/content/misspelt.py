@@ -1,7 +1,8 @@
 """Names with a slip of the finger: "Taylor Swfit", "Scarlet Johansson".
 
 A slip is one letter more, less, other, or two changed places (Damerau 1964); of a long word two. At least one word of
-the name must stand as it is, and the other be long enough that no ordinary word is so near to it.
+the name must stand as it is, and the other be long enough that no ordinary word is so near to it. A name of one word
+("Zuckerberg") may have one slip if it is long.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ MAX_GAP_CHARS: Final = 3
 MIN_ANCHOR_CHARS: Final = 3
 """The word that stands as it is: "j" and "el" stand in any sentence."""
 MIN_WORDS: Final = 2
+MIN_CHARS_ALONE: Final = 8
+MAX_CHARS_ALONE: Final = 20
+"""Of a name of one word: "ronaldo" is a slip away from "rolando" and "ronald", "zuckerberg" from nothing."""
 
 
 def is_near(word: str, name: str) -> bool:
@@ -42,12 +46,22 @@ def is_near(word: str, name: str) -> bool:
     return previous[-1] <= allowed
 
 
+def _shortened(word: str) -> set[str]:
+    """The word, and the word without each of its letters. Two words that are one slip apart share one of these."""
+    return {word} | {word[:i] + word[i + 1 :] for i in range(len(word))}
+
+
 class MisspeltIndex:
-    """Names of two words or more, found by one that stands as it is."""
+    """Names of two words or more, found by one that stands as it is; long names of one word, by what a slip leaves."""
 
     def __init__(self, phrases: Iterable[Phrase]) -> None:
         self._by_word: dict[str, list[tuple[tuple[frozenset[str], ...], int, frozenset[str]]]] = defaultdict(list)
+        self._alone: dict[str, set[str]] = defaultdict(set)
         for phrase in phrases:
+            if len(phrase.places) == 1:
+                for name in (form for form in phrase.places[0] if len(form) >= MIN_CHARS_ALONE):
+                    for shortened in _shortened(name):
+                        self._alone[shortened].add(name)
             if len(phrase.places) >= MIN_WORDS:
                 for place, forms in enumerate(phrase.places):
                     beside = phrase.places[place + 1 if place + 1 < len(phrase.places) else place - 1]
@@ -58,11 +72,11 @@ class MisspeltIndex:
                         self._by_word[form].append((phrase.places, place, letters))
 
     def __len__(self) -> int:
-        return len(self._by_word)
+        return len(self._by_word) + len(self._alone)
 
     def find(self, words: Words) -> list[tuple[int, int]]:
         """(first token, last token) of each name of which a word is misspelt, in order of place."""
-        found: set[tuple[int, int]] = set()
+        found: set[tuple[int, int]] = set(self._single(words))
         for form in self._by_word.keys() & words.places.keys():
             for at in words.places[form]:
                 near = _letters_beside(words.tokens, at)
@@ -73,6 +87,30 @@ class MisspeltIndex:
                     if span is not None:
                         found.add(span)
         return sorted(found)
+
+    def _single(self, words: Words) -> Iterator[tuple[int, int]]:
+        """Names of one word. Linear in the letters of the text's different words."""
+        if not self._alone:
+            return
+        for word, places in words.places.items():
+            if MIN_CHARS_ALONE - 1 <= len(word) <= MAX_CHARS_ALONE and any(
+                _is_one_slip(word, name) for key in _shortened(word) for name in self._alone.get(key, ())
+            ):
+                yield from ((at, at) for at in places)
+
+
+def _is_one_slip(word: str, name: str) -> bool:
+    """Whether one letter is more, less, other, or two changed places; the first letter stands."""
+    if word == name or word[0] != name[0] or abs(len(word) - len(name)) > 1:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(word, name, strict=False)) if a != b), min(len(word), len(name)))
+    rest, other = word[start:], name[start:]
+    return (
+        rest[1:] == other[1:]
+        or rest[1:] == other
+        or rest == other[1:]
+        or (rest[2:] == other[2:] and rest[:2] == other[1::-1])
+    )
 
 
 def _letters_beside(tokens: Sequence[Token], at: int) -> set[str]:

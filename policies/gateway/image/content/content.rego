@@ -1,10 +1,153 @@
 # METADATA
 # title: What pictures may show
-# description: "Findings of type content.*: G-rated by default, by group where an exception says so."
+# description: "Findings of type content.*: G-rated by default, milder for a group where an exception says so."
 # scope: package
 # custom:
 #   owner: security-team
 package gateway.image.content
+
+import data.gateway.config.content as config
+
+# METADATA
+# title: Found by its meaning, not by a word
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+semantic(finding) if startswith(finding.detector, "semantic@")
+
+# METADATA
+# title: Found by its meaning in a category that is enforced
+# description: In monitor mode a finding proposes to allow, and its score counts for nothing.
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+by_meaning(finding) if {
+	semantic(finding)
+	finding.proposed != "allow"
+}
+
+# METADATA
+# title: The findings' own rules have the last word already
+# description: An override of the type, an exception in force, or whatever else made it another than was proposed.
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+settled(finding, _) if data.gateway.config.findings.types[finding.type]
+
+settled(finding, _) if count(data.gateway.image.findings.excepted_ranks(finding)) > 0
+
+settled(finding, given) if given != data.gateway.image.findings.proposed_rank(finding)
+
+# METADATA
+# title: What the config says of a category, or of all
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+setting(finding, name) := own if {
+	own := config.semantic.categories[finding.type][name]
+} else := config.semantic[name]
+
+# METADATA
+# title: A word of the same category stands in the same text
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+agreed(finding) if {
+	some other in data.gateway.image.findings.reported
+	other.type == finding.type
+	other.field == finding.field
+	not semantic(other)
+}
+
+# METADATA
+# title: What a score comes to
+# description: Thresholds that are no numbers leave it undefined, which is a denial.
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+score_rank(finding) := by_thresholds(finding.score, review_from, deny_from) if {
+	review_from := setting(finding, "review")
+	deny_from := setting(finding, "deny")
+	is_number(review_from)
+	is_number(deny_from)
+}
+
+by_thresholds(score, review_from, deny_from) := data.gateway.lib.effect_rank.deny if {
+	score >= deny_from
+} else := data.gateway.lib.effect_rank.review if {
+	score >= review_from
+} else := data.gateway.lib.effect_rank.allow
+
+# METADATA
+# title: What is found by its meaning comes to, and at least the floor of the severity
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+meaning_rank(finding) := max({score_rank(finding), floor(finding)}) if not agreed(finding)
+
+meaning_rank(finding) := max({score_rank(finding), agreed_rank, floor(finding)}) if {
+	agreed(finding)
+	agreed_rank := data.gateway.lib.effect_rank[setting(finding, "agreed")]
+}
+
+# METADATA
+# title: The floor of the severity
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+floor(finding) := data.gateway.lib.effect_rank[data.gateway.config.findings.severity_floor[finding.severity]]
+
+# METADATA
+# title: Nothing but the findings' own rules has a say
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+plain(finding, given) if settled(finding, given)
+
+plain(finding, _) if not by_meaning(finding)
+
+# METADATA
+# title: The rank of each finding of this family, by its place in the list
+# description: Undefined for one that these rules don't understand, which is a denial.
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+ranks[place] := given if {
+	some place, finding in data.gateway.image.findings.reported
+	startswith(finding.type, "content.")
+	given := data.gateway.image.findings.ranks[place]
+	plain(finding, given)
+}
+
+ranks[place] := rank if {
+	some place, finding in data.gateway.image.findings.reported
+	startswith(finding.type, "content.")
+	given := data.gateway.image.findings.ranks[place]
+	not plain(finding, given)
+	rank := meaning_rank(finding)
+}
+
+# METADATA
+# title: The finding at this place has a rank
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+ranked(place) if is_number(ranks[place])
+
+# METADATA
+# title: Refuse what these rules don't understand
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SI-10
+deny contains data.gateway.lib.reason(
+	"policy.finding-unknown",
+	"Screening found something that the rules in force don't know, and that means no. Tell your administrator.",
+	"high", "gateway.image.content.ranks", "NIST SP 800-53 SI-10",
+) if {
+	some place, finding in data.gateway.image.findings.reported
+	startswith(finding.type, "content.")
+	not ranked(place)
+}
 
 # METADATA
 # title: The findings of this family that come to a rank
@@ -13,8 +156,7 @@ package gateway.image.content
 #   control: NIST AI 600-1 2.3
 found(rank) := [finding |
 	some place, finding in data.gateway.image.findings.reported
-	startswith(finding.type, "content.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank[rank]
+	ranks[place] == data.gateway.lib.effect_rank[rank]
 ]
 
 # METADATA

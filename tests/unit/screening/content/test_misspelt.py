@@ -77,3 +77,20 @@ def test_the_shipped_names_are_found_with_a_slip(shipped: RuleSet) -> None:
     assert len(lexicon.misspelt) > 100
     text = "kamala haris at a desk"
     assert [text[m.start : m.end] for m in lexicon.find(text, Words(text))] == ["kamala haris"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["zuckerburg", "zuckerbeg", "zuckerberrg", "zukcerberg", "zuckerber", "zuckerbergh", "dicpario", "dicaprrio"],
+)
+def test_a_slip_in_a_long_name_of_one_word_is_found(text: str) -> None:
+    index = MisspeltIndex(p for name in ("=zuckerberg", "=dicaprio", "=ronaldo") for p in parse_phrase(name, "en"))
+    assert found(index, f"a portrait of {text} at a desk") == [text]
+
+
+@pytest.mark.parametrize(
+    "text", ["zuckerberg", "zukcerbegr", "puckerberg", "zuckerbakery", "rolando", "ronald", "zuckerberg" * 4]
+)
+def test_a_name_of_one_word_has_one_slip_at_most_and_only_a_long_one(text: str) -> None:
+    index = MisspeltIndex(p for name in ("=zuckerberg", "=dicaprio", "=ronaldo") for p in parse_phrase(name, "en"))
+    assert found(index, f"a portrait of {text} at a desk") == []

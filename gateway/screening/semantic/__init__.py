@@ -1,0 +1,1 @@
+"""Subjects by their meaning: the third of the content layers."""

@@ -1,0 +1,1 @@
+"""How the heads were made: `python -m gateway.screening.semantic.train`."""

@@ -1,0 +1,33 @@
+"""A text in windows that the encoder reads one by one: what is meant in one sentence must not drown in a page."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+PIECES: Final = 48
+"""About 35 words: a usual prompt is one window."""
+NARROW: Final = 24
+"""A longer text is read in windows of half that, so that what stands around a sentence weighs no more than it does."""
+STEP: Final = 8
+"""A thought of up to 16 pieces lies whole in some window."""
+
+
+class Window(NamedTuple):
+    """Pieces `first` to `last`, exclusive."""
+
+    first: int
+    last: int
+
+    def shares_most_with(self, other: Window) -> bool:
+        """Whether more than half of it lies in `other`."""
+        return 2 * (min(self.last, other.last) - max(self.first, other.first)) > self.last - self.first
+
+
+def cut(pieces: int) -> list[Window]:
+    """Windows that cover a text of so many pieces. The last one is moved back so that none is a stump."""
+    if pieces <= 0:
+        return []
+    if pieces <= PIECES:
+        return [Window(0, pieces)]
+    windows = [Window(first, first + NARROW) for first in range(0, pieces - NARROW, STEP)]
+    return [*windows, Window(pieces - NARROW, pieces)]
