@@ -140,7 +140,9 @@ async def test_no_picture_is_said_with_what_to_do(visit, ours: bytes, screenshot
     page = await one.go("/check")
     await give(page, b"<svg xmlns='http://www.w3.org/2000/svg'/>", "fox.png")
     trouble = page.get_by_role("alert")
-    await expect(trouble).to_contain_text("this is not a PNG, JPEG or WebP picture, whatever its name says")
+    await expect(trouble).to_contain_text("This is not a PNG, JPEG or WebP picture, whatever its name says")
+    await expect(trouble).not_to_contain_text("file:")
+    await expect(page.locator("#seen")).to_be_hidden()
     await expect(page.get_by_text("Three marks, because")).to_be_hidden()
     await page.screenshot(path=screenshot_dir / "check-trouble-light.png", full_page=True)
     assert await one.axe() == []

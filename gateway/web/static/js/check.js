@@ -75,7 +75,8 @@ function refused(request) {
   const wait = Number(request.getResponseHeader("retry-after")) || 0;
   const help = request.status === 429 && wait ? say("trouble.wait", { seconds: wait }) : "";
   const isSignedOut = request.status === 401;
-  const message = error.message || say("trouble.odd");
+  // The field's name is for programs: here is one field.
+  const message = (error.message || say("trouble.odd")).replace(/^file: (.)/, (_, first) => first.toUpperCase());
   trouble(help && !message.includes(String(wait)) ? `${message} ${help}` : message, isSignedOut ? say("trouble.sign-in") : "");
 }
 
@@ -165,6 +166,7 @@ function take(transfer) {
   return trouble(say(files.length ? "trouble.many" : "trouble.text"));
 }
 
+byId("seen").addEventListener("error", (event) => { event.target.hidden = true; }); // it was no picture
 input.addEventListener("change", () => {
   const [file] = input.files;
   if (file) check(file);
