@@ -61,3 +61,8 @@ def test_its_figures_stand_next_to_ours_of_the_same_name() -> None:
         {},
     ]
     assert screening.beside(ours, Beside(f1={})) == ours
+
+
+def test_our_own_figure_beside_it_is_of_the_kinds_that_it_knows() -> None:
+    assert Beside({"iban": 0.9, "all": 0.9}).kinds == ("iban",)
+    assert "payment-card" in Beside(f1={}).kinds
