@@ -35,6 +35,7 @@ from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
 from gateway.emergency_watch import EmergencyWatch
+from gateway.diversity import Diversity
 from gateway.exchange import ActorId
 from gateway.identity import Identity
 from gateway.keeping import STANDARD, Keeping
@@ -147,6 +148,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             recorder=recorder,
             policy=policy,
             screening=screening,
+            diversity=Diversity(settings.policy.directory, reload_seconds=settings.screening.reload_seconds),
             ledger=ledger,
             rate=RateLimit(settings.server.requests_per_minute),
             running=running,
