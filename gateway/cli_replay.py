@@ -1,0 +1,190 @@
+"""`imprimatur policy replay` and `preview`: a gateway says what other rules would have done, to whoever signed in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import httpx
+import typer
+
+from gateway import cli_login
+from gateway.login.device_flow import LoginFailed, is_safe
+from gateway.policy.bundle import CAPABILITIES, DATA_FILES, MANIFEST, BundleRefused, is_test, read_bundle
+from gateway.replay.report import as_table
+
+LOOK_SECONDS: Final = 0.5
+TIMEOUT_SECONDS: Final = 60.0
+ENDED: Final = ("done", "failed", "cancelled")
+
+Folder = Annotated[Path, typer.Argument(help="Folder of rules, laid out as an OPA bundle.")]
+Server = Annotated[str, typer.Option(help="The gateway's address, https://…; left out: the one signed in to last.")]
+TokenStdin = Annotated[bool, typer.Option("--token-stdin", help="Read the access token from standard input.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def add_to(policy: typer.Typer) -> None:
+    """Add both commands. They end with 0 for an answer, 1 for rules that don't load, 2 when nobody can say."""
+
+    @policy.command("replay")
+    def replay(
+        folder: Folder = Path("policies"),
+        days: Annotated[int, typer.Option(min=1, max=30, help="How far back.")] = 7,
+        against: Annotated[
+            Path | None, typer.Option(help="Other rules to compare with; left out: those in force there.")
+        ] = None,
+        server: Server = "",
+        token_stdin: TokenStdin = False,
+        as_json: AsJson = False,
+    ) -> None:
+        """Have a gateway decide its past requests again by these rules, and tell whom that would have hit."""
+        body: dict[str, Any] = {"files": _files(folder), "days": days}
+        if against is not None:
+            body["against"] = _files(against)
+        with _Asking(server, token_stdin) as gateway:
+            told = gateway.send("POST", "/replays", body)
+            try:
+                while told.get("status") not in ENDED:
+                    if sys.stderr.isatty():
+                        typer.echo(f"\r{told.get('done')} of {told.get('total')} decisions", nl=False, err=True)
+                    time.sleep(LOOK_SECONDS)
+                    told = gateway.send("GET", f"/replays/{told['id']}")
+            except KeyboardInterrupt:
+                gateway.send("DELETE", f"/replays/{told['id']}")
+                _stop("Cancelled.")
+            if sys.stderr.isatty():
+                typer.echo("\r", nl=False, err=True)
+        if told["status"] != "done":
+            for problem in told.get("problems") or ():
+                where = f"{problem['path']}:{problem['line']}:{problem['column']}"
+                typer.secho(_plain(f"{where}: {problem['message']}"), fg="red", err=True)
+            typer.secho(_plain(told.get("failure") or "Cancelled."), fg="red", err=True)
+            raise typer.Exit(1 if told.get("problems") else 2)
+        typer.echo(json.dumps(told["report"], indent=2, ensure_ascii=False) if as_json else _plain(_table(told)))
+
+    @policy.command("preview")
+    def preview(
+        request_id: Annotated[str, typer.Argument(help="A past request's id, or a file with an input as JSON.")],
+        folder: Folder = Path("policies"),
+        stage: Annotated[str, typer.Option(help="request, prompt, upload or output; left out: the last.")] = "",
+        server: Server = "",
+        token_stdin: TokenStdin = False,
+        as_json: AsJson = False,
+    ) -> None:
+        """Explain one decision by these rules beside that of the rules in force: which rules fired, and which condition
+        did not hold, at which line, for want of which fact."""
+        body: dict[str, Any] = {"files": _files(folder)}
+        if Path(request_id).is_file():
+            try:
+                body["input"] = json.loads(Path(request_id).read_text("utf-8"))
+            except ValueError as error:
+                _stop(f"{request_id}: expected an input as JSON ({error})")
+        else:
+            body |= {"request_id": request_id, "stage": stage}
+        with _Asking(server, token_stdin) as gateway:
+            told = gateway.send("POST", "/previews", body)
+        if as_json:
+            typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+            return
+        for title, key in (("in force", "baseline"), ("these rules", "candidate")):
+            typer.echo(_plain(_explained(title, told[key])))
+
+
+class _Asking:
+    """A gateway, and who asks it."""
+
+    def __init__(self, server: str, token_stdin: bool) -> None:
+        self._server = server.rstrip("/")
+        self._token = sys.stdin.readline().strip() if token_stdin else ""
+        self._http = cli_login.client()
+
+    def __enter__(self) -> _Asking:
+        self._http.__enter__()
+        try:
+            if not self._token:
+                kept = cli_login.fresh(self._http, self._server)
+                self._server, self._token = kept.door.gateway.rstrip("/"), kept.tokens.access_token
+        except LoginFailed as failed:
+            _stop(str(failed))
+        if not is_safe(self._server):
+            _stop(f"{self._server or 'The address'} is not https, so your sign-in is not sent there. Use https://…")
+        if not (self._token.isascii() and self._token.isprintable()):
+            _stop("What came as a token is none.")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._http.close()
+
+    def send(self, method: str, path: str, body: object | None = None) -> dict[str, Any]:
+        """The answer; ends the program when there is none."""
+        try:
+            answer = self._http.request(
+                method,
+                f"{self._server}/v1/policy{path}",
+                json=body,
+                headers={"authorization": f"Bearer {self._token}", "accept": "application/json"},
+                timeout=TIMEOUT_SECONDS,
+            )
+        except httpx.HTTPError as trouble:
+            _stop(f"{self._server} can't be reached: {type(trouble).__name__}.")
+        try:
+            told = answer.json()
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            _stop(f"{self._server} answered with status {answer.status_code}, and not as a gateway does.")
+        if answer.status_code >= 400:
+            error = told.get("error")
+            message = error.get("message") if isinstance(error, dict) else ""
+            _stop(_plain(str(message or f"{self._server} answered with status {answer.status_code}.")))
+        return told
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """What an engine reads of a folder, in base64. Detectors and tests stay here: they decide nothing."""
+    try:
+        found = read_bundle(folder).files
+    except BundleRefused as refused:
+        _stop(str(refused))
+    return {
+        path: base64.b64encode(data).decode()
+        for path, data in found.items()
+        if path in (MANIFEST, CAPABILITIES)
+        or path.rpartition("/")[2] in DATA_FILES
+        or (path.endswith(".rego") and not is_test(path))
+    }
+
+
+def _table(told: Mapping[str, Any]) -> str:
+    try:
+        return as_table(told["report"])
+    except (KeyError, TypeError, ValueError):
+        _stop("The gateway's report is not one that this version can read. Try --json.")
+
+
+def _explained(title: str, told: Mapping[str, Any]) -> str:
+    lines = [f"{title}: {told['effect']} {told['error']}".rstrip()]
+    for reason in told["reasons"]:
+        lines.append(f"  {reason['code']}: {reason['rule']} ({reason['path']}:{reason['line']})")
+        for condition in reason["conditions"]:
+            lines.append(f"    {condition['path']}:{condition['line']}: {condition['condition']}")
+            for fact in condition["facts"]:
+                value = "is missing" if fact["missing"] else f"= {json.dumps(fact['value'], ensure_ascii=False)}"
+                lines.append(f"      {fact['name']} {value}")
+    lines += [f"  missing: input.{name}" for name in told["missing_facts"]]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """What may go to a terminal: no control character of somebody else's (CWE-150)."""
+    return "".join(c for c in text if c.isprintable() or c == "\n")
+
+
+def _stop(message: str) -> NoReturn:
+    typer.secho(message, fg="red", err=True)
+    raise typer.Exit(2)
