@@ -22,6 +22,7 @@ from gateway.identity import Identity
 from gateway.identity.emergency import emergency_of
 from gateway.identity.notices import NoticeKind
 from gateway.keeping import Keeping
+from gateway.lifecycle import PolicyDesk
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
@@ -54,6 +55,8 @@ class Services:
     bundles: BundleDesk | None
     """None where no bundles are served."""
     bundle_rate: RateLimit
+    policy_desk: PolicyDesk | None
+    """None where the rules are a folder's."""
     screening: Screening
     hint_rate: RateLimit
     """Hints are not requests for pictures: who types a lot must not have fewer of those."""

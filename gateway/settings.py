@@ -210,7 +210,19 @@ class BundleSettings(Section):
 
 class PolicySettings(Section):
     engine: Literal["embedded", "opa"] = Field("embedded", description="Rego in process, or an OPA server.")
+    source: Literal["folder", "managed"] = Field(
+        "folder",
+        description="Whose word the rules are: the folder's, which your own deployment changes, or the database's, "
+        "changed by drafts and a second person's approval. Managed rules begin as the folder's.",
+    )
     directory: Path = Field(Path("policies"), description="The bundle's folder; also holds the detectors' rules.")
+    poll_seconds: PositiveFloat = Field(0.5, description="How often managed rules are looked up in the database.")
+    coverage_percent: float = Field(
+        100.0, ge=0, le=100, description="Share of rule lines that a draft's tests must run before it can be proposed."
+    )
+    break_glass_minutes: PositiveInt = Field(
+        240, description="The longest that one person's edit is in force before the approved rules come back."
+    )
     reload_seconds: PositiveFloat = Field(1.0, description="How often the folder is looked at for changes.")
     decision_timeout_seconds: PositiveFloat = Field(0.25, description="A decision that takes longer is a denial.")
     opa_url: HttpUrl | None = Field(None, description="Address of the OPA server when engine is `opa`.")

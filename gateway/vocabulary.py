@@ -52,6 +52,10 @@ class Permission(StrEnum):
     PERSON_SUSPEND = "person:suspend"
     ACCESS_REVIEW = "access:review"
     EMERGENCY_MANAGE = "emergency:manage"
+    POLICY_READ = "policy:read"
+    POLICY_WRITE = "policy:write"
+    POLICY_APPROVE = "policy:approve"
+    POLICY_ACTIVATE = "policy:activate"
 
 
 TASKS: Final = {
@@ -123,6 +127,15 @@ class Event(StrEnum):
     POLICY_RELOAD = "policy:bundle:activate"
     POLICY_RELOAD_REFUSED = "policy:bundle:refuse"
     POLICY_PUBLISH = "policy:bundle:publish"
+    POLICY_DRAFT_SAVE = "policy:draft:save"
+    POLICY_DRAFT_COMMENT = "policy:draft:comment"
+    POLICY_DRAFT_CHECK = "policy:draft:check"
+    POLICY_DRAFT_CLOSE = "policy:draft:close"
+    POLICY_SEED = "policy:revision:seed"
+    POLICY_APPROVE = "policy:revision:approve"
+    POLICY_ROLLBACK = "policy:revision:rollback"
+    POLICY_BREAK_GLASS = "policy:revision:break-glass"
+    POLICY_EXPIRE = "policy:revision:expire"
     DETECTOR_RELOAD = "policy:detector:activate"
     DETECTOR_RELOAD_REFUSED = "policy:detector:refuse"
     GATEWAY_START = "system:gateway:start"

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -39,9 +40,15 @@ from gateway.diversity import Diversity
 from gateway.exchange import ActorId
 from gateway.identity import Identity
 from gateway.keeping import STANDARD, Keeping
+from gateway.lifecycle import PolicyDesk
+from gateway.lifecycle.checking import Checker
+from gateway.lifecycle.follower import Follower
+from gateway.lifecycle.follower import Note as NoteChange
+from gateway.lifecycle.store import Kind, RevisionStore
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
+from gateway.policy.bundle import Rules
 from gateway.policy.desk import BundleDesk, read_token
 from gateway.policy.embedded import EmbeddedEngine
 from gateway.policy.engine import PolicyEngine
@@ -90,7 +97,11 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url)
         stack.push_async_callback(database.aclose)
-        keeping = Keeping(settings.policy.directory)
+        revision_store = RevisionStore(database, clock)
+        follower = await _follower(settings, revision_store, clock, stack)
+        rules_folder = settings.policy.directory if follower is None else follower.rules
+        detectors_folder = settings.policy.directory if follower is None else follower.detectors
+        keeping = Keeping(detectors_folder)
         audit = await AuditLog.open(audit_settings(settings), clock=clock, rules=lambda: retention_rules(keeping))
         stack.push_async_callback(audit.aclose)
         away = TurnedAway(audit, clock)
@@ -107,18 +118,21 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         )
         stack.push_async_callback(identity.aclose)
         on_reload = _on_reload(audit, metrics)
+        if follower is not None:
+            await follower.seed(_note_change(audit))
         revisions = Revisions(clock, timedelta(minutes=settings.policy.opa_stale_minutes))
-        publisher = _publisher(settings, clock, revisions, on_reload, audit)
+        publisher = _publisher(settings, rules_folder, clock, revisions, on_reload, audit)
         if publisher is not None:
             stack.push_async_callback(publisher.aclose)
             await publisher.start()
-        policy = Policy(_policy_engine(settings, clock, revisions, on_reload))
+        engine = _policy_engine(settings, rules_folder, clock, revisions, on_reload, follower)
+        policy = Policy(engine)
         stack.push_async_callback(policy.aclose)
         await policy.start()
         # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
         fingerprints = settings.screening.secret_path.read_bytes().rstrip(b"\n")
         screening = Screening(
-            directory=settings.policy.directory,
+            directory=detectors_folder,
             lists=settings.screening.lists_path,
             secret=fingerprints,
             timeout_seconds=settings.screening.timeout_seconds,
@@ -129,6 +143,13 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             meaning=_meaning(settings.screening),
         )
         stack.push_async_callback(screening.aclose)
+        desk = None
+        if follower is not None:
+            # The engine comes last: with its rules the detectors go, and then all have to be there.
+            parts = (publisher, engine if isinstance(engine, EmbeddedEngine) else None)
+            follower.attach([part.reloader for part in parts if part is not None], screening)
+            desk = _policy_desk(settings, database, revision_store, follower, identity, clock)
+            identity.proposal_kinds = {**identity.proposal_kinds, desk.kind.name: desk.kind}
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
         badge = Badge(settings.upstream.secret_path, lambda: datetime.now(UTC))
         server = ImageServer(settings.upstream, badge, Turns(fingerprints))
@@ -181,6 +202,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             ("running", running.watch(identity.people.shut_out)),
             ("mapping", identity.mapping.live.watch()),
             ("emergency", EmergencyWatch(identity.emergency, audit).run()),
+            *((("policy-follower", follower.run()),) if follower is not None else ()),
         ):
             stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
         await _note_life(audit, Event.GATEWAY_START, policy.revision)
@@ -197,6 +219,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             policy=policy,
             bundles=_bundle_desk(settings, clock, revisions, publisher),
             bundle_rate=RateLimit(settings.policy.bundles.requests_per_minute),
+            policy_desk=desk,
             screening=screening,
             hint_rate=RateLimit(settings.screening.hints_per_minute),
             moderation_rate=RateLimit(settings.screening.moderations_per_minute),
@@ -226,8 +249,68 @@ def _provenance(settings: ProvenanceSettings, clock: Callable[[], datetime]) -> 
     return open_provenance(settings, clock)
 
 
+async def _follower(
+    settings: Settings, store: RevisionStore, clock: Callable[[], datetime], stack: AsyncExitStack
+) -> Follower | None:
+    """What follows managed rules; None where the folder's are in force."""
+    section = settings.policy
+    if section.source == "folder":
+        return None
+    if section.engine == "opa" and section.opa_rules_from != "gateway":
+        raise ValueError("policy.source is managed, so an OPA server needs its rules from us: opa_rules_from: gateway")
+    follower = Follower(store, clock, poll_seconds=section.poll_seconds)
+    stack.push_async_callback(follower.aclose)
+    await follower.first(section.directory)
+    return follower
+
+
+def _nothing_else(_: Rules) -> None:
+    """Where the rules are a folder's, the detectors look at it themselves."""
+
+
+def _policy_desk(
+    settings: Settings,
+    database: Database,
+    store: RevisionStore,
+    follower: Follower,
+    identity: Identity,
+    clock: Callable[[], datetime],
+) -> PolicyDesk:
+    section = settings.policy
+    return PolicyDesk(
+        database=database,
+        store=store,
+        checker=Checker(database, clock, floor=section.coverage_percent / 100),
+        follower=follower,
+        proposals=identity.proposals,
+        clock=clock,
+        break_glass_minutes=section.break_glass_minutes,
+    )
+
+
+def _note_change(audit: AuditLog) -> NoteChange:
+    """Rules that come into force by themselves are an event of the log first."""
+    events = {Kind.SEED: Event.POLICY_SEED, Kind.EXPIRY: Event.POLICY_EXPIRE}
+
+    async def note(kind: Kind, digest: str, reason: str, before: str) -> None:
+        entry = Entry(
+            action=events[kind].value,
+            subject=Subject(actor="system:policy", display="policy"),
+            effect=Effect.ALLOW.value,
+            content={"before": before, "after": digest, "reason": reason},
+        )
+        await audit.note(entry)
+
+    return note
+
+
 def _publisher(
-    settings: Settings, clock: Callable[[], datetime], revisions: Revisions, on_reload: OnReload, audit: AuditLog
+    settings: Settings,
+    folder: Path,
+    clock: Callable[[], datetime],
+    revisions: Revisions,
+    on_reload: OnReload,
+    audit: AuditLog,
 ) -> Publisher | None:
     """What makes bundles for OPA servers, or only knows the folder's revision; None where neither is wanted."""
     section, bundles = settings.policy, settings.policy.bundles
@@ -255,7 +338,7 @@ def _publisher(
         await audit.note(entry)
 
     return Publisher(
-        section.directory,
+        folder,
         clock=clock,
         revisions=revisions,
         key=key,
@@ -277,7 +360,12 @@ def _bundle_desk(
 
 
 def _policy_engine(
-    settings: Settings, clock: Callable[[], datetime], revisions: Revisions, on_reload: OnReload
+    settings: Settings,
+    folder: Path,
+    clock: Callable[[], datetime],
+    revisions: Revisions,
+    on_reload: OnReload,
+    follower: Follower | None,
 ) -> PolicyEngine:
     """Rego in process, or an OPA server: one setting decides."""
     section = settings.policy
@@ -296,11 +384,12 @@ def _policy_engine(
             confirmed_within=timedelta(minutes=section.opa_stale_minutes) if is_elsewhere else None,
         )
     return EmbeddedEngine(
-        section.directory,
+        folder,
         clock=clock,
         decision_seconds=section.decision_timeout_seconds,
         reload_seconds=section.reload_seconds,
         on_reload=on_reload,
+        on_swap=_nothing_else if follower is None else follower.on_swap,
     )
 
 

@@ -102,6 +102,12 @@ class Metrics:
             ["event"],
             registry=self.registry,
         )
+        self.policy_single_acts = Counter(
+            "imprimatur_policy_single_acts",
+            "Rules put in force by one person alone (rollback, break-glass), by event. Any rise is worth a look.",
+            ["event"],
+            registry=self.registry,
+        )
         self._audit = {
             name: Gauge(f"imprimatur_{name}", text, registry=self.registry) for name, text in _AUDIT_GAUGES.items()
         }

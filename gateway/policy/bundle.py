@@ -95,6 +95,11 @@ def read_bundle(directory: Path) -> Bundle:
                 raise BundleRefused(Problem("", 0, 0, f"more than {MAX_BYTES} bytes or {MAX_FILES} files"))
     except OSError as error:
         raise BundleRefused(Problem("", 0, 0, f"can't be read: {error.strerror or type(error).__name__}")) from error
+    return bundle_of(files)
+
+
+def bundle_of(files: Mapping[str, bytes]) -> Bundle:
+    """These files under their name."""
     return Bundle(files=files, digest=_digest(files))
 
 

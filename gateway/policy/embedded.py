@@ -34,11 +34,15 @@ class EmbeddedEngine:
         trial_seconds: float = TRIAL_SECONDS,
         on_reload: OnReload = ignore,
         make: MakeRego = make_rego,
+        on_swap: Callable[[Rules], None] = lambda _: None,
     ) -> None:
+        """`on_swap` is called in the same step of the event loop that exchanges the rules: no question comes between.
+        It must not fail."""
         self._decision_seconds = decision_seconds
         self._reload_seconds = reload_seconds
         self._trial_seconds = trial_seconds
         self._make = make
+        self._on_swap = on_swap
         self._owner: Owner | None = None  # touched by the event loop's thread only
         self._watch: asyncio.Task[None] | None = None
         self.reloader = Reloader(
@@ -92,5 +96,6 @@ class EmbeddedEngine:
             new.close()
             raise
         old, self._owner = self._owner, new
+        self._on_swap(rules)
         if old is not None:
             old.close()  # answers what it was asked, then goes

@@ -20,7 +20,7 @@ from gateway.screening.findings import FindingWriter, numbered, unavailable
 from gateway.screening.image.decode import NotAPicture, check_picture
 from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, check_shapes
 from gateway.screening.rules.book import OnReload, RuleBook
-from gateway.screening.rules.ruleset import RuleSet
+from gateway.screening.rules.ruleset import RuleSet, load
 from gateway.screening.rules.schema import Scope
 from gateway.screening.semantic.reader import Meant
 from gateway.screening.semantic.report import reports
@@ -79,6 +79,7 @@ class Screening:
         self._cleaner = UploadCleaner(upload_timeout_seconds)
         self._clock = clock
         shelf = ListShelf(lists or directory / "lists", ListKey(secret))
+        self._shelf = shelf
         self._book = RuleBook(directory, reload_seconds=reload_seconds, on_reload=on_reload, clock=clock, lists=shelf)
         self._recent = Recent(clock=clock)
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="screening")
@@ -154,6 +155,15 @@ class Screening:
     def fingerprint(self, text: str) -> str:
         """An HMAC that stands for `text` in policy's input: equal texts meet, none can be read back."""
         return self._write.fingerprint(text)
+
+    def prepare(self, directory: Path) -> RuleSet:
+        """The rules of another folder, loaded and tested, not in force. Takes a while: call it in a thread. Raises
+        `RuleError`."""
+        return load(directory, self._shelf)
+
+    def put_in_force(self, rules: RuleSet) -> None:
+        """Exchange all rules for prepared ones, at once. Scans under way end with the rules that they began with."""
+        self._book.put_in_force(rules)
 
     def health(self) -> ScreeningHealth:
         """For readiness and the admin page; the error names a file and line, never a prompt."""

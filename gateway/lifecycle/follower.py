@@ -1,0 +1,228 @@
+"""This process follows what is in force: one row is looked at twice a second, and rules are exchanged whole.
+
+Each process has a private folder. The files of a revision are written there under their digest, and two links say what
+is in force: `rules` for the engine, `detectors` for screening and for what else reads the folder. A new revision is
+prepared beside the old one (detectors loaded, the engine's trial run, the change recorded); only then everything is
+exchanged, engine and detectors in one step of the event loop.
+
+What does not survive its preparation changes nothing: the old revision stays in force, whole, and `error` says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from gateway.lifecycle.content import OPERATORS_OWN, materialise
+from gateway.lifecycle.refusals import Conflict
+from gateway.lifecycle.store import FOLDER, OPERATOR, Activation, Kind, RevisionStore
+from gateway.policy.bundle import REVISION_CHARS, Bundle, Rules, bundle_of, read_bundle
+from gateway.policy.reload import Reloader
+from gateway.screening.rules.ruleset import RuleSet
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS: Final = 1.0
+LONGEST_RETRY_SECONDS: Final = 60.0
+
+Note = Callable[[Kind, str, str, str], Awaitable[None]]
+"""Records that rules come into force: kind, digest, reason, digest before. Durable when it returns."""
+
+
+class Detectors(Protocol):
+    """What screening offers to whoever changes its rules."""
+
+    def prepare(self, directory: Path) -> RuleSet: ...
+
+    def put_in_force(self, rules: RuleSet) -> None: ...
+
+
+class Follower:
+    """Keeps this process on the revision in force. `first`, `seed`, `attach`, then `run`."""
+
+    def __init__(
+        self,
+        store: RevisionStore,
+        clock: Callable[[], datetime],
+        *,
+        poll_seconds: float = 0.5,
+        note: Note | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._note = note
+        self._place = Path(tempfile.mkdtemp(prefix="imprimatur-policy-"))
+        self._reloaders: Sequence[Reloader] = ()
+        self._detectors: Detectors | None = None
+        self._staged: tuple[str, RuleSet] | None = None
+        self._seed: Bundle | None = None
+        self._refused = ""
+        self._retry_at = 0.0
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self.rules: Final = self._place / "rules"
+        self.detectors: Final = self._place / "detectors"
+        self.digest = ""
+        """The revision that this process runs."""
+        self.number = 0
+        """The line of the list that it has carried out."""
+        self.behind_since: datetime | None = None
+        self.error = ""
+        """Why the revision in force is not the one that this process runs; empty when it is."""
+
+    async def first(self, folder: Path) -> None:
+        """Lay out what is in force, or `folder` when nothing ever was. Raises BundleRefused, ValueError."""
+        active = await self._store.active()
+        if active is None:
+            bundle = self._seed = _seed_of(await asyncio.to_thread(read_bundle, folder))
+        else:
+            bundle, self.number = await self._store.bundle(active.digest), active.number
+        await asyncio.to_thread(materialise, bundle, self._folder(bundle.digest))
+        self.digest = bundle.digest
+        _point(self.rules, self._folder(bundle.digest))
+        _point(self.detectors, self._folder(bundle.digest))
+
+    async def seed(self, note: Note) -> None:
+        """The folder's rules are revision 1, when nothing was in force. Recorded first."""
+        self._note = note
+        seed, self._seed = self._seed, None
+        if seed is None or await self._store.active() is not None:
+            return
+        reason = "the folder that this gateway was started with"
+        await note(Kind.SEED, seed.digest, reason, "")
+        with suppress(Conflict):  # another gateway was faster; this one follows it
+            async with self._store.transaction() as tx:
+                await self._store.add(tx, seed, parent=None, author=FOLDER, message=reason)
+                await self._store.approve(tx, seed.digest, by=OPERATOR)
+                await self._store.activate(tx, seed.digest, after=0, kind=Kind.SEED, actor=OPERATOR, reason=reason)
+
+    def attach(self, reloaders: Sequence[Reloader], detectors: Detectors) -> None:
+        """Whom to hand new rules to. All of `reloaders` read the folder `rules`."""
+        self._reloaders = reloaders
+        self._detectors = detectors
+
+    def on_swap(self, rules: Rules) -> None:
+        """For the engine, at the moment when it exchanges its rules: the same revision's detectors go with them."""
+        if self._staged is not None and rules.revision.endswith(f"+{self._staged[0][:REVISION_CHARS]}"):
+            self._exchange_detectors()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once, and follow. Never raises: what goes wrong is in `error`, and tried again."""
+        try:
+            active = await self._store.active()
+            if active is None:
+                return
+            if active.expires_at is not None and self._clock() >= active.expires_at:
+                await self._expire(active)
+                active = await self._store.active() or active
+            if active.digest == self.digest:
+                self._is_current(active)
+            elif active.digest != self._refused or time.monotonic() >= self._retry_at:
+                await self._follow(active)
+        except Exception as error:
+            self.error = f"what is in force can't be looked up: {type(error).__name__}"
+            log.exception("policy.follow_failed")
+
+    async def aclose(self) -> None:
+        """Leave nothing behind."""
+        await asyncio.to_thread(shutil.rmtree, self._place, ignore_errors=True)
+
+    async def _expire(self, active: Activation) -> None:
+        """A break-glass edit ends. Every process tries; the list takes one."""
+        if self._note is None or active.returns_to is None:
+            return
+        reason = f"the break-glass edit of {active.actor} is over"
+        log.critical("policy.break_glass.expired", extra={"fields": {"revision": active.digest[:REVISION_CHARS]}})
+        await self._note(Kind.EXPIRY, active.returns_to, reason, active.digest)
+        with suppress(Conflict):
+            async with self._store.transaction() as tx:
+                await self._store.activate(
+                    tx, active.returns_to, after=active.number, kind=Kind.EXPIRY, actor="system:policy", reason=reason
+                )
+
+    async def _follow(self, active: Activation) -> None:
+        self.behind_since = self.behind_since or self._clock()
+        old = self.digest
+        bundle = await self._store.bundle(active.digest)
+        new = self._folder(bundle.digest)
+        await asyncio.to_thread(materialise, bundle, new)
+        if self._detectors is None:
+            raise AssertionError("unreachable: attached before it runs")
+        try:
+            self._staged = (bundle.digest, await asyncio.to_thread(self._detectors.prepare, new))
+        except ValueError as error:  # RuleError is one
+            self._stay(active, str(error))
+            return
+        _point(self.rules, new)
+        try:
+            for reloader in self._reloaders:
+                await reloader.check()
+                if reloader.digest != bundle.digest:
+                    _point(self.rules, self._folder(old))
+                    self._stay(active, reloader.error or "the engine did not take them")
+                    return
+            self._exchange_detectors()  # where the engine is elsewhere; otherwise they went with its rules
+        finally:
+            self._staged = None
+        self.digest = bundle.digest
+        self._is_current(active)
+        log.info(
+            "policy.followed", extra={"fields": {"revision": bundle.digest[:REVISION_CHARS], "number": active.number}}
+        )
+        await asyncio.to_thread(self._tidy, {old, bundle.digest})
+
+    def _exchange_detectors(self) -> None:
+        if self._staged is None or self._detectors is None:
+            return
+        digest, rules = self._staged
+        _point(self.detectors, self._folder(digest))
+        self._detectors.put_in_force(rules)
+        self._staged = None
+
+    def _is_current(self, active: Activation) -> None:
+        self.number, self.behind_since = active.number, None
+        self.error = self._refused = ""
+        self._retry_seconds = FIRST_RETRY_SECONDS
+
+    def _stay(self, active: Activation, why: str) -> None:
+        if self._refused != active.digest:
+            self._retry_seconds = FIRST_RETRY_SECONDS
+        self._refused, self.error = active.digest, why
+        self._retry_at = time.monotonic() + self._retry_seconds
+        self._retry_seconds = min(self._retry_seconds * 2, LONGEST_RETRY_SECONDS)
+        log.error("policy.behind", extra={"fields": {"revision": active.digest[:REVISION_CHARS], "cause": why}})
+
+    def _folder(self, digest: str) -> Path:
+        return self._place / "revisions" / digest
+
+    def _tidy(self, kept: set[str]) -> None:
+        for folder in (self._place / "revisions").iterdir():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _seed_of(bundle: Bundle) -> Bundle:
+    return bundle_of({path: body for path, body in bundle.files.items() if path.split("/")[0] not in OPERATORS_OWN})
+
+
+def _point(link: Path, target: Path) -> None:
+    """Let `link` lead to `target`, in one step: a reader finds the old folder or the new one."""
+    made = link.with_name(f".{link.name}-{os.getpid()}")
+    made.unlink(missing_ok=True)
+    made.symlink_to(target)
+    made.replace(link)
