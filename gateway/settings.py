@@ -244,12 +244,36 @@ class PolicySettings(Section):
     breaker_open_seconds: PositiveFloat = Field(2.0, description="How long that while is.")
 
 
+class PictureClassifier(Section):
+    """One ONNX classifier of the operator's: input (1, 3, side, side) of RGB with ImageNet's mean and spread."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="Names it in records.")
+    category: Literal["violence", "hate-symbols", "likeness", "medical-gore", "weapons", "drugs"] = Field(
+        description="What it looks for; its findings are `picture.` and this."
+    )
+    path: Path = Field(description="The ONNX file, on every replica.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Its SHA-256. Another file is not run.")
+    side: int = Field(224, ge=32, le=1024, description="Pixels a side of its input.")
+    output: int = Field(1, ge=0, description="Which of its outputs is the category's, from 0.")
+    softmax: bool = Field(True, description="Whether its outputs are logits. False: probabilities already.")
+    review: float = Field(0.5, ge=0, le=1, description="Score from which a person has to look.")
+    deny: float = Field(0.9, ge=0, le=1, description="Score from which it is refused.")
+
+
 class ScreeningSettings(Section):
     timeout_seconds: PositiveFloat = Field(
         0.5, description="Screening that takes longer yields `screening.unavailable`."
     )
     picture_timeout_seconds: PositiveFloat = Field(
-        5.0, description="Checking a request's pictures that takes longer yields `screening.unavailable`."
+        20.0,
+        description="Looking at a picture, the wait for a worker included, that takes longer yields "
+        "`screening.unavailable`.",
+    )
+    picture_workers: PositiveInt = Field(
+        2, description="Processes that look at pictures, each with one core and about 0.4 GB; started when needed."
+    )
+    picture_classifiers: tuple[PictureClassifier, ...] = Field(
+        (), description="Your own ONNX classifiers for what no shipped detector looks for, such as violence."
     )
     upload_timeout_seconds: PositiveFloat = Field(
         20.0, description="Decoding a request's uploads that takes longer yields `screening.unavailable`."

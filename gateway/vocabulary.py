@@ -180,6 +180,11 @@ class Code(StrEnum):
     POLICY_REVISION_UNKNOWN = "policy.revision-unknown"
     POLICY_TOO_MANY_FINDINGS = "policy.too-many-findings"
     SCREENING_UNAVAILABLE = "screening.unavailable"
+    PICTURE_BLOCKED = "picture.blocked"
+    PICTURE_FACE = "picture.face-realistic"
+    PICTURE_FACE_DOUBTFUL = "picture.face-doubtful"
+    PICTURE_NUDITY = "picture.nudity"
+    PICTURE_UNCHECKED = "picture.unchecked"
     CREDITS_EMPTY = "credits.empty"
     CREDITS_UNSETTLED = "credits.unsettled"
     CREDITS_UNRELEASED = "credits.unreleased"
@@ -200,7 +205,7 @@ class Code(StrEnum):
 
 
 REASON_CODE: Final = re.compile(
-    r"(policy|role|mfa|subject|model|count|size|hours|network|usage|dlp|content|screening|credits|request|review|client|internal)"
+    r"(policy|role|mfa|subject|model|count|size|hours|network|usage|dlp|content|picture|screening|credits|request|review|client|internal)"
     r"\.[a-z0-9]+(-[a-z0-9]+)*"
 )
 """Every reason code, shipped or added by a rule file, matches this whole."""

@@ -66,6 +66,7 @@ from gateway.room import Room
 from gateway.running import Running
 from gateway.scim import Scim
 from gateway.screening.facade import Screening
+from gateway.screening.image.seen import Classifier
 from gateway.screening.semantic.service import Meaning
 from gateway.services import Services
 from gateway.settings import ProvenanceSettings, ScreeningSettings, Settings
@@ -138,6 +139,12 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             timeout_seconds=settings.screening.timeout_seconds,
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
             upload_timeout_seconds=settings.screening.upload_timeout_seconds,
+            picture_workers=settings.screening.picture_workers,
+            picture_classifiers=[
+                Classifier(**{**one.model_dump(), "path": str(one.path)})
+                for one in settings.screening.picture_classifiers
+            ],
+            block_list=settings.provenance.block_list_path,
             reload_seconds=settings.screening.reload_seconds,
             on_reload=_on_detector_reload(audit, metrics, asyncio.get_running_loop()),
             meaning=_meaning(settings.screening),

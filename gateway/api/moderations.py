@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 from gateway.api.access import request_id_of, require
 from gateway.api.bodies import MAX_PROMPT_CHARS, read_json
 from gateway.errors import InvalidRequest
-from gateway.exchange import FileFacts, Finding, Picture, Upload
+from gateway.exchange import FileFacts, Finding, Upload
 from gateway.screening.facade import Screening
 from gateway.services import services_of
 from gateway.vocabulary import Effect, Permission
@@ -186,19 +186,8 @@ async def _look(screening: Screening, uploads: Sequence[Upload]) -> Sequence[Fin
     """Pictures go the way of every upload: decoded in a process of their own, encoded anew, then looked at."""
     if not uploads:
         return ()
-    clean, findings = await screening.clean_uploads(uploads)
-    pictures = [
-        Picture(
-            index=place,
-            data=upload.data,
-            media_type=upload.forwarded.media_type,
-            width=upload.forwarded.width,
-            height=upload.forwarded.height,
-            sha256=upload.forwarded.sha256,
-        )
-        for place, upload in enumerate(clean)
-    ]
-    return (*findings, *(await screening.screen_pictures(pictures, stage="upload") if pictures else ()))
+    _, findings = await screening.clean_uploads(uploads)
+    return findings
 
 
 def _score(findings: Sequence[Finding], types: Sequence[str]) -> float:

@@ -17,7 +17,8 @@ from gateway.screening.content.tokens import Words
 from gateway.screening.exact.key import ListKey
 from gateway.screening.exact.lists import ListShelf
 from gateway.screening.findings import FindingWriter, numbered, unavailable
-from gateway.screening.image.decode import NotAPicture, check_picture
+from gateway.screening.image.seen import Classifier
+from gateway.screening.image.gallery import DEFAULT_WORKERS, Gallery
 from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, check_shapes
 from gateway.screening.rules.book import OnReload, RuleBook
 from gateway.screening.rules.ruleset import RuleSet, load
@@ -64,8 +65,11 @@ class Screening:
         directory: Path,
         secret: bytes,
         timeout_seconds: float = 0.5,
-        picture_timeout_seconds: float = 5.0,
+        picture_timeout_seconds: float = 20.0,
         upload_timeout_seconds: float = 20.0,
+        picture_workers: int = DEFAULT_WORKERS,
+        picture_classifiers: Sequence[Classifier] = (),
+        block_list: Path | None = None,
         reload_seconds: float = 1.0,
         on_reload: OnReload | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -77,6 +81,13 @@ class Screening:
         self._timeout = timeout_seconds
         self._picture_timeout = picture_timeout_seconds
         self._cleaner = UploadCleaner(upload_timeout_seconds)
+        self._gallery = Gallery(
+            directory=directory,
+            screen_text=lambda text, scope: self._screen_text(text, scope, keyed=True),
+            workers=picture_workers,
+            block_list=block_list,
+            classifiers=picture_classifiers,
+        )
         self._clock = clock
         shelf = ListShelf(lists or directory / "lists", ListKey(secret))
         self._shelf = shelf
@@ -117,24 +128,19 @@ class Screening:
         return await self._screen_text(text, "prompt", keyed=False)
 
     async def screen_pictures(self, pictures: Sequence[Picture], *, stage: Stage = "output") -> tuple[Finding, ...]:
-        """`screening.unavailable` for each picture that is not whole, or not what it says it is.
+        """What the pictures show, and what is written in them; fields are `pictures[0]`, `pictures[1]`…, ids
+        `output.f1`, `output.f2`….
 
-        What a picture shows is not looked at yet (see `image.decode`).
+        `screening.unavailable` for each picture that is not whole, not what it says it is, or not looked at in time.
         """
-        try:
-            async with asyncio.timeout(self._picture_timeout):
-                broken = await asyncio.get_running_loop().run_in_executor(self._threads, _not_pictures, tuple(pictures))
-        except Exception as error:
-            _failed("screening.pictures-failed", error)
-            return (unavailable(stage, "pictures"),)
-        for index, check in broken:
-            _log.warning("screening.picture-refused", extra={"picture": index, "check": check})
-        return numbered(unavailable(stage, f"pictures[{index}]") for index, _ in broken)
+        named = [(f"pictures[{place}]", picture) for place, picture in enumerate(pictures)]
+        return await self._gallery.look(named, stage=stage, timeout_seconds=self._picture_timeout)
 
     async def clean_uploads(
         self, uploads: Sequence[Upload], *, to_vary: bool = False, hold: Callable[[int], None] = lambda _: None
     ) -> tuple[tuple[CleanUpload, ...], tuple[Finding, ...]]:
-        """The pictures of a request, encoded anew by us: these may be forwarded, the person's own bytes never.
+        """The pictures of a request, encoded anew by us: these may be forwarded, the person's own bytes never. And what
+        they show, a mask too.
 
         A file that can't be taken is a mistake of whoever sent it: InvalidRequest, with its field. Screening that did
         not come to an answer is a finding, `screening.unavailable`, and then there are no pictures.
@@ -150,7 +156,8 @@ class Screening:
             _failed("screening.uploads-failed", error)
             return (), (unavailable("upload", "uploads"),)
         check_shapes(clean, to_vary=to_vary)
-        return clean, ()
+        named = [(upload.field, _picture(place, upload)) for place, upload in enumerate(clean)]
+        return clean, await self._gallery.look(named, stage="upload", timeout_seconds=self._picture_timeout)
 
     def fingerprint(self, text: str) -> str:
         """An HMAC that stands for `text` in policy's input: equal texts meet, none can be read back."""
@@ -184,6 +191,7 @@ class Screening:
     async def aclose(self) -> None:
         """Let go of the threads; scans under way end at their own deadline."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._gallery.aclose()
         if self._meaning is not None:
             await self._meaning.aclose()
 
@@ -252,12 +260,14 @@ def _failed(event: str, error: Exception) -> None:
     _log.error(event, extra={"cause": type(error).__name__})
 
 
-def _not_pictures(pictures: tuple[Picture, ...]) -> list[tuple[int, str]]:
-    """(place, failed check) of each picture that is not what it says it is."""
-    broken: list[tuple[int, str]] = []
-    for i, picture in enumerate(pictures):
-        try:
-            check_picture(picture)
-        except NotAPicture as error:
-            broken.append((i, str(error)))
-    return broken
+def _picture(place: int, upload: CleanUpload) -> Picture:
+    """What is forwarded, as a picture to look at."""
+    facts = upload.forwarded
+    return Picture(
+        index=place,
+        data=upload.data,
+        media_type=facts.media_type,
+        width=facts.width,
+        height=facts.height,
+        sha256=facts.sha256,
+    )

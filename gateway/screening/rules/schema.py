@@ -116,7 +116,7 @@ class DlpRule(Form):
     version: int = Field(ge=1)
     owner: Text = Field(description="The team that answers for the rule.")
     mode: Mode = Field(description="off: not run; monitor: reported, proposes allow; enforce.")
-    scope: tuple[Scope, ...] = Field(("prompt", "negative_prompt"), min_length=1)
+    scope: tuple[Scope, ...] = Field(("prompt", "negative_prompt", "ocr_upload", "ocr_output"), min_length=1)
     severity: Severity
     detect: Detect | None = Field(None, description="What to look for by its form.")
     exact_match: ExactMatch | None = Field(None, description="Or: values that stand in a list of the company's.")

@@ -266,8 +266,8 @@ async def test_each_broken_picture_is_told_by_its_place(screening: Screening, ca
     findings = await screening.screen_pictures([picture(0), picture(1, b"canary"), picture(2, encoded(17))])
     assert types(findings) == [Code.SCREENING_UNAVAILABLE] * 2
     assert [(f.id, f.stage, f.field) for f in findings] == [
-        ("f1", "output", "pictures[1]"),
-        ("f2", "output", "pictures[2]"),
+        ("output.f1", "output", "pictures[1]"),
+        ("output.f2", "output", "pictures[2]"),
     ]
     assert "canary" not in repr([r.__dict__ for r in caplog.records])
 

@@ -204,6 +204,13 @@ deny contains refusal if some refusal in data.gateway.image.dlp.deny
 deny contains refusal if some refusal in data.gateway.image.content.deny
 
 # METADATA
+# title: What was seen in pictures
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+deny contains refusal if some refusal in data.gateway.image.pictures.deny
+
+# METADATA
 # title: Screening that did not happen
 # custom:
 #   owner: security-team
@@ -394,6 +401,8 @@ review contains reason if some reason in data.gateway.image.dlp.review
 
 review contains reason if some reason in data.gateway.image.content.review
 
+review contains reason if some reason in data.gateway.image.pictures.review
+
 review contains reason if some reason in data.gateway.image.screening.review
 
 # METADATA
@@ -407,6 +416,8 @@ review_queue := findings_config.review_queue.dlp if {
 	count(data.gateway.image.dlp.review) > 0
 } else := findings_config.review_queue.content if {
 	count(data.gateway.image.content.review) > 0
+} else := findings_config.review_queue.picture if {
+	count(data.gateway.image.pictures.review) > 0
 } else := findings_config.review_queue.screening
 
 # METADATA
@@ -440,7 +451,9 @@ answered if {
 	is_set(data.gateway.image.dlp.review)
 	is_set(data.gateway.image.dlp.mask)
 	is_set(data.gateway.image.content.deny)
+	is_set(data.gateway.image.pictures.deny)
 	is_set(data.gateway.image.content.review)
+	is_set(data.gateway.image.pictures.review)
 	is_set(data.gateway.image.content.mask)
 	is_set(data.gateway.image.screening.deny)
 	is_set(data.gateway.image.screening.review)

@@ -33,7 +33,7 @@ config := {
 		"unmaskable": "deny",
 		"screening_unavailable": "review",
 		"exceptions": [],
-		"review_queue": {"dlp": "data-protection", "content": "studio-lead", "screening": "on-call"},
+		"review_queue": {"dlp": "data-protection", "content": "studio-lead", "picture": "pictures", "screening": "on-call"},
 	},
 }
 
@@ -273,6 +273,8 @@ test_content_findings_to_mask_are_masked if {
 
 test_sensitive_data_is_denied if is_denied_for(found([{"type": "dlp.payment-card", "proposed": "deny"}]), {"dlp.payment-card"})
 
+test_a_blocked_picture_is_denied if is_denied_for(found([{"type": "picture.blocked", "proposed": "deny"}]), {"picture.blocked"})
+
 test_forbidden_content_is_denied if is_denied_for(found([{"type": "content.gore", "proposed": "deny"}]), {"content.gore"})
 
 test_unknown_findings_are_denied if is_denied_for(found([{"type": "mystery.box"}]), {"policy.finding-unknown"})
@@ -295,6 +297,13 @@ test_a_content_finding_for_review_goes_to_its_queue if {
 	decision.effect == "review"
 	[reason.code | some reason in decision.reasons] == ["content.gore"]
 	decision.obligations == {"retention_days": 30, "review": {"queue": "studio-lead"}}
+}
+
+test_a_picture_finding_for_review_goes_to_its_queue if {
+	decision := decide(found([{"type": "picture.violence", "proposed": "review"}]))
+	decision.effect == "review"
+	[reason.code | some reason in decision.reasons] == ["picture.violence"]
+	decision.obligations == {"retention_days": 30, "review": {"queue": "pictures"}}
 }
 
 test_missing_screening_goes_to_its_queue_where_policy_says_review if {
@@ -388,6 +397,20 @@ test_a_decision_needs_the_set_content_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
 		with data.gateway.image.content.review as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_pictures_deny if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.pictures.deny as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_pictures_review if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.pictures.review as {}
 	is_undecided(decision)
 }
 

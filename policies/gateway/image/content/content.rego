@@ -72,6 +72,11 @@ score_rank(finding) := by_thresholds(finding.score, review_from, deny_from) if {
 	is_number(deny_from)
 }
 
+# METADATA
+# title: A score against two thresholds
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
 by_thresholds(score, review_from, deny_from) := data.gateway.lib.effect_rank.deny if {
 	score >= deny_from
 } else := data.gateway.lib.effect_rank.review if {
