@@ -178,6 +178,7 @@ def test_all_that_was_touched_is_named_at_once() -> None:
         (pem_of(ed25519.Ed25519PrivateKey.generate()), "expected a P-256 key"),
         (pem_of(rsa.generate_private_key(65537, 1024)), "RSA of 2048 bits"),
     ],
+    ids=["nothing", "a public key", "P-384", "Ed25519", "RSA of 1024"],
 )
 def test_a_key_that_does_not_sign_bundles_is_refused_and_not_quoted(pem: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:

@@ -78,7 +78,11 @@ def test_what_is_too_large_as_it_comes_is_refused() -> None:
         unpack(b"\0" * (9 << 20))
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk", gzip.compress(b"junk" * 200), pack(FILES)[:-20], bytes(range(256))])
+@pytest.mark.parametrize(
+    "junk",
+    [b"", b"junk", gzip.compress(b"junk" * 200), pack(FILES)[:-20], bytes(range(256))],
+    ids=["empty", "text", "no tar", "cut off", "bytes"],
+)
 def test_what_is_no_archive_is_refused(junk: bytes) -> None:
     with pytest.raises(BundleRefused):
         unpack(junk)
