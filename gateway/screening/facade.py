@@ -17,8 +17,8 @@ from gateway.screening.content.tokens import Words
 from gateway.screening.exact.key import ListKey
 from gateway.screening.exact.lists import ListShelf
 from gateway.screening.findings import FindingWriter, numbered, unavailable
-from gateway.screening.image.seen import Classifier
 from gateway.screening.image.gallery import DEFAULT_WORKERS, Gallery
+from gateway.screening.image.seen import Classifier
 from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, check_shapes
 from gateway.screening.rules.book import OnReload, RuleBook
 from gateway.screening.rules.ruleset import RuleSet, load
