@@ -128,15 +128,16 @@ def page(seed: int, chars: int) -> str:
 
 def buried(reader: Reader, all_judged: Sequence[Judged]) -> list[Figure]:
     """A wanted text amid 4,000 harmless characters: how often it comes to a review when it does so alone."""
-    alone = found = 0
+    alone, found = 0, 0
     for place, category in enumerate(CATEGORIES):
         wanted = [j for j in all_judged if j.example.line.is_wanted and j.example.line.category == category
                   and j.scores[place] >= ALONE]  # fmt: skip
         for i, j in enumerate(wanted[:: max(1, len(wanted) // BURIED)][:BURIED]):
             around = page(SEED + i, 4_000)
             alone += 1
-            found += scores_of(reader, f"{around[:2_000]}. {j.example.text}. {around[2_000:]}")[place] >= ALONE
-    share = found / max(1, alone)
+            score = scores_of(reader, f"{around[:2_000]}. {j.example.text}. {around[2_000:]}")[place]
+            found += bool(score >= ALONE)
+    share = float(found / max(1, alone))
     print(f"buried in 4,000 characters: {found} of {alone} that come to a review alone")
     return [Figure(figure="content: found again when buried in 4,000 characters", unit="ratio", value=share, target=0.9,
                    more_is_better=True)]  # fmt: skip

@@ -1,7 +1,7 @@
 """Reads a text for subjects by their meaning. Plain code without a clock of its own; `service` gives it a thread.
 
 Life of a text: it is cut into windows; a reader of word pieces alone rates all of them in one pass; the encoder reads
-the three places that look worst, and every other that looks suspicious. So a harmless page costs three windows, and one
+the two places that look worst, and every other that looks suspicious. So a harmless page costs two windows, and one
 with something in it what it takes.
 """
 
@@ -19,7 +19,7 @@ from gateway.screening.semantic.errors import MeaningUnavailable
 from gateway.screening.semantic.weights import CATEGORIES, SCORES, Heads, load_heads
 from gateway.screening.semantic.windows import Window, cut
 
-ALWAYS_READ: Final = 3
+ALWAYS_READ: Final = 2
 NOTED: Final = SCORES[1]
 """A score below this says nothing: two of a hundred harmless texts on the same subjects have it."""
 

@@ -56,7 +56,7 @@ def test_a_sentence_is_found_in_a_page_and_its_place_told(reader: Reader) -> Non
     assert violence.end - violence.start < 400
 
 
-def test_a_harmless_page_costs_three_windows(reader: Reader) -> None:
+def test_a_harmless_page_costs_two_windows(reader: Reader) -> None:
     assert len(reader.windows(HARMLESS * 30)) == ALWAYS_READ * len(CATEGORIES)
 
 
