@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from bench import policy_replay
 from bench.support import policy_opa, results
 from bench.support.results import Figure
 from gateway.exchange import Actor, ActorId, Finding, ImageRequest, Mfa, Origin, Usage
@@ -190,6 +191,7 @@ async def main() -> None:
             raise SystemExit(f"the question is not the one meant: {decision}")
         figures = [*await decisions(policy), *await reloads(folder, engine)]
         await policy.aclose()
+        figures += await policy_replay.figures(SHIPPED, Path(scratch), question(), question(1))
         figures += await beside_a_server(policy_opa.copy_of(SHIPPED, Path(scratch)))
     print(f"written to {results.write('policy', figures)}")
 

@@ -28,6 +28,7 @@ from gateway.api import (
     policies,
     proposals,
     provenance,
+    replays,
     scim,
     services,
     studio,
@@ -91,6 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         emergency,
         scim,
         bundles,
+        replays,
         health,
     ):
         app.include_router(part.router)

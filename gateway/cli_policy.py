@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from gateway import cli_replay
 from gateway.policy import style, syntax
 from gateway.policy.bundle import MANIFEST, Bundle, BundleRefused, Rules, read_bundle
 from gateway.policy.rego import Rego
@@ -165,6 +166,8 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
             _stop(str(error))
         typer.echo(f"key id {key.key_id}, {key.algorithm}", err=True)
         typer.echo(key.public_pem.decode(), nl=False)
+
+    cli_replay.add_to(policy)
 
 
 def _lint(bundle: Bundle, explained: str | None) -> list[Remark]:

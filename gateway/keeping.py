@@ -76,6 +76,12 @@ class Keeping:
             self._look()
         return self._rules
 
+    def keeps_for(self, groups: Iterable[str]) -> int:
+        """For how many whole days content of somebody in `groups` is kept; 0 = not at all."""
+        rules = self.rules()
+        name = rules.class_of(groups)
+        return 0 if name == ZERO else rules.classes[name]
+
     def _look(self) -> None:
         seen = self._signature()
         if seen == self._seen:

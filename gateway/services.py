@@ -29,6 +29,7 @@ from gateway.policy import Policy
 from gateway.policy.desk import BundleDesk
 from gateway.provenance.check import Checker
 from gateway.recording import subject_of
+from gateway.replay.opening import Replaying
 from gateway.room import Room
 from gateway.running import Running
 from gateway.scim import Scim
@@ -57,6 +58,7 @@ class Services:
     bundle_rate: RateLimit
     policy_desk: PolicyDesk | None
     """None where the rules are a folder's."""
+    replaying: Replaying
     screening: Screening
     hint_rate: RateLimit
     """Hints are not requests for pictures: who types a lot must not have fewer of those."""

@@ -208,6 +208,25 @@ class BundleSettings(Section):
     )
 
 
+class ReplaySettings(Section):
+    """What the rules saw of past requests, and what is tried on it."""
+
+    keep_days: int = Field(
+        14,
+        ge=1,
+        le=30,
+        description="What the rules saw of a picture's request is kept this long for replays: never prompts, and never "
+        "longer than its record. People whose records are kept shorter are left out.",
+    )
+    minutes_per_review: PositiveFloat = Field(
+        3.0, description="What one review costs a reviewer; replays count with it."
+    )
+    max_seconds: PositiveFloat = Field(1800.0, description="A replay that takes longer is ended (30 min).")
+    shadow_alarm_share: float = Field(
+        0.02, ge=0, le=1, description="Rules in the shadow that decide more than this share differently raise an alarm."
+    )
+
+
 class PolicySettings(Section):
     engine: Literal["embedded", "opa"] = Field("embedded", description="Rego in process, or an OPA server.")
     source: Literal["folder", "managed"] = Field(
@@ -240,6 +259,7 @@ class PolicySettings(Section):
     bundles: BundleSettings = Field(
         BundleSettings(), description="How the rules are handed to OPA servers: signed, and with a token only."
     )
+    replay: ReplaySettings = Field(ReplaySettings(), description="What the rules saw, kept for replays, and shadows.")
     breaker_failures: PositiveInt = Field(5, description="After this many failures in a row OPA is left alone a while.")
     breaker_open_seconds: PositiveFloat = Field(2.0, description="How long that while is.")
 

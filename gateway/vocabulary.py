@@ -56,6 +56,7 @@ class Permission(StrEnum):
     POLICY_WRITE = "policy:write"
     POLICY_APPROVE = "policy:approve"
     POLICY_ACTIVATE = "policy:activate"
+    POLICY_REPLAY = "policy:replay"
 
 
 TASKS: Final = {
@@ -136,6 +137,11 @@ class Event(StrEnum):
     POLICY_ROLLBACK = "policy:revision:rollback"
     POLICY_BREAK_GLASS = "policy:revision:break-glass"
     POLICY_EXPIRE = "policy:revision:expire"
+    POLICY_REPLAY = "policy:replay:start"
+    POLICY_PREVIEW = "policy:decision:preview"
+    SHADOW_START = "policy:shadow:start"
+    SHADOW_ALARM = "policy:shadow:alarm"
+    SHADOW_END = "policy:shadow:end"
     DETECTOR_RELOAD = "policy:detector:activate"
     DETECTOR_RELOAD_REFUSED = "policy:detector:refuse"
     GATEWAY_START = "system:gateway:start"

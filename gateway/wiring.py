@@ -35,8 +35,8 @@ from gateway import __version__
 from gateway.credits import Ledger
 from gateway.credits.rate import RateLimit
 from gateway.credits.usage import UsageCounts
-from gateway.emergency_watch import EmergencyWatch
 from gateway.diversity import Diversity
+from gateway.emergency_watch import EmergencyWatch
 from gateway.exchange import ActorId
 from gateway.identity import Identity
 from gateway.keeping import STANDARD, Keeping
@@ -62,6 +62,8 @@ from gateway.provenance.marking import Marking
 from gateway.provenance.opening import Provenance, make_missing, open_provenance
 from gateway.provenance.register import Register
 from gateway.recording import Recorder
+from gateway.replay.opening import open_replaying
+from gateway.replay.tap import Watched
 from gateway.room import Room
 from gateway.running import Running
 from gateway.scim import Scim
@@ -127,14 +129,25 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             stack.push_async_callback(publisher.aclose)
             await publisher.start()
         engine = _policy_engine(settings, rules_folder, clock, revisions, on_reload, follower)
-        policy = Policy(engine)
+        replaying = open_replaying(
+            settings.policy.replay,
+            secret_path=settings.identity.secret_path,
+            rules_folder=rules_folder,
+            database=database,
+            audit=audit,
+            metrics=metrics,
+            clock=clock,
+            keeps_for=keeping.keeps_for,
+        )
+        stack.push_async_callback(replaying.aclose)
+        policy = Policy(Watched(engine, (replaying.journal.saw, replaying.shadows.saw)))
         stack.push_async_callback(policy.aclose)
         await policy.start()
         # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
         fingerprints = settings.screening.secret_path.read_bytes().rstrip(b"\n")
         screening = Screening(
             directory=detectors_folder,
-            lists=settings.screening.lists_path,
+            lists=settings.screening.lists_path or settings.policy.directory / "lists",
             secret=fingerprints,
             timeout_seconds=settings.screening.timeout_seconds,
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
@@ -176,17 +189,18 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             recorder=recorder,
             policy=policy,
             screening=screening,
-            diversity=Diversity(settings.policy.directory, reload_seconds=settings.screening.reload_seconds),
             ledger=ledger,
             rate=RateLimit(settings.server.requests_per_minute),
             running=running,
             server=server,
+            diversity=Diversity(detectors_folder, reload_seconds=settings.screening.reload_seconds),
             marking=marking,
             clock=clock,
         )
         shelf = Shelf(settings.pictures_path, database, clock)
         forget = partial(register.forget_before, settings.provenance.remember_days)
-        sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit, also={"register": forget})
+        also = {"register": forget, "replay": replaying.sweep}
+        sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit, also=also)
         # With day files one process owns the log, so a ticket that is open at start belongs to nobody alive. In a
         # database it may be another gateway's, at work.
         is_alone = settings.audit.database_url_path is None
@@ -209,6 +223,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             ("running", running.watch(identity.people.shut_out)),
             ("mapping", identity.mapping.live.watch()),
             ("emergency", EmergencyWatch(identity.emergency, audit).run()),
+            ("replay", replaying.journal.run()),
             *((("policy-follower", follower.run()),) if follower is not None else ()),
         ):
             stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
@@ -227,6 +242,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             bundles=_bundle_desk(settings, clock, revisions, publisher),
             bundle_rate=RateLimit(settings.policy.bundles.requests_per_minute),
             policy_desk=desk,
+            replaying=replaying,
             screening=screening,
             hint_rate=RateLimit(settings.screening.hints_per_minute),
             moderation_rate=RateLimit(settings.screening.moderations_per_minute),
@@ -418,6 +434,13 @@ def _on_reload(audit: AuditLog, metrics: Metrics) -> OnReload:
     return tell
 
 
+def _meaning(settings: ScreeningSettings) -> Meaning | None:
+    """None only where the operator said so. A model that is missing is found out by the first prompt: it is refused."""
+    if settings.semantic == "off":
+        return None
+    return Meaning(timeout_seconds=settings.semantic_timeout_seconds)
+
+
 def _on_gone(running: Running, screening: Screening) -> Callable[[ActorId, Code], None]:
     """What the directory's word ends here: the pictures that are being made, and what is remembered of prompts."""
 
@@ -426,13 +449,6 @@ def _on_gone(running: Running, screening: Screening) -> Callable[[ActorId, Code]
         screening.forget(actor)
 
     return gone
-
-
-def _meaning(settings: ScreeningSettings) -> Meaning | None:
-    """None only where the operator said so. A model that is missing is found out by the first prompt: it is refused."""
-    if settings.semantic == "off":
-        return None
-    return Meaning(timeout_seconds=settings.semantic_timeout_seconds)
 
 
 def _on_detector_reload(

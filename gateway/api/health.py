@@ -53,6 +53,10 @@ async def metrics(request: Request) -> Response:
     if services.bundles is not None:
         fleet = services.bundles.fleet
         services.metrics.show_opa_servers(fleet.figures(), fleet.longest_lag_seconds())
+    journal, shadow = services.replaying.journal, services.replaying.shadows.current
+    services.metrics.show_replays(
+        left_out=journal.left_out, lost=journal.lost, shadow={} if shadow is None else shadow.figures()
+    )
     for feed in services.feeds:
         figures = await feed.figures()
         lag = figures.lag_records if figures else 0

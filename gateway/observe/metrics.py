@@ -76,6 +76,23 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.shadow_alarms = Counter(
+            "imprimatur_policy_shadow_alarms",
+            "Rules in the shadow that decided more differently than the settings allow.",
+            registry=self.registry,
+        )
+        self._shadow = Gauge(
+            "imprimatur_policy_shadow_decisions",
+            "Live decisions that the rules in the shadow were asked too, by what came of it.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._replay_inputs = Gauge(
+            "imprimatur_policy_replay_inputs_not_kept",
+            "Decisions since the start whose input was not kept for replays, by why. Alarms: lost.",
+            ["cause"],
+            registry=self.registry,
+        )
         self.bundle_requests = Counter(
             "imprimatur_policy_bundle_requests",
             "What OPA servers asked for, by outcome: sent, unchanged, report, and what was refused.",
@@ -132,6 +149,14 @@ class Metrics:
         for state, number in states.items():
             self._opa_servers.labels(state).set(number)
         self._opa_lag.set(lag_seconds)
+
+    def show_replays(self, *, left_out: int, lost: int, shadow: Mapping[str, int]) -> None:
+        """What is kept for replays, and how rules in the shadow compare."""
+        self._replay_inputs.labels("retention").set(left_out)
+        self._replay_inputs.labels("lost").set(lost)
+        self._shadow.clear()
+        for outcome, decisions in shadow.items():
+            self._shadow.labels(outcome).set(decisions)
 
     def show_audit(self, health: Health) -> None:
         """The state of the log, as alarms read it."""
