@@ -144,8 +144,10 @@ def _complaint(error: FormError, action: Permission, max_body_bytes: int) -> Inv
                 code="unsupported_value",
             )
         case "unknown":
+            # A name that its sender made up may be anything, and an answer is logged by whoever gets it.
+            told = param if param is not None and re.fullmatch("[a-z_]{1,40}", param) else None
             return InvalidRequest(
-                "There is a field in the form that this call does not have.", param=param, code="unknown_parameter"
+                "There is a field in the form that this call does not have.", param=told, code="unknown_parameter"
             )
         case "malformed":
             return InvalidRequest(

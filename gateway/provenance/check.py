@@ -219,6 +219,8 @@ def _verdict(manifest: Manifest | None, found: dict[str, tuple[Known, ...]], pro
         return Verdict.MADE_HERE
     if found["by_fingerprint"]:
         return Verdict.LOOKS_LIKE_OURS
+    if problem == "lookup":
+        return Verdict.UNREADABLE  # the records might have known it as ours
     if manifest is not None and manifest.is_generated and manifest.state in (State.TRUSTED, State.UNTRUSTED):
         return Verdict.GENERATED_ELSEWHERE
     return Verdict.UNREADABLE if problem else Verdict.UNKNOWN
