@@ -1,8 +1,6 @@
 """Is this really one picture of the type and size it claims to be?
 
-Only that, for now. What a picture shows (nudity, faces, hate symbols, remembered training pictures) is not looked at
-yet: those detectors come with the picture screening of `docs/explanation`, and until then policy must not take a
-decoded picture for a harmless one.
+Only that: what a picture shows is the detectors' business (see `chain`).
 """
 
 from __future__ import annotations
