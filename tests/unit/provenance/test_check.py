@@ -147,6 +147,8 @@ async def test_an_error_of_the_records_is_told_and_is_not_a_no(anchors: bytes, r
     lookups = Lookups(by_record=broken, by_handle=broken, near=broken)
     checked = await Checker(anchors, [MARK], lookups, 60).check(encoded(MARK.mark(PIXELS, HANDLE), "PNG"))
     assert (checked.problem, checked.verdict) == ("lookup", Verdict.UNREADABLE)
+    checked = await Checker(anchors, [MARK], lookups, 60).check(released)
+    assert (checked.problem, checked.verdict) == ("lookup", Verdict.UNREADABLE), "ours is not somebody else's"
 
 
 def _bomb(width: int, height: int) -> bytes:
