@@ -166,42 +166,6 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("PUT", "/v1/policy/shadow"): _may(P.POLICY_REPLAY, body={"files": {".manifest": "e30="}}),
     ("GET", "/v1/policy/shadow"): _may(P.POLICY_REPLAY),
     ("DELETE", "/v1/policy/shadow"): _may(P.POLICY_REPLAY),
-    # the rules: authors, approvers, auditors (where the rules are a folder's, these answer 404)
-    **{
-        ("GET", f"/v1/policy/{path}"): _may(
-            P.POLICY_READ, draft_id=UNKNOWN, revision="0" * 64, **{"path:path": ".manifest"}
-        )
-        for path in (
-            "status",
-            "activations",
-            "revisions",
-            "revisions/{revision}",
-            "revisions/{revision}/files/{path:path}",
-            "revisions/{revision}/diff",
-            "drafts",
-            "drafts/{draft_id}",
-            "drafts/{draft_id}/versions",
-            "drafts/{draft_id}/diff",
-            "drafts/{draft_id}/files/{path:path}",
-            "drafts/{draft_id}/comments",
-        )
-    },
-    ("POST", "/v1/policy/drafts/{draft_id}/comments"): _may(P.POLICY_READ, body={"text": "x"}, draft_id=UNKNOWN),
-    ("POST", "/v1/policy/drafts"): _may(P.POLICY_WRITE, body={"title": "x"}),
-    ("POST", "/v1/policy/drafts/{draft_id}"): _may(P.POLICY_WRITE, body={"after": 1}, draft_id=UNKNOWN),
-    ("DELETE", "/v1/policy/drafts/{draft_id}"): _may(P.POLICY_WRITE, draft_id=UNKNOWN),
-    ("POST", "/v1/policy/drafts/{draft_id}/restore"): _may(
-        P.POLICY_WRITE, body={"after": 1, "version": 1}, draft_id=UNKNOWN
-    ),
-    ("POST", "/v1/policy/drafts/{draft_id}/rebase"): _may(P.POLICY_WRITE, body={"after": 1}, draft_id=UNKNOWN),
-    ("POST", "/v1/policy/drafts/{draft_id}/check"): _may(P.POLICY_WRITE, draft_id=UNKNOWN),
-    ("POST", "/v1/policy/drafts/{draft_id}/propose"): _may(
-        P.POLICY_WRITE, body={"version": 1, "note": "x"}, draft_id=UNKNOWN
-    ),
-    ("POST", "/v1/policy/rollback"): _may(P.POLICY_ACTIVATE, body={"revision": "0" * 64, "reason": "to try it"}),
-    ("POST", "/v1/policy/break_glass"): _may(
-        P.POLICY_ACTIVATE, body={"draft": UNKNOWN, "version": 1, "minutes": 1, "reason": "to try it"}
-    ),
     # auditors
     ("GET", "/v1/organization/audit_logs"): _may(P.AUDIT_SEARCH),
     ("GET", "/v1/organization/data_retention"): _may(P.AUDIT_SEARCH),
