@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -132,6 +132,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         replaying = open_replaying(
             settings.policy.replay,
             secret_path=settings.identity.secret_path,
+            keys_folder=settings.audit.directory / "replay-keys",
             rules_folder=rules_folder,
             database=database,
             audit=audit,
@@ -199,7 +200,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         )
         shelf = Shelf(settings.pictures_path, database, clock)
         forget = partial(register.forget_before, settings.provenance.remember_days)
-        also = {"register": forget, "replay": replaying.sweep}
+        also: dict[str, Callable[[], Awaitable[object]]] = {"register": forget, "replay": replaying.sweep}
         sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit, also=also)
         # With day files one process owns the log, so a ticket that is open at start belongs to nobody alive. In a
         # database it may be another gateway's, at work.

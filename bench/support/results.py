@@ -35,7 +35,8 @@ class Figure:
         """The target and whether it was reached, in words; empty when there is none."""
         if self.target is None:
             return ""
-        return f"{'>=' if self.more_is_better else '<='} {self.target:g} {self.unit}: {'met' if self.met else 'falls short'}"
+        sign = ">=" if self.more_is_better else "<="
+        return f"{sign} {self.target:g} {self.unit}: {'met' if self.met else 'falls short'}"
 
 
 def write(name: str, figures: Sequence[Figure]) -> Path:
