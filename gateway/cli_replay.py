@@ -14,7 +14,7 @@ import httpx
 import typer
 
 from gateway import cli_login
-from gateway.login.device_flow import LoginFailed, is_safe
+from gateway.login.device_flow import LoginFailed, client, is_safe
 from gateway.policy.bundle import CAPABILITIES, DATA_FILES, MANIFEST, BundleRefused, is_test, read_bundle
 from gateway.replay.report import as_table
 
@@ -101,7 +101,7 @@ class _Asking:
     def __init__(self, server: str, token_stdin: bool) -> None:
         self._server = server.rstrip("/")
         self._token = sys.stdin.readline().strip() if token_stdin else ""
-        self._http = cli_login.client()
+        self._http = client()
 
     def __enter__(self) -> _Asking:
         self._http.__enter__()
