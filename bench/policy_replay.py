@@ -81,7 +81,9 @@ async def figures(
         try:
             async with database.engine.begin() as connection:
                 await connection.run_sync(metadata.create_all)
-            journal = Journal(database, Sealer(b"s" * 32), lambda: NOW, keep_days=14, keeps_for=lambda _: 30)
+            journal = Journal(
+                database, Sealer(b"s" * 32, scratch / "replay-keys"), lambda: NOW, keep_days=14, keeps_for=lambda _: 30
+            )
             keeping = await fill(journal, rules, revision, plain, with_finding)
             found += await timed(journal, rules, name)
         finally:

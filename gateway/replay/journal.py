@@ -26,11 +26,11 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.policy.engine import UNDEFINED, EntryPoint, Evaluation
 from gateway.replay.sealing import PageUnreadable, Sealer
-from gateway.replay.tables import replay_days, replay_pages
+from gateway.replay.tables import replay_pages
 from gateway.storage.database import Database
 
 _log = logging.getLogger(__name__)
@@ -107,12 +107,11 @@ class Journal:
     async def pages(self, days: int) -> AsyncIterator[bytes]:
         """The decisions of the last `days`, oldest first, a page at a time: lines of JSON objects with `document`,
         `result` and `revision`. Raises PageUnreadable. Call `forget_erased` before."""
-        last, keys = 0, dict[date, AESGCM]()
+        last, keys = 0, dict[date, AESGCM | None]()
         while True:
             # One page a transaction: whoever reads slowly must not keep the database from tidying up.
             asked = (
-                select(replay_pages.c.seq, replay_pages.c.day, replay_pages.c.sealed, replay_days.c.wrapped_key)
-                .join_from(replay_pages, replay_days)
+                select(replay_pages.c.seq, replay_pages.c.day, replay_pages.c.sealed)
                 .where(replay_pages.c.seq > last, self._within(days))
                 .order_by(replay_pages.c.seq)
                 .limit(1)
@@ -123,8 +122,9 @@ class Journal:
                 return
             last = row.seq
             if row.day not in keys:
-                keys[row.day] = self._sealer.open_key(row.day, row.wrapped_key)
-            yield await asyncio.to_thread(_unpacked, keys[row.day], row.day, row.sealed)
+                keys[row.day] = await asyncio.to_thread(self._sealer.key, row.day)
+            if (key := keys[row.day]) is not None:
+                yield await asyncio.to_thread(_unpacked, key, row.day, row.sealed)
 
     async def find(self, request_id: str, stage: str = "") -> Mapping[str, Any] | None:
         """The newest input of one request (at one stage), or None."""
@@ -141,12 +141,12 @@ class Journal:
         return found
 
     async def sweep(self) -> int:
-        """Destroy what is past its days: the keys, and with them the pages. Returns how many days went."""
+        """Destroy what is past its days: first the keys, then the pages. Returns how many days went."""
         oldest = self._clock().astimezone(UTC).date() - timedelta(days=self._keep_days)
+        gone = await asyncio.to_thread(self._sealer.destroy_before, oldest)
         async with self._database.transaction() as tx:
             await tx.execute(delete(replay_pages).where(replay_pages.c.day < oldest))
-            gone = await tx.execute(delete(replay_days).where(replay_days.c.day < oldest))
-        return int(gone.rowcount)
+        return gone
 
     async def forget_erased(self, erased: Callable[[], list[bytes]]) -> int:
         """Take out what was erased from the log, by event ids as raw bytes. Returns how many decisions went. Costs
@@ -170,16 +170,12 @@ class Journal:
         async with self._database.reading() as tx:
             seqs = list((await tx.execute(select(replay_pages.c.seq).order_by(replay_pages.c.seq))).scalars())
         for seq in seqs:
-            asked = (
-                select(replay_pages.c.day, replay_pages.c.sealed, replay_days.c.wrapped_key)
-                .join_from(replay_pages, replay_days)
-                .where(replay_pages.c.seq == seq)
-            )
+            asked = select(replay_pages.c.day, replay_pages.c.sealed).where(replay_pages.c.seq == seq)
             async with self._database.reading() as tx:
                 row = (await tx.execute(asked)).one_or_none()
-            if row is None:
+            key = None if row is None else await asyncio.to_thread(self._sealer.key, row.day)
+            if row is None or key is None:
                 continue
-            key = self._sealer.open_key(row.day, row.wrapped_key)
             lines = (await asyncio.to_thread(_unpacked, key, row.day, row.sealed)).splitlines()
             kept = [line for line in lines if not is_meant(json.loads(line)["document"])]
             if len(kept) == len(lines):
@@ -196,26 +192,12 @@ class Journal:
 
     async def _write(self, day: date, batch: list[_Seen]) -> None:
         lines = [_line(document, evaluation) for _, document, evaluation in batch]
-        key = await self._key(day)
+        key = await asyncio.to_thread(self._sealer.make_key, day)
         page = await asyncio.to_thread(_packed, key, day, lines)
         async with self._database.transaction() as tx:
             await tx.execute(
                 insert(replay_pages).values(day=day, first_at=batch[0][0], decisions=len(batch), sealed=page)
             )
-
-    async def _key(self, day: date) -> AESGCM:
-        asked = select(replay_days.c.wrapped_key).where(replay_days.c.day == day)
-        async with self._database.reading() as tx:
-            wrapped = (await tx.execute(asked)).scalar_one_or_none()
-        if wrapped is None:
-            try:
-                async with self._database.transaction() as tx:
-                    await tx.execute(insert(replay_days).values(day=day, wrapped_key=self._sealer.new_key(day)))
-            except IntegrityError:
-                pass  # another gateway was first
-            async with self._database.reading() as tx:
-                wrapped = (await tx.execute(asked)).scalar_one()
-        return self._sealer.open_key(day, wrapped)
 
     def _within(self, days: int) -> Any:
         since = self._clock().astimezone(UTC) - timedelta(days=days)

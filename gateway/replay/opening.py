@@ -47,6 +47,7 @@ def open_replaying(
     settings: ReplaySettings,
     *,
     secret_path: Path,
+    keys_folder: Path,
     rules_folder: Path,
     database: Database,
     audit: AuditLog,
@@ -54,9 +55,11 @@ def open_replaying(
     clock: Callable[[], datetime],
     keeps_for: KeepsFor,
 ) -> Replaying:
-    """`rules_folder` holds the rules in force; inputs are sealed under a key derived from the file `secret_path`.
-    Raises ValueError for a secret that can't be used."""
-    journal = Journal(database, Sealer.from_file(secret_path), clock, keep_days=settings.keep_days, keeps_for=keeps_for)
+    """`rules_folder` holds the rules in force. Inputs are sealed under keys in `keys_folder`, which gateways share, and
+    those are wrapped under one derived from the file `secret_path`. Raises ValueError for a secret that can't be used."""
+    journal = Journal(
+        database, Sealer.from_file(secret_path, keys_folder), clock, keep_days=settings.keep_days, keeps_for=keeps_for
+    )
 
     async def in_force() -> Bundle:
         return await asyncio.to_thread(read_bundle, rules_folder)

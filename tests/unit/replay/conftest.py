@@ -115,10 +115,15 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.aclose()
 
 
+def sealer_on(database: Database, secret: bytes = b"k" * 32) -> Sealer:
+    """Keys beside the database's file, as several gateways share them."""
+    return Sealer(secret, Path(database.engine.url.database or "").parent / "keys")
+
+
 def journal_on(
     database: Database, clock: Callable[[], datetime], keeps_for: Callable[[tuple[str, ...]], int] = lambda _: 30
 ) -> Journal:
-    return Journal(database, Sealer(b"k" * 32), clock, keep_days=14, keeps_for=keeps_for)
+    return Journal(database, sealer_on(database), clock, keep_days=14, keeps_for=keeps_for)
 
 
 def decided(rules: Rules, document: Mapping[str, Any]) -> Evaluation:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 
 from gateway.policy.engine import UNDEFINED, EntryPoint, Evaluation
 from gateway.replay import journal as journals
 from gateway.replay.journal import Journal
 from gateway.replay.sealing import PageUnreadable, Sealer
-from gateway.replay.tables import replay_days, replay_pages
-from tests.unit.replay.conftest import document, journal_on
+from gateway.replay.tables import replay_pages
+from tests.unit.replay.conftest import document, journal_on, sealer_on
 
 ALLOWED = Evaluation(result={"effect": "allow", "reasons": [], "obligations": {}}, engine="test", revision="r7")
 
@@ -72,17 +74,16 @@ async def test_only_the_days_asked_for_are_read(database, clock):
     assert len(await read(journal, 7)) == 2
 
 
-async def test_a_batch_over_midnight_becomes_two_days(database, clock):
+async def test_a_batch_over_midnight_becomes_two_days(database, clock, tmp_path):
     journal = journal_on(database, clock)
     see(journal, document("before"))
     clock.pass_(1)
     see(journal, document("after"))
     await journal.flush()
-    async with database.reading() as tx:
-        assert (await tx.execute(select(func.count()).select_from(replay_days))).scalar_one() == 2
+    assert len(list((tmp_path / "keys").glob("*.key"))) == 2
 
 
-async def test_the_keys_of_old_days_go_and_their_pages_with_them(database, clock):
+async def test_the_keys_of_old_days_go_and_their_pages_with_them(database, clock, tmp_path):
     journal = journal_on(database, clock)
     see(journal, document("old"))
     await journal.flush()
@@ -95,7 +96,7 @@ async def test_the_keys_of_old_days_go_and_their_pages_with_them(database, clock
     assert await journal.sweep() == 1
     async with database.reading() as tx:
         assert (await tx.execute(select(func.count()).select_from(replay_pages))).scalar_one() == 1
-        assert (await tx.execute(select(func.count()).select_from(replay_days))).scalar_one() == 1
+    assert [path.stem for path in (tmp_path / "keys").iterdir()] == ["2026-12-04"]
 
 
 async def test_what_was_erased_from_the_log_is_erased_here(database, clock):
@@ -129,7 +130,7 @@ async def test_another_secret_opens_nothing(database, clock):
     journal = journal_on(database, clock)
     see(journal, document())
     await journal.flush()
-    other = Journal(database, Sealer(b"x" * 32), clock, keep_days=14, keeps_for=lambda _: 30)
+    other = Journal(database, sealer_on(database, b"x" * 32), clock, keep_days=14, keeps_for=lambda _: 30)
     with pytest.raises(PageUnreadable, match="2026-11-20"):
         await read(other)
 
@@ -142,22 +143,40 @@ async def test_a_page_moved_to_another_day_does_not_open(database, clock):
     see(journal, document())
     await journal.flush()
     async with database.transaction() as tx:
-        keys = (await tx.execute(select(replay_days).order_by(replay_days.c.day))).all()
-        await tx.execute(delete(replay_pages).where(replay_pages.c.day == keys[1].day))
-        await tx.execute(update(replay_pages).values(day=keys[1].day))
+        today = clock().date()
+        await tx.execute(delete(replay_pages).where(replay_pages.c.day == today))
+        await tx.execute(update(replay_pages).values(day=today))
     with pytest.raises(PageUnreadable):
         await read(journal)
 
 
-async def test_a_wrapped_key_moved_to_another_day_does_not_open(database, clock):
-    sealer = Sealer(b"k" * 32)
-    day = clock().date()
-    wrapped = sealer.new_key(day)
-    async with database.transaction() as tx:
-        await tx.execute(insert(replay_days).values(day=day.replace(day=1), wrapped_key=wrapped))
-    sealer.open_key(day, wrapped)
+def test_a_wrapped_key_moved_to_another_day_does_not_open(clock, tmp_path):
+    sealer, day = Sealer(b"k" * 32, tmp_path), clock().date()
+    sealer.make_key(day)
+    other = day.replace(day=1)
+    (tmp_path / f"{day}.key").rename(tmp_path / f"{other}.key")
     with pytest.raises(PageUnreadable):
-        sealer.open_key(day.replace(day=1), wrapped)
+        sealer.key(other)
+
+
+def test_gateways_that_make_the_key_of_a_day_together_have_one(clock, tmp_path):
+    day = clock().date()
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _: Sealer(b"k" * 32, tmp_path).make_key(day), range(32)))
+    sealed = Sealer.seal(keys[0], day, b"page")
+    assert {Sealer.open(key, day, sealed) for key in keys} == {b"page"}
+    assert [path.name for path in tmp_path.iterdir()] == [f"{day}.key"]
+    assert (tmp_path / f"{day}.key").stat().st_mode & 0o077 == 0
+
+
+async def test_pages_whose_key_is_destroyed_are_passed_over(database, clock, tmp_path):
+    journal = journal_on(database, clock)
+    see(journal, document("a"))
+    await journal.flush()
+    assert sealer_on(database).destroy_before(clock().date()) == 0
+    assert sealer_on(database).destroy_before(clock().date() + timedelta(days=1)) == 1
+    assert await read(journal) == []
+    assert await journal.forget("idp|alice") == 0
 
 
 async def test_a_database_that_is_away_costs_no_decision_and_loses_none_while_there_is_room(database, clock, tmp_path):
@@ -195,6 +214,6 @@ def test_a_short_secret_is_refused(tmp_path):
     path = tmp_path / "key"
     path.write_bytes(b"short")
     with pytest.raises(ValueError, match="at least 32"):
-        Sealer.from_file(path)
+        Sealer.from_file(path, tmp_path)
     with pytest.raises(ValueError, match="nowhere"):
-        Sealer.from_file(tmp_path / "nowhere")
+        Sealer.from_file(tmp_path / "nowhere", tmp_path)

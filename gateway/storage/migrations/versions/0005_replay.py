@@ -13,21 +13,12 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "replay_days",
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("wrapped_key", sa.LargeBinary(length=60), nullable=False),
-        sa.PrimaryKeyConstraint("day", name=op.f("pk_replay_days")),
-    )
-    op.create_table(
         "replay_pages",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decisions", sa.Integer(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["day"], ["replay_days.day"], name=op.f("fk_replay_pages_day_replay_days"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_replay_pages")),
         sqlite_autoincrement=True,
     )
@@ -39,4 +30,3 @@ def downgrade() -> None:
     op.drop_index("ix_replay_pages_day", table_name="replay_pages")
     op.drop_index("ix_replay_pages_first_at", table_name="replay_pages")
     op.drop_table("replay_pages")
-    op.drop_table("replay_days")
