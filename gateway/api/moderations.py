@@ -38,17 +38,17 @@ DATA_URL: Final = re.compile(r"data:(image/(?:png|jpeg|webp));base64,")
 CATEGORIES: Final[Mapping[str, tuple[str, ...]]] = {
     "harassment": ("content.harassment",),
     "harassment/threatening": (),
-    "hate": ("content.hate", "content.hate-symbols"),
+    "hate": ("content.hate", "content.hate-symbols", "picture.hate-symbols"),
     "hate/threatening": (),
     "illicit": ("content.illegal",),
     "illicit/violent": (),
     "self-harm": ("content.self-harm",),
     "self-harm/instructions": (),
     "self-harm/intent": (),
-    "sexual": ("content.sexual", "content.minors"),
+    "sexual": ("content.sexual", "content.minors", "picture.nudity"),
     "sexual/minors": ("content.minors",),
-    "violence": ("content.violence",),
-    "violence/graphic": ("content.violence", "content.medical-gore"),
+    "violence": ("content.violence", "picture.violence"),
+    "violence/graphic": ("content.violence", "content.medical-gore", "picture.medical-gore"),
 }
 """OpenAI's category -> our finding types. Those without one can't be told apart here and are never true alone."""
 

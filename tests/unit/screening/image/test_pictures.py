@@ -162,3 +162,29 @@ async def test_workers_are_kept_from_one_screening_to_the_next_and_end_when_told
     await second.aclose()
     pool.end_kept()
     assert not worker.is_alive()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"text": "", "fingerprints": [], "quality": 0, "realistic": 2, "doubtful": 0, "nudity": 0, "classes": {}, '
+        '"failed": [], "broken": ""}',
+        '{"text": 3, "fingerprints": [], "quality": 0, "realistic": 0, "doubtful": 0, "nudity": 0, "classes": {}, '
+        '"failed": [], "broken": ""}',
+        '{"text": "", "fingerprints": [], "quality": 0, "realistic": 0, "doubtful": 0, "nudity": NaN, "classes": {}, '
+        '"failed": [], "broken": ""}',
+        "{}",
+        "no json",
+    ],
+)
+async def test_an_answer_of_another_shape_is_no_answer(few: Path, tmp_path: Path, answer: str) -> None:
+    """A picture that took its worker over could say what it likes; a program that does just that stands in for it."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f"#!/bin/sh\nread line\ncat <<'END'\n{answer}\nEND\nsleep 9\n")
+    stand_in.chmod(0o700)
+    pool.end_kept()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(stand_in))
+        made = Screening(directory=few, secret=SECRET, timeout_seconds=30, picture_timeout_seconds=60)
+        assert [f.type for f in await made.screen_pictures([as_picture(scene())])] == [Code.SCREENING_UNAVAILABLE]
+    await made.aclose()
