@@ -56,7 +56,7 @@ def open_replaying(
     keeps_for: KeepsFor,
 ) -> Replaying:
     """`rules_folder` holds the rules in force. Inputs are sealed under keys in `keys_folder`, which gateways share, and
-    those are wrapped under one derived from the file `secret_path`. Raises ValueError for a secret that can't be used."""
+    those are wrapped under one derived from the file `secret_path`. Raises ValueError for one that can't be used."""
     journal = Journal(
         database, Sealer.from_file(secret_path, keys_folder), clock, keep_days=settings.keep_days, keeps_for=keeps_for
     )

@@ -48,7 +48,7 @@ async def bed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bed]:
     state = tmp_path_factory.mktemp("replay")
     shutil.copytree(SHIPPED, state / "policies")
     async with open_bed(state, {"directory": state / "policies"}) as bed:
-        for name, n in (("ann", 1), ("ann", 2), ("bob", 2), ("bob", 99)):
+        for name, n in (("ann", 1), ("ann", 2), ("bob", 2), ("bob", 10)):
             await ask(bed, name, n)
         yield bed
 
