@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gateway.exchange import Finding
+from gateway.exchange import Stage
 from gateway.screening.image import weights
 from gateway.screening.image.chain import look
 from gateway.screening.image.faces import Faces, faces
@@ -23,8 +24,10 @@ CARD_PAGE = Path(__file__).parents[4] / "docs/reference/picture-models.md"
 ONE = Classifier(name="company", category="violence", path="/no/such/file", sha256="1" * 64)
 
 
-def found(seen: Look, stage: str = "upload", **more: object) -> list[tuple[str, Effect]]:
-    findings: list[Finding] = report(seen, stage=stage, field="image", is_blocked=False, **more)  # type: ignore[arg-type]
+def found(
+    seen: Look, stage: Stage = "upload", classifiers: Sequence[Classifier] = (), required: Sequence[str] = ()
+) -> list[tuple[str, Effect]]:
+    findings = report(seen, stage=stage, field="image", is_blocked=False, classifiers=classifiers, required=required)
     return [(finding.type, finding.proposed) for finding in findings]
 
 
@@ -74,8 +77,38 @@ def test_nudity_is_reported_from_where_it_says_something(score: float, effect: E
 
 
 def test_a_classifier_proposes_by_its_own_thresholds_and_stands_for_its_category() -> None:
-    required = {"classifiers": [ONE], "required": ["violence", "weapons"]}
+    required = ([ONE], ["violence", "weapons"])
     unchecked = (Code.PICTURE_UNCHECKED, Effect.REVIEW)
-    assert found(Look(classes={"company": 0.49}), **required) == [unchecked]
-    assert found(Look(classes={"company": 0.5}), **required) == [("picture.violence", Effect.REVIEW), unchecked]
-    assert found(Look(classes={"company": 0.9}), **required) == [("picture.violence", Effect.DENY), unchecked]
+    assert found(Look(classes={"company": 0.49}), "upload", *required) == [unchecked]
+    assert found(Look(classes={"company": 0.5}), "upload", *required) == [
+        ("picture.violence", Effect.REVIEW),
+        unchecked,
+    ]
+    assert found(Look(classes={"company": 0.9}), "upload", *required) == [("picture.violence", Effect.DENY), unchecked]
+
+
+def _declared(**more: object) -> Classifier:
+    """A net that is at hand, declared as a company would declare its own."""
+    return Classifier(
+        **{
+            "name": "company",
+            "category": "likeness",
+            "path": str(weights.FOLDER / "onet.onnx"),
+            "sha256": weights.SHIPPED["onet.onnx"],
+            "side": 48,
+            "softmax": False,
+            **more,
+        }  # type: ignore[arg-type]
+    )
+
+
+def test_a_declared_classifier_gives_a_score_for_its_output() -> None:
+    picture = as_picture(lettered("hello", letters=60))
+    both = [look(picture, (_declared(output=output),)) for output in (0, 1)]
+    assert [seen.failed for seen in both] == [(), ()]
+    assert sum(seen.classes["company"] for seen in both) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"output": 2}, {"side": 64}, {"sha256": "0" * 64}])
+def test_a_classifier_that_is_not_as_declared_gives_no_answer(wrong: dict[str, object]) -> None:
+    assert look(as_picture(lettered("hello", letters=60)), (_declared(**wrong),)).failed == ("company",)
