@@ -133,7 +133,7 @@ class Decider:
             if isinstance(node, dict):
                 # Present or not is kept: rules can tell the difference only where they read it, but it costs nothing.
                 node[last] = last in node
-        return json.dumps([rest, facts], sort_keys=True)
+        return json.dumps([rest, facts])  # in another order it would only be worked out once more
 
     def _work_out(self, document: Mapping[str, Any], text: str) -> Outcome:
         try:

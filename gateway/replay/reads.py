@@ -47,15 +47,12 @@ class Reads:
                     else:
                         node.uses.add(".".join(parts))
         self.reached = self._reach(entry.value)
+        self.facts = frozenset(path for name in self.reached for path in self._nodes[name].reads if path)
+        """Every fact that is read by name."""
         self.replaces_input = any(
             _replaces_input(rule.tree) for name in self.reached for _, rule in self._nodes[name].rules
         )
         """Whether a rule asks others with another input (`with input as`)."""
-
-    @property
-    def facts(self) -> frozenset[Path]:
-        """Every fact that is read by name."""
-        return frozenset(path for name in self.reached for path in self._nodes[name].reads if path)
 
     def lacking(self, document: Mapping[str, Any]) -> list[str]:
         """The facts that `document` does not have, dotted."""

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import shutil
 import sqlite3
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest_asyncio
 import yaml
 
 from gateway.policy.bundle import read_bundle
+from gateway.policy.engine import EntryPoint
 from tests.authz.bed import Bed, open_bed
 
 pytestmark = [pytest.mark.xdist_group("authz"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -183,3 +185,54 @@ async def test_what_is_kept_holds_neither_prompts_nor_names_in_the_clear(bed, tm
     assert b"company|ann" in text
     assert CANARY.encode() not in text
     assert b"heron" not in text
+
+
+async def test_a_shadow_that_disagrees_too_often_is_a_metric_and_a_record(bed):
+    assert (await call(bed, "PUT", "/shadow", {"files": one_picture()})).status_code == 200
+    seen: list[Any] = []
+    engine = bed.services.policy._engine
+    engine.watchers.append(lambda *told: seen.append(told))
+    await ask(bed, "eve", 2)
+    engine.watchers.pop()
+    shadow = bed.services.replaying.shadows.current
+    for _ in range(120):
+        shadow.saw(*next(told for told in seen if told[0] is EntryPoint.IMAGE))
+    await asyncio.wait_for(shadow.settle(), 60)
+    assert shadow.alarmed
+    async with bed.client() as client:
+        assert "imprimatur_policy_shadow_alarms_total 1.0" in (await client.get("/metrics")).text
+        for _ in range(50):
+            found = await client.get(
+                "/v1/organization/audit_logs",
+                params={"event_types[]": "policy:shadow:alarm"},
+                headers=await bed.headers("auditor"),
+            )
+            if "policy:shadow:alarm" in found.text:
+                break
+            await asyncio.sleep(0.1)
+    assert "policy:shadow:alarm" in found.text
+    await call(bed, "DELETE", "/shadow")
+
+
+async def test_nobody_without_the_permission_sees_a_report(bed):
+    for who in ("employee", "admin", "auditor", "billing"):
+        assert (await call(bed, "GET", "/replays", who=who)).status_code == 403
+        assert (await call(bed, "POST", "/replays", {"files": one_picture()}, who=who)).status_code == 403
+
+
+async def test_a_replay_can_be_cancelled(bed):
+    started = (await call(bed, "POST", "/replays", {"files": one_picture()})).json()
+    told = (await call(bed, "DELETE", f"/replays/{started['id']}")).json()
+    assert told["status"] == "cancelled"
+    assert (await call(bed, "GET", "/replays/none")).status_code == 404
+
+
+async def test_a_sweep_takes_out_what_was_erased(bed):
+    answer = await ask(bed, "fay", 1)
+    replaying = bed.services.replaying
+    await replaying.journal.flush()
+    request_id = answer.headers["x-request-id"]
+    assert await replaying.journal.find(request_id)
+    bed.services.audit.governance.erased.add([uuid.UUID(request_id).bytes], bed.services.clock())
+    await replaying.sweep()
+    assert await replaying.journal.find(request_id) is None
