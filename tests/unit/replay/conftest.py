@@ -106,22 +106,29 @@ def clock() -> Clock:
     return Clock()
 
 
+class WithKeys(Database):
+    """A database, and the folder of keys beside it."""
+
+    keys: Path
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'gateway.sqlite'}")
+async def database(tmp_path: Path) -> AsyncIterator[WithKeys]:
+    database = WithKeys(f"sqlite+aiosqlite:///{tmp_path / 'gateway.sqlite'}")
+    database.keys = tmp_path / "keys"
     async with database.engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
     yield database
     await database.aclose()
 
 
-def sealer_on(database: Database, secret: bytes = b"k" * 32) -> Sealer:
-    """Keys beside the database's file, as several gateways share them."""
-    return Sealer(secret, Path(database.engine.url.database or "").parent / "keys")
+def sealer_on(database: WithKeys, secret: bytes = b"k" * 32) -> Sealer:
+    """Keys in the one folder that gateways share."""
+    return Sealer(secret, database.keys)
 
 
 def journal_on(
-    database: Database, clock: Callable[[], datetime], keeps_for: Callable[[tuple[str, ...]], int] = lambda _: 30
+    database: WithKeys, clock: Callable[[], datetime], keeps_for: Callable[[tuple[str, ...]], int] = lambda _: 30
 ) -> Journal:
     return Journal(database, sealer_on(database), clock, keep_days=14, keeps_for=keeps_for)
 
