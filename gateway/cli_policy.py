@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from gateway import cli_replay
+from gateway import cli_replay, cli_rules
 from gateway.policy import style, syntax
 from gateway.policy.bundle import MANIFEST, Bundle, BundleRefused, Rules, read_bundle
 from gateway.policy.rego import Rego
@@ -168,6 +168,7 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         typer.echo(key.public_pem.decode(), nl=False)
 
     cli_replay.add_to(policy)
+    cli_rules.add_to(policy)
 
 
 def _lint(bundle: Bundle, explained: str | None) -> list[Remark]:
