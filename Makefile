@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 {print "  " n " packages found …"; fflush()} /^Installing collected/ {print "  installing them …"; fflush()} /^ERROR/ {print}'
 WORKERS ?= 2
 
-.PHONY: help demo run test check bench parity storm train docs vendor screenshots clean
+.PHONY: help demo run test check bench parity storm mutants fuzz canary train docs vendor screenshots clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,7 @@ check: $(VENV)/.test ## Lint, types, import contracts, chart, docs
 	@echo "docs …" && $(BIN)/python -m docs.gen --check && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
 	@echo "All checks passed."
 
-bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=audit|gateway|identity|model|model-gpu|policy|screening
+bench: $(VENV)/.bench ## Print one table of figures: make bench NAME=audit|content|diversity|gateway|identity|model|model-gpu|pictures|policy|provenance|screening
 	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
 
 parity: $(VENV)/.test ## Ask the embedded engine and OPA's own 5,000 questions and every test of the rules (ARGS="--questions 100000")
