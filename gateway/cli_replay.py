@@ -38,14 +38,15 @@ def add_to(policy: typer.Typer) -> None:
         against: Annotated[
             Path | None, typer.Option(help="Other rules to compare with; left out: those in force there.")
         ] = None,
+        draft: Annotated[str, typer.Option(help="A draft's id instead of a folder, where rules are managed.")] = "",
         server: Server = "",
         token_stdin: TokenStdin = False,
         as_json: AsJson = False,
     ) -> None:
         """Have a gateway decide its past requests again by these rules, and tell whom that would have hit."""
-        body: dict[str, Any] = {"files": _files(folder), "days": days}
+        body: dict[str, Any] = {**({"draft": draft} if draft else {"files": _files(folder)}), "days": days}
         if against is not None:
-            body["against"] = _files(against)
+            body["against"] = {"files": _files(against)}
         with _Asking(server, token_stdin) as gateway:
             told = gateway.send("POST", "/replays", body)
             try:

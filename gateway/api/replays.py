@@ -34,27 +34,27 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class ReplayBody(_Body):
-    """A candidate, and what to hold it against: the rules in force, or other files."""
+class RulesBody(_Body):
+    """Rules to try: files, or where rules are managed a draft's newest version, or a revision. One of the three."""
 
-    files: Files
-    against: Files | None = None
+    files: Files | None = None
+    draft: Annotated[str, Field(max_length=64)] = ""
+    revision: Annotated[str, Field(max_length=64)] = ""
+
+
+class ReplayBody(RulesBody):
+    """A candidate, and what to hold it against: the rules in force, or others."""
+
+    against: RulesBody | None = None
     days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 7
 
 
-class PreviewBody(_Body):
+class PreviewBody(RulesBody):
     """A candidate and one input: that of a past request, or one that somebody wrote."""
 
-    files: Files
     request_id: Annotated[str, Field(max_length=64)] = ""
     stage: Annotated[str, Field(pattern="^(request|prompt|upload|output|)$")] = ""
     input: dict[str, Any] | None = None
-
-
-class ShadowBody(_Body):
-    """A candidate."""
-
-    files: Files
 
 
 @router.post("/v1/policy/replays", status_code=202)
@@ -62,8 +62,8 @@ async def start(request: Request, body: ReplayBody) -> dict[str, Any]:
     """Begin one; ask for it by its id until it is done."""
     actor = await require(request, Permission.POLICY_REPLAY)
     services = services_of(request)
-    candidate = _bundle(body.files, "files")
-    against = None if body.against is None else _bundle(body.against, "against")
+    candidate = await _rules(request, body)
+    against = None if body.against is None else await _rules(request, body.against)
     content = {"candidate": candidate.digest, "against": "" if against is None else against.digest, "days": body.days}
     await services.record(Event.POLICY_REPLAY, actor, origin_of(request), content=content)
     return job_json(services.replaying.replays.start(candidate, against, days=body.days, by=actor.id))
@@ -98,7 +98,7 @@ async def preview(request: Request, body: PreviewBody) -> dict[str, Any]:
     services = services_of(request)
     if (body.input is None) == (not body.request_id):
         raise InvalidRequest("Give the id of a past request, or an input: one of the two.", param="input")
-    candidate = _bundle(body.files, "files")
+    candidate = await _rules(request, body)
     content = {"candidate": candidate.digest, "request_id": body.request_id}
     await services.record(Event.POLICY_PREVIEW, actor, origin_of(request), content=content)
     document = body.input or await services.replaying.replays.input_of(body.request_id, body.stage)
@@ -112,11 +112,11 @@ async def preview(request: Request, body: PreviewBody) -> dict[str, Any]:
 
 
 @router.put("/v1/policy/shadow")
-async def start_shadow(request: Request, body: ShadowBody) -> dict[str, Any]:
+async def start_shadow(request: Request, body: RulesBody) -> dict[str, Any]:
     """From now on the candidate decides beside the rules in force, and changes nothing."""
     actor = await require(request, Permission.POLICY_REPLAY)
     services = services_of(request)
-    candidate = _bundle(body.files, "files")
+    candidate = await _rules(request, body)
     try:
         rules = await try_out(candidate, decision_seconds=TRIAL_DECISION_SECONDS)
     except BundleRefused as refused:
@@ -172,6 +172,20 @@ def job_json(job: Job) -> dict[str, Any]:
 def problem_json(problem: Problem) -> dict[str, Any]:
     """What is wrong with a file, and where."""
     return {"path": problem.path, "line": problem.line, "column": problem.column, "message": problem.message}
+
+
+async def _rules(request: Request, body: RulesBody) -> Bundle:
+    """Raises InvalidRequest, NotFound."""
+    if sum(map(bool, (body.files, body.draft, body.revision))) != 1:
+        raise InvalidRequest("Give files, a draft or a revision: one of the three.", param="files")
+    if body.files is not None:
+        return _bundle(body.files, "files")
+    desk = services_of(request).policy_desk
+    if desk is None:
+        raise NotFound("The rules of this gateway come from a folder (policy.source): send files.")
+    if body.draft:
+        return await desk.drafts.bundle((await desk.drafts.get(body.draft)).version)
+    return await desk.store.bundle((await desk.store.find(body.revision)).digest)
 
 
 def _bundle(files: Mapping[str, str], param: str) -> Bundle:

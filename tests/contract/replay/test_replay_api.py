@@ -102,7 +102,9 @@ async def test_the_rules_in_force_change_nothing(bed):
 
 
 async def test_two_drafts_are_held_against_each_other(bed):
-    report = (await replayed(bed, {"files": encoded(read_bundle(SHIPPED).files), "against": one_picture()}))["report"]
+    report = (await replayed(bed, {"files": encoded(read_bundle(SHIPPED).files), "against": {"files": one_picture()}}))[
+        "report"
+    ]
     assert report["newly_allowed"] >= 2
     assert report["replayable"]["recorded_differently"] > 0
 
@@ -138,6 +140,13 @@ async def test_an_unknown_request_and_a_question_without_one_are_refused(bed):
     unknown = await call(bed, "POST", "/previews", {"files": one_picture(), "request_id": "0" * 36})
     assert unknown.status_code == 404
     assert (await call(bed, "POST", "/previews", {"files": one_picture()})).status_code == 400
+
+
+async def test_rules_are_files_or_a_draft_or_a_revision_and_one_of_them(bed):
+    both = {"files": one_picture(), "draft": "x"}
+    for body, status in (({}, 400), (both, 400), ({"draft": "x"}, 404), ({"revision": "0" * 64}, 404)):
+        assert (await call(bed, "POST", "/replays", body)).status_code == status
+        assert (await call(bed, "PUT", "/shadow", body)).status_code == status
 
 
 async def test_paths_that_lead_elsewhere_are_refused(bed):

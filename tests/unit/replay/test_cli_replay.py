@@ -112,7 +112,7 @@ def test_a_replay_is_asked_for_followed_and_shown(gateway, folder):
 def test_only_what_an_engine_reads_is_sent(gateway, folder):
     run(gateway, "replay", str(folder), "--against", str(folder))
     body = gateway.seen[0][2]
-    assert body["against"] == body["files"]
+    assert body["against"] == {"files": body["files"]}
     assert base64.b64decode(body["files"][".manifest"]) == (folder / ".manifest").read_bytes()
     assert "gateway/access/access.rego" in body["files"]
     assert not [path for path in body["files"] if path.endswith("_test.rego") or path.startswith(("dlp/", "content/"))]
