@@ -26,10 +26,9 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.policy.engine import UNDEFINED, EntryPoint, Evaluation
-from gateway.replay.sealing import PageUnreadable, Sealer
+from gateway.replay.sealing import Sealer
 from gateway.replay.tables import replay_pages
 from gateway.storage.database import Database
 
@@ -93,7 +92,8 @@ class Journal:
                     batch.append(self._waiting.popleft())
                 try:
                     await self._write(first, batch)
-                except (SQLAlchemyError, OSError, PageUnreadable) as error:
+                except Exception as error:
+                    # Whatever it is (drivers have errors of their own while a database starts): it must not end `run`.
                     self._waiting.extendleft(reversed(batch))
                     _log.error("replay.unwritten", extra={"fields": {"cause": type(error).__name__}})
                     return
