@@ -91,6 +91,7 @@ async def test_a_decision_is_the_one_that_the_gateway_makes(shipped):
         "input.subject.mfa_age_seconds < 100",
         "fresh",
         "recent(input.subject)",
+        "younger(100)",
         "input.usage == {}",
         "some name\n\tinput.usage[name] == 7",
         'input.subject["mfa_age_seconds"] < 100',
@@ -99,6 +100,7 @@ async def test_a_decision_is_the_one_that_the_gateway_makes(shipped):
 )
 def test_a_fact_that_varies_is_never_forgotten_however_it_is_read(permitted):
     more = "\nfresh if input.subject.mfa_age_seconds < 100\n\nrecent(who) if who.mfa_age_seconds < 100\n"
+    more += "\nyounger(than) if input.subject.mfa_age_seconds < than\n"
     rules = small(permitted, more=more)
     fast, slow = Decider(rules), Decider(rules, remember=False)
     documents = [
