@@ -66,6 +66,7 @@ class Follower:
         self._detectors: Detectors | None = None
         self._staged: tuple[str, RuleSet] | None = None
         self._seed: Bundle | None = None
+        self._looking = asyncio.Lock()  # a route looks too, so that its answer finds the rules in force
         self._refused = ""
         self._retry_at = 0.0
         self._retry_seconds = FIRST_RETRY_SECONDS
@@ -123,6 +124,10 @@ class Follower:
 
     async def look(self) -> None:
         """Look once, and follow. Never raises: what goes wrong is in `error`, and tried again."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         try:
             active = await self._store.active()
             if active is None:

@@ -46,6 +46,9 @@ async def test_a_hostile_or_broken_draft_is_refused_with_its_place(desk: RuleDes
     headers = {**await desk.person("ann", "policy-author"), "content-type": "application/json"}
     body = json.dumps({"title": vector["name"], "files": files})
     answer = await desk.client.post("/v1/policy/drafts", content=body, headers=headers)
+    if vector["at"] == "door":
+        assert answer.status_code == 413
+        return
     if vector["at"] == "save":
         assert answer.status_code == 400, answer.text
         message = answer.json()["error"]["message"]
