@@ -75,8 +75,8 @@ HOSTILE: list[tuple[str, str, str, str, str]] = [
     (
         "an obligation nobody knows",
         AUTHZ,
-        '{"max_n": max_images} if',
-        '{"tell_the_ciso": 1, "max_n": max_images} if',
+        'object.union({"max_n": max_images}, rewriting) if',
+        'object.union({"tell_the_ciso": 1, "max_n": max_images}, rewriting) if',
         f"{AUTHZ}:",
     ),
     ("suspended accounts let in", ACCESS, "\tnot subject_active\n", "\tfalse\n", f"{AUTHZ}:"),
