@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from gateway.lifecycle.refusals import Conflict
 from gateway.lifecycle.store import FOLDER, OPERATOR, Activation, Kind, RevisionStore
 from gateway.policy.bundle import REVISION_CHARS, Bundle, Rules, bundle_of, read_bundle
 from gateway.policy.reload import Reloader
-from gateway.screening.rules.ruleset import RuleSet
+from gateway.screening.rules.ruleset import FOLDERS, RuleSet
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ Note = Callable[[Kind, str, str, str], Awaitable[None]]
 
 class Detectors(Protocol):
     """What screening offers to whoever changes its rules."""
+
+    @property
+    def rules(self) -> RuleSet: ...
 
     def prepare(self, directory: Path) -> RuleSet: ...
 
@@ -67,6 +70,7 @@ class Follower:
         self._staged: tuple[str, RuleSet] | None = None
         self._seed: Bundle | None = None
         self._looking = asyncio.Lock()  # a route looks too, so that its answer finds the rules in force
+        self._detector_files: Mapping[str, bytes] = {}
         self._refused = ""
         self._retry_at = 0.0
         self._retry_seconds = FIRST_RETRY_SECONDS
@@ -88,7 +92,7 @@ class Follower:
         else:
             bundle, self.number = await self._store.bundle(active.digest), active.number
         await asyncio.to_thread(materialise, bundle, self._folder(bundle.digest))
-        self.digest = bundle.digest
+        self.digest, self._detector_files = bundle.digest, _detector_files(bundle)
         _point(self.rules, self._folder(bundle.digest))
         _point(self.detectors, self._folder(bundle.digest))
 
@@ -169,7 +173,7 @@ class Follower:
         if self._detectors is None:
             raise AssertionError("unreachable: attached before it runs")
         try:
-            self._staged = (bundle.digest, await asyncio.to_thread(self._detectors.prepare, new))
+            self._staged = (bundle.digest, await self._prepared(self._detectors, bundle, new))
         except ValueError as error:  # RuleError is one
             self._stay(active, str(error))
             return
@@ -184,12 +188,18 @@ class Follower:
             self._exchange_detectors()  # where the engine is elsewhere; otherwise they went with its rules
         finally:
             self._staged = None
-        self.digest = bundle.digest
+        self.digest, self._detector_files = bundle.digest, _detector_files(bundle)
         self._is_current(active)
         log.info(
             "policy.followed", extra={"fields": {"revision": bundle.digest[:REVISION_CHARS], "number": active.number}}
         )
         await asyncio.to_thread(self._tidy, {old, bundle.digest})
+
+    async def _prepared(self, detectors: Detectors, bundle: Bundle, folder: Path) -> RuleSet:
+        """Loading detectors is most of the work: those whose files are the same are not loaded again."""
+        if _detector_files(bundle) == self._detector_files:
+            return detectors.rules
+        return await asyncio.to_thread(detectors.prepare, folder)
 
     def _exchange_detectors(self) -> None:
         if self._staged is None or self._detectors is None:
@@ -219,6 +229,10 @@ class Follower:
         for folder in (self._place / "revisions").iterdir():
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _detector_files(bundle: Bundle) -> dict[str, bytes]:
+    return {path: body for path, body in bundle.files.items() if path.split("/")[0] in FOLDERS}
 
 
 def _seed_of(bundle: Bundle) -> Bundle:

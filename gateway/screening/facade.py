@@ -163,6 +163,11 @@ class Screening:
         """An HMAC that stands for `text` in policy's input: equal texts meet, none can be read back."""
         return self._write.fingerprint(text)
 
+    @property
+    def rules(self) -> RuleSet:
+        """The rules in force."""
+        return self._book.current
+
     def prepare(self, directory: Path) -> RuleSet:
         """The rules of another folder, loaded and tested, not in force. Takes a while: call it in a thread. Raises
         `RuleError`."""
