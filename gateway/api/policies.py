@@ -7,20 +7,26 @@ Rights are policy's (`policy:read`, `policy:write`, `policy:activate`); agreeing
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.access import origin_of, require
+from gateway.api.policy_words import (
+    activation_json,
+    comment_json,
+    difference_json,
+    draft_json,
+    revision_json,
+    version_json,
+)
 from gateway.api.proposing import proposal_json, submit
 from gateway.errors import NotFound
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
-from gateway.lifecycle.content import Difference, Files, difference
-from gateway.lifecycle.drafts import Comment, Draft, Version
-from gateway.lifecycle.store import Activation, Revision
+from gateway.lifecycle.content import Files, difference
+from gateway.lifecycle.drafts import Version
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
 
@@ -423,70 +429,3 @@ def _file_json(path: str, files: Files) -> dict[str, Any]:
 
 def _list(data: list[dict[str, Any]]) -> dict[str, Any]:
     return {"object": "list", "data": data}
-
-
-def revision_json(found: Revision) -> dict[str, Any]:
-    """A revision as programs see it."""
-    return {
-        "object": "policy.revision",
-        "id": found.digest,
-        "parent": found.parent,
-        "author": found.author,
-        "message": found.message,
-        "created_at": found.created_at.isoformat(),
-        "approved_by": found.approved_by,
-        "approved_at": None if found.approved_at is None else found.approved_at.isoformat(),
-    }
-
-
-def activation_json(found: Activation) -> dict[str, Any]:
-    """What came into force, as programs see it."""
-    return {
-        "object": "policy.activation",
-        "number": found.number,
-        "revision": found.digest,
-        "kind": found.kind.value,
-        "actor": found.actor,
-        "reason": found.reason,
-        "at": found.at.isoformat(),
-        "proposal": found.proposal,
-        "expires_at": None if found.expires_at is None else found.expires_at.isoformat(),
-        "returns_to": found.returns_to,
-    }
-
-
-def draft_json(found: Draft) -> dict[str, Any]:
-    """A draft as programs see it."""
-    return {
-        "object": "policy.draft",
-        "id": found.id,
-        "title": found.title,
-        "state": found.state,
-        "opened_by": found.opened_by,
-        "opened_at": found.opened_at.isoformat(),
-        "version": version_json(found.version),
-    }
-
-
-def version_json(found: Version) -> dict[str, Any]:
-    """A version of a draft as programs see it."""
-    return {
-        "object": "policy.draft.version",
-        "number": found.number,
-        "base": found.base,
-        "revision": found.digest,
-        "files": dict(sorted(found.changes.items())),
-        "saved_by": found.saved_by,
-        "saved_at": found.saved_at.isoformat(),
-        "note": found.note,
-    }
-
-
-def comment_json(found: Comment) -> dict[str, Any]:
-    """A comment as programs see it."""
-    return {"object": "policy.draft.comment", **asdict(found), "at": found.at.isoformat()}
-
-
-def difference_json(found: Difference) -> dict[str, Any]:
-    """One file's difference as programs see it."""
-    return {"object": "policy.difference", **asdict(found)}
