@@ -8,24 +8,16 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
-import httpx
 import typer
 
-from gateway import cli_login
-from gateway.login.device_flow import LoginFailed, client, is_safe
+from gateway.cli_asking import AsJson, Asking, Folder, Server, TokenStdin, plain, stop
 from gateway.policy.bundle import CAPABILITIES, DATA_FILES, MANIFEST, BundleRefused, is_test, read_bundle
 from gateway.replay.report import as_table
 
 LOOK_SECONDS: Final = 0.5
-TIMEOUT_SECONDS: Final = 60.0
 ENDED: Final = ("done", "failed", "cancelled")
-
-Folder = Annotated[Path, typer.Argument(help="Folder of rules, laid out as an OPA bundle.")]
-Server = Annotated[str, typer.Option(help="The gateway's address, https://…; left out: the one signed in to last.")]
-TokenStdin = Annotated[bool, typer.Option("--token-stdin", help="Read the access token from standard input.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 
 def add_to(policy: typer.Typer) -> None:
@@ -47,7 +39,7 @@ def add_to(policy: typer.Typer) -> None:
         body: dict[str, Any] = {**({"draft": draft} if draft else {"files": _files(folder)}), "days": days}
         if against is not None:
             body["against"] = {"files": _files(against)}
-        with _Asking(server, token_stdin) as gateway:
+        with Asking(server, token_stdin) as gateway:
             told = gateway.send("POST", "/replays", body)
             try:
                 while told.get("status") not in ENDED:
@@ -57,16 +49,16 @@ def add_to(policy: typer.Typer) -> None:
                     told = gateway.send("GET", f"/replays/{told['id']}")
             except KeyboardInterrupt:
                 gateway.send("DELETE", f"/replays/{told['id']}")
-                _stop("Cancelled.")
+                stop("Cancelled.")
             if sys.stderr.isatty():
                 typer.echo("\r", nl=False, err=True)
         if told["status"] != "done":
             for problem in told.get("problems") or ():
                 where = f"{problem['path']}:{problem['line']}:{problem['column']}"
-                typer.secho(_plain(f"{where}: {problem['message']}"), fg="red", err=True)
-            typer.secho(_plain(told.get("failure") or "Cancelled."), fg="red", err=True)
+                typer.secho(plain(f"{where}: {problem['message']}"), fg="red", err=True)
+            typer.secho(plain(told.get("failure") or "Cancelled."), fg="red", err=True)
             raise typer.Exit(1 if told.get("problems") else 2)
-        typer.echo(json.dumps(told["report"], indent=2, ensure_ascii=False) if as_json else _plain(_table(told)))
+        typer.echo(json.dumps(told["report"], indent=2, ensure_ascii=False) if as_json else plain(_table(told)))
 
     @policy.command("preview")
     def preview(
@@ -84,66 +76,16 @@ def add_to(policy: typer.Typer) -> None:
             try:
                 body["input"] = json.loads(Path(request_id).read_text("utf-8"))
             except ValueError as error:
-                _stop(f"{request_id}: expected an input as JSON ({error})")
+                stop(f"{request_id}: expected an input as JSON ({error})")
         else:
             body |= {"request_id": request_id, "stage": stage}
-        with _Asking(server, token_stdin) as gateway:
+        with Asking(server, token_stdin) as gateway:
             told = gateway.send("POST", "/previews", body)
         if as_json:
             typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
             return
         for title, key in (("in force", "baseline"), ("these rules", "candidate")):
-            typer.echo(_plain(_explained(title, told[key])))
-
-
-class _Asking:
-    """A gateway, and who asks it."""
-
-    def __init__(self, server: str, token_stdin: bool) -> None:
-        self._server = server.rstrip("/")
-        self._token = sys.stdin.readline().strip() if token_stdin else ""
-        self._http = client()
-
-    def __enter__(self) -> _Asking:
-        self._http.__enter__()
-        try:
-            if not self._token:
-                kept = cli_login.fresh(self._http, self._server)
-                self._server, self._token = kept.door.gateway.rstrip("/"), kept.tokens.access_token
-        except LoginFailed as failed:
-            _stop(str(failed))
-        if not is_safe(self._server):
-            _stop(f"{self._server or 'The address'} is not https, so your sign-in is not sent there. Use https://…")
-        if not (self._token.isascii() and self._token.isprintable()):
-            _stop("What came as a token is none.")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._http.close()
-
-    def send(self, method: str, path: str, body: object | None = None) -> dict[str, Any]:
-        """The answer; ends the program when there is none."""
-        try:
-            answer = self._http.request(
-                method,
-                f"{self._server}/v1/policy{path}",
-                json=body,
-                headers={"authorization": f"Bearer {self._token}", "accept": "application/json"},
-                timeout=TIMEOUT_SECONDS,
-            )
-        except httpx.HTTPError as trouble:
-            _stop(f"{self._server} can't be reached: {type(trouble).__name__}.")
-        try:
-            told = answer.json()
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            _stop(f"{self._server} answered with status {answer.status_code}, and not as a gateway does.")
-        if answer.status_code >= 400:
-            error = told.get("error")
-            message = error.get("message") if isinstance(error, dict) else ""
-            _stop(_plain(str(message or f"{self._server} answered with status {answer.status_code}.")))
-        return told
+            typer.echo(plain(_explained(title, told[key])))
 
 
 def _files(folder: Path) -> dict[str, str]:
@@ -151,7 +93,7 @@ def _files(folder: Path) -> dict[str, str]:
     try:
         found = read_bundle(folder).files
     except BundleRefused as refused:
-        _stop(str(refused))
+        stop(str(refused))
     return {
         path: base64.b64encode(data).decode()
         for path, data in found.items()
@@ -165,7 +107,7 @@ def _table(told: Mapping[str, Any]) -> str:
     try:
         return as_table(told["report"])
     except (KeyError, TypeError, ValueError):
-        _stop("The gateway's report is not one that this version can read. Try --json.")
+        stop("The gateway's report is not one that this version can read. Try --json.")
 
 
 def _explained(title: str, told: Mapping[str, Any]) -> str:
@@ -179,13 +121,3 @@ def _explained(title: str, told: Mapping[str, Any]) -> str:
                 lines.append(f"      {fact['name']} {value}")
     lines += [f"  missing: input.{name}" for name in told["missing_facts"]]
     return "\n".join(lines)
-
-
-def _plain(text: str) -> str:
-    """What may go to a terminal: no control character of somebody else's (CWE-150)."""
-    return "".join(c for c in text if c.isprintable() or c == "\n")
-
-
-def _stop(message: str) -> NoReturn:
-    typer.secho(message, fg="red", err=True)
-    raise typer.Exit(2)

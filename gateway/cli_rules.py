@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import typer
 
-from gateway.cli_replay import AsJson, Folder, Server, TokenStdin, _Asking, _plain
+from gateway.cli_asking import AsJson, Asking, Folder, Server, TokenStdin, plain
 from gateway.lifecycle.content import OPERATORS_OWN, changes_between, difference
 from gateway.lifecycle.store import sha256_of
 from gateway.policy.bundle import BundleRefused, read_bundle
@@ -26,12 +26,12 @@ def add_to(policy: typer.Typer) -> None:
     @policy.command("status")
     def status(server: Server = "", token_stdin: TokenStdin = False, as_json: AsJson = False) -> None:
         """Say which rules are in force, since when, by whom, and whether the gateway that answers runs them."""
-        with _Asking(server, token_stdin) as gateway:
+        with Asking(server, token_stdin) as gateway:
             told = gateway.send("GET", "/status")
         if as_json:
             typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
         else:
-            typer.echo(_plain(_status(told)))
+            typer.echo(plain(_status(told)))
         raise typer.Exit(0 if told["here"]["revision"] == told["in_force"]["revision"] else 1)
 
     @policy.command("diff")
@@ -48,11 +48,11 @@ def add_to(policy: typer.Typer) -> None:
         if against is not None:
             old = _files(against)
         else:
-            with _Asking(server, token_stdin) as gateway:
+            with Asking(server, token_stdin) as gateway:
                 _, old = _in_force(gateway, new)
         found = difference(old, new)
         for one in found:
-            typer.echo("\n".join(_plain(line.replace("\t", "    ")) for line in one.diff.split("\n")), nl=False)
+            typer.echo("\n".join(plain(line.replace("\t", "    ")) for line in one.diff.split("\n")), nl=False)
         raise typer.Exit(1 if found else 0)
 
     @policy.command("publish")
@@ -65,7 +65,7 @@ def add_to(policy: typer.Typer) -> None:
     ) -> None:
         """Make a draft of what the folder changes, have the gateway check it, and propose it to a second person."""
         new = _files(folder)
-        with _Asking(server, token_stdin) as gateway:
+        with Asking(server, token_stdin) as gateway:
             revision, old = _in_force(gateway, new)
             changes = changes_between(old, new)
             if not changes:
@@ -78,7 +78,7 @@ def add_to(policy: typer.Typer) -> None:
             report = gateway.send("POST", f"/drafts/{draft['id']}/check")
             for problem in report["problems"]:
                 where = f"{problem['path']}:{problem['line']}:{problem['column']}"
-                typer.secho(_plain(f"{where}: {problem['message']} [{problem['check']}]"), fg="red", err=True)
+                typer.secho(plain(f"{where}: {problem['message']} [{problem['check']}]"), fg="red", err=True)
             if not report["passed"]:
                 _refuse("The gateway does not take these rules. Mend the files, then publish again.")
             asked = {"version": draft["version"]["number"], "note": note}
@@ -95,12 +95,12 @@ def add_to(policy: typer.Typer) -> None:
         token_stdin: TokenStdin = False,
     ) -> None:
         """Put an approved revision in force again, now. Needs a second factor of the last five minutes."""
-        with _Asking(server, token_stdin) as gateway:
+        with Asking(server, token_stdin) as gateway:
             made = gateway.send("POST", "/rollback", {"revision": revision, "reason": reason})
-        typer.echo(_plain(f"In force since {made['at']}: {made['revision']}"))
+        typer.echo(plain(f"In force since {made['at']}: {made['revision']}"))
 
 
-def _in_force(gateway: _Asking, new: Mapping[str, bytes]) -> tuple[str, dict[str, bytes]]:
+def _in_force(gateway: Asking, new: Mapping[str, bytes]) -> tuple[str, dict[str, bytes]]:
     """The approved rules at the gateway: those in force, or those that a break-glass edit gives way to. Only files that
     differ from `new` are fetched."""
     active = gateway.send("GET", "/status")["in_force"]
@@ -140,5 +140,5 @@ def _status(told: Mapping[str, Any]) -> str:
 
 
 def _refuse(message: str) -> NoReturn:
-    typer.secho(_plain(message), fg="red", err=True)
+    typer.secho(plain(message), fg="red", err=True)
     raise typer.Exit(1)
