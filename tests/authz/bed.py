@@ -181,7 +181,7 @@ async def open_bed(state: Path, policy: Mapping[str, Any] | None = None) -> Asyn
             "secret_path": secrets["identity"],
             "throttle": {"refusals_per_minute": 100_000, "network_per_minute": 100_000, "account_refusals": 100_000},
         },
-        screening={"secret_path": secrets["screening"], "timeout_seconds": 10},
+        screening={"secret_path": secrets["screening"], **UNHURRIED["screening"]},
         provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={

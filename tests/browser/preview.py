@@ -91,6 +91,7 @@ from gateway.upstream.fields import NOT_FOR_VARIATIONS
 from gateway.vocabulary import TASKS, Effect, Role, Severity
 from gateway.wiring import audit_settings, open_services
 from tests.support.marks import own_marks
+from tests.support.patience import UNHURRIED
 
 ROOT = Path(__file__).resolve().parents[2]
 COOKIE = "imprimatur-session"
@@ -484,7 +485,7 @@ def _settings(state: Path, url: str) -> Settings:
         ),
         # Patient: what is late on a machine that does much else is no page's fault.
         policy=PolicySettings(directory=_policies(state), decision_timeout_seconds=10),
-        screening=ScreeningSettings(secret_path=secrets["screening"], timeout_seconds=10),
+        screening=ScreeningSettings(secret_path=secrets["screening"], **UNHURRIED["screening"]),
         provenance=ProvenanceSettings(**own_marks(state)),
         upstream=UpstreamSettings(secret_path=secrets["model-server"]),
         credits=CreditSettings(first_month=500),

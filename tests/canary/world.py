@@ -128,7 +128,12 @@ def _settings(world: World, feed_port: int) -> dict[str, Any]:
         "server": UNHURRIED["server"] | {"drain_seconds": 2},
         "policy": UNHURRIED["policy"],
         "credits": UNHURRIED["credits"],
-        "screening": {"timeout_seconds": 10, "picture_timeout_seconds": 30, "upload_timeout_seconds": 60},
+        "screening": {
+            "timeout_seconds": 10,
+            "semantic_timeout_seconds": 30,
+            "picture_timeout_seconds": 30,
+            "upload_timeout_seconds": 60,
+        },
         "provenance": {"checks_per_minute": 100_000},
         "upstream": {"url": world.images.url},
         "identity": {

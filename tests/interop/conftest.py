@@ -139,7 +139,7 @@ def settings_of(provider: dict[str, Any], public_url: str, state: Path) -> Setti
             "cookie_secure": False,  # plain http on loopback
             "throttle": {"network_per_minute": 100_000, "refusals_per_minute": 100_000, "account_refusals": 100_000},
         },
-        screening={"secret_path": secrets["screening"]},
+        screening={"secret_path": secrets["screening"], **UNHURRIED["screening"]},
         provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={

@@ -100,7 +100,7 @@ async def open_front_door(state: Path, issuer: Issuer, **provider: Any) -> Async
             "roles": ROLES,
             "secret_path": secrets["identity"],
         },
-        screening={"secret_path": secrets["screening"], "timeout_seconds": 10},
+        screening={"secret_path": secrets["screening"], **UNHURRIED["screening"]},
         provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={

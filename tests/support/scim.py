@@ -66,7 +66,7 @@ def gateway_settings(
             "secret_path": secrets["identity"],
             "cookie_secure": False,
         },
-        screening={"secret_path": secrets["screening"]},
+        screening={"secret_path": secrets["screening"], **UNHURRIED["screening"]},
         provenance=own_marks(state),
         upstream={"url": image_server, "secret_path": secrets["model-server"]},
         audit={

@@ -77,7 +77,7 @@ async def open_house(demo_idp: DemoIdp, state: Path) -> AsyncIterator[FastAPI]:
             "roles": ROLE_MAPPING,
             "secret_path": secrets["identity"],
         },
-        screening={"secret_path": secrets["screening"]},
+        screening={"secret_path": secrets["screening"], **UNHURRIED["screening"]},
         provenance=own_marks(state),
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={
