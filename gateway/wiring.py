@@ -164,6 +164,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             meaning=_meaning(settings.screening),
         )
         stack.push_async_callback(screening.aclose)
+        warming = asyncio.create_task(screening.warm_up(), name="warming")
+        stack.push_async_callback(_stop, warming)
         desk = None
         if follower is not None:
             # The engine comes last: with its rules the detectors go, and then all have to be there.
@@ -228,6 +230,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             *((("policy-follower", follower.run()),) if follower is not None else ()),
         ):
             stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
+        await warming  # nobody's first request waits for weights
         await _note_life(audit, Event.GATEWAY_START, policy.revision)
         stack.push_async_callback(_note_stop, audit, policy)
         feeds = open_feeds(settings, audit, clock)

@@ -14,8 +14,12 @@ Facts that shape what stands around it, all seen with 0.13.0:
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import threading
+import weakref
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -44,12 +48,40 @@ class RegoError(Exception):
         return str(self)
 
 
+class _Own:
+    """The engines that one thread made. No other thread may drop one, and where a last reference goes is up to Python's
+    collector, which runs on any thread. So each thread keeps its own until it makes the next, or ends."""
+
+    def __init__(self) -> None:
+        self.engines: dict[int, Any] = {}
+        self.left: deque[int] = deque()
+        """Numbers of those that may go; filled by any thread."""
+
+    def keep(self, engine: Any) -> int:
+        while self.left:
+            self.engines.pop(self.left.popleft(), None)
+        number = next(_NUMBERS)
+        self.engines[number] = engine
+        return number
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.own = _Own()
+
+
+_NUMBERS: Final = itertools.count()
+_here: Final = _Here()
+_of_the_dead: Final[list[Any]] = []
+"""Engines whose thread ended before them: nobody may drop them any more."""
+
+
 class Rego:
-    """Rules and data, loaded. Use it on the thread that made it, and let go of it there."""
+    """Rules and data, loaded. Use it on the thread that made it; let go of it there, if it is to go at once."""
 
     def __init__(self, modules: Mapping[str, str], data_json: str = "{}") -> None:
         """Raises RegoError for what can't be parsed."""
-        self._engine = regorus.Engine()
+        self._take(regorus.Engine())
         for path, text in sorted(modules.items()):
             self.add_module(path, text)
         try:
@@ -67,8 +99,24 @@ class Rego:
     def copy(self) -> Rego:
         """Another engine with the same files, without parsing them again. A change to one doesn't touch the other."""
         other = Rego.__new__(Rego)
-        other._engine = self._engine.clone()
+        other._take(self._engine.clone())
         return other
+
+    def _take(self, engine: Any) -> None:
+        self._engine = engine
+        self._number = _here.own.keep(engine)
+        self._own = weakref.ref(_here.own)
+
+    def __del__(self) -> None:
+        if not hasattr(self, "_own"):
+            return  # there never was an engine
+        own = self._own()
+        if own is None:
+            _of_the_dead.append(self._engine)
+        elif own is _here.own:
+            own.engines.pop(self._number, None)
+        else:
+            own.left.append(self._number)
 
     def ask(self, path: str, document_json: str) -> object:
         """The JSON value of `data.<path>`, or UNDEFINED. Raises RegoError."""

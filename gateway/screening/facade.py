@@ -4,6 +4,7 @@ upload that is no picture."""
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from PIL import Image
 
 from gateway.exchange import CleanUpload, Finding, Picture, Stage, Upload
 from gateway.screening.content.tokens import Words
@@ -94,6 +97,14 @@ class Screening:
         self._book = RuleBook(directory, reload_seconds=reload_seconds, on_reload=on_reload, clock=clock, lists=shelf)
         self._recent = Recent(clock=clock)
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="screening")
+
+    async def warm_up(self) -> None:
+        """Load what the first request would wait for: weights, and a picture worker. Never raises: what is missing is
+        told by the finding of the request that needs it."""
+        try:
+            await asyncio.gather(self.hints("a lighthouse"), self.screen_pictures([_something()]))
+        except Exception as error:
+            _failed("screening.cold", error)
 
     async def screen_prompt(self, text: str, *, field: Scope = "prompt") -> tuple[Finding, ...]:
         """What stands in `text`, ids `f1`, `f2`… in order of place.
@@ -258,6 +269,15 @@ class _Said:
     rules: RuleSet
     plain: Normalised
     words: Words
+
+
+def _something() -> Picture:
+    """A picture in which there is something to see, so that every detector is asked."""
+    side = 64
+    image = Image.linear_gradient("L").resize((side, side)).convert("RGB")
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return Picture(index=0, data=out.getvalue(), media_type="image/png", width=side, height=side, sha256="")
 
 
 def _failed(event: str, error: Exception) -> None:

@@ -137,7 +137,14 @@ async def test_killed_between_outcome_and_settling_is_on_record_and_costs_nothin
         drawing = asyncio.create_task(alice.generate("a fox", size="auto"))
         await asyncio.wait_for(asked.wait(), 20)
         with contextlib.closing(sqlite3.connect(crew.state / "gateway.sqlite", isolation_level=None)) as database:
-            database.execute("begin immediate")  # reading goes on, writing waits
+            # Settling never ends. Reading goes on, and so does every other writing until then.
+            database.execute(
+                "create view endless as with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
+            )
+            database.execute(
+                "create trigger slow_settling before insert on credit_entries when new.kind = 'settle'"
+                " begin select max(i) from endless; end"
+            )
             may_answer.set()
             rows = []
             for _ in range(100):
@@ -146,7 +153,8 @@ async def test_killed_between_outcome_and_settling_is_on_record_and_costs_nothin
                     break
                 await asyncio.sleep(0.03)
             crew.gateway.kill()
-            database.execute("rollback")
+            database.execute("drop trigger slow_settling")
+            database.execute("drop view endless")
         assert rows[0]["effect"] == "allow"
         with pytest.raises(httpx.HTTPError):
             await drawing

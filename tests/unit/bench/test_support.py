@@ -106,4 +106,4 @@ def test_figures_carry_target_verdict_and_peers(tmp_path: Path, monkeypatch: pyt
     assert all(f["met"] is None for f in written if f["target"] is None)
     assert Figure(figure="x", unit="ms", value=1.2, target=1.2).met is True
     slow = Figure(figure="x", unit="ratio", value=1.9, target=2.0, more_is_better=True)
-    assert (slow.met, slow.verdict) == (False, ">= 2: falls short")
+    assert (slow.met, slow.verdict) == (False, ">= 2 ratio: falls short")
