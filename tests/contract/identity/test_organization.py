@@ -25,7 +25,7 @@ async def as_bob(house: Any, browser: httpx.AsyncClient) -> httpx.AsyncClient:
 async def test_the_unmodified_sdk_reads_events_in_pages_newest_first(house: Any) -> None:
     async with house.browser() as browser:
         await as_bob(house, browser)
-        for _ in range(5):
+        for _ in range(7):
             await browser.get("/audit/checkpoint")
             await browser.get("/audit?action=auth:session:start", headers={"accept": "application/json"})
         # The session stands in for an admin key: no API key may read the log (policies/gateway/config/roles).
