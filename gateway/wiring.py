@@ -13,12 +13,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 from pydantic import SecretStr
 
 from audit import (
-    JSON,
     AuditError,
     AuditLog,
     AuditSettings,
@@ -40,24 +38,12 @@ from gateway.emergency_watch import EmergencyWatch
 from gateway.exchange import ActorId
 from gateway.identity import Identity
 from gateway.keeping import STANDARD, Keeping
-from gateway.lifecycle import PolicyDesk
-from gateway.lifecycle.checking import Checker
-from gateway.lifecycle.follower import Follower
-from gateway.lifecycle.follower import Note as NoteChange
-from gateway.lifecycle.store import Kind, RevisionStore
+from gateway.lifecycle.store import RevisionStore
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.policy import Policy
-from gateway.policy.bundle import Rules
-from gateway.policy.desk import BundleDesk, read_token
 from gateway.policy.embedded import EmbeddedEngine
-from gateway.policy.engine import PolicyEngine
-from gateway.policy.fleet import Fleet
-from gateway.policy.opa import OpaEngine
-from gateway.policy.publisher import Published, Publisher
-from gateway.policy.reload import OnReload, Reload, ignore
 from gateway.policy.revisions import Revisions
-from gateway.policy.signing import SigningKey
 from gateway.provenance.marking import Marking
 from gateway.provenance.opening import Provenance, make_missing, open_provenance
 from gateway.provenance.register import Register
@@ -81,6 +67,15 @@ from gateway.upstream.badge import Badge
 from gateway.upstream.catalogue import Catalogue
 from gateway.upstream.turn import Turns
 from gateway.vocabulary import Code, Effect, Event
+from gateway.wiring_policy import (
+    make_bundle_desk,
+    make_engine,
+    make_policy_desk,
+    make_publisher,
+    note_change,
+    on_reload_of,
+    open_follower,
+)
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +96,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         database = Database(settings.database_url)
         stack.push_async_callback(database.aclose)
         revision_store = RevisionStore(database, clock)
-        follower = await _follower(settings, revision_store, clock, stack)
+        follower = await open_follower(settings, revision_store, clock, stack)
         rules_folder = settings.policy.directory if follower is None else follower.rules
         detectors_folder = settings.policy.directory if follower is None else follower.detectors
         keeping = Keeping(detectors_folder)
@@ -120,15 +115,15 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             away.logout_token,
         )
         stack.push_async_callback(identity.aclose)
-        on_reload = _on_reload(audit, metrics)
+        on_reload = on_reload_of(audit, metrics)
         if follower is not None:
-            await follower.seed(_note_change(audit))
+            await follower.seed(note_change(audit))
         revisions = Revisions(clock, timedelta(minutes=settings.policy.opa_stale_minutes))
-        publisher = _publisher(settings, rules_folder, clock, revisions, on_reload, audit)
+        publisher = make_publisher(settings, rules_folder, clock, revisions, on_reload, audit)
         if publisher is not None:
             stack.push_async_callback(publisher.aclose)
             await publisher.start()
-        engine = _policy_engine(settings, rules_folder, clock, revisions, on_reload, follower)
+        engine = make_engine(settings, rules_folder, clock, revisions, on_reload, follower)
         replaying = open_replaying(
             settings.policy.replay,
             secret_path=settings.identity.secret_path,
@@ -171,7 +166,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             # The engine comes last: with its rules the detectors go, and then all have to be there.
             parts = (publisher, engine if isinstance(engine, EmbeddedEngine) else None)
             follower.attach([part.reloader for part in parts if part is not None], screening)
-            desk = _policy_desk(settings, database, revision_store, follower, identity, clock)
+            desk = make_policy_desk(settings, database, revision_store, follower, identity, clock)
             identity.proposal_kinds = {**identity.proposal_kinds, desk.kind.name: desk.kind}
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
         badge = Badge(settings.upstream.secret_path, lambda: datetime.now(UTC))
@@ -243,7 +238,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             database=database,
             identity=identity,
             policy=policy,
-            bundles=_bundle_desk(settings, clock, revisions, publisher),
+            bundles=make_bundle_desk(settings, clock, revisions, publisher),
             bundle_rate=RateLimit(settings.policy.bundles.requests_per_minute),
             policy_desk=desk,
             replaying=replaying,
@@ -274,168 +269,6 @@ def _provenance(settings: ProvenanceSettings, clock: Callable[[], datetime]) -> 
         for made in make_missing(settings, clock()):
             log.warning("provenance.made", extra={"fields": {"path": str(made)}})
     return open_provenance(settings, clock)
-
-
-async def _follower(
-    settings: Settings, store: RevisionStore, clock: Callable[[], datetime], stack: AsyncExitStack
-) -> Follower | None:
-    """What follows managed rules; None where the folder's are in force."""
-    section = settings.policy
-    if section.source == "folder":
-        return None
-    if section.engine == "opa" and section.opa_rules_from != "gateway":
-        raise ValueError("policy.source is managed, so an OPA server needs its rules from us: opa_rules_from: gateway")
-    follower = Follower(store, clock, poll_seconds=section.poll_seconds)
-    stack.push_async_callback(follower.aclose)
-    await follower.first(section.directory)
-    return follower
-
-
-def _nothing_else(_: Rules) -> None:
-    """Where the rules are a folder's, the detectors look at it themselves."""
-
-
-def _policy_desk(
-    settings: Settings,
-    database: Database,
-    store: RevisionStore,
-    follower: Follower,
-    identity: Identity,
-    clock: Callable[[], datetime],
-) -> PolicyDesk:
-    section = settings.policy
-    return PolicyDesk(
-        database=database,
-        store=store,
-        checker=Checker(database, clock, floor=section.coverage_percent / 100),
-        follower=follower,
-        proposals=identity.proposals,
-        clock=clock,
-        break_glass_minutes=section.break_glass_minutes,
-    )
-
-
-def _note_change(audit: AuditLog) -> NoteChange:
-    """Rules that come into force by themselves are an event of the log first."""
-    events = {Kind.SEED: Event.POLICY_SEED, Kind.EXPIRY: Event.POLICY_EXPIRE}
-
-    async def note(kind: Kind, digest: str, reason: str, before: str) -> None:
-        entry = Entry(
-            action=events[kind].value,
-            subject=Subject(actor="system:policy", display="policy"),
-            effect=Effect.ALLOW.value,
-            content={"before": before, "after": digest, "reason": reason},
-        )
-        await audit.note(entry)
-
-    return note
-
-
-def _publisher(
-    settings: Settings,
-    folder: Path,
-    clock: Callable[[], datetime],
-    revisions: Revisions,
-    on_reload: OnReload,
-    audit: AuditLog,
-) -> Publisher | None:
-    """What makes bundles for OPA servers, or only knows the folder's revision; None where neither is wanted."""
-    section, bundles = settings.policy, settings.policy.bundles
-    asks_opa = section.engine == "opa"
-    key = None
-    if bundles.signing_key_path is not None:
-        key = SigningKey.read(bundles.signing_key_path, bundles.key_id)
-        if bundles.token_path is None:
-            raise ValueError("policy.bundles.token_path must be given: bundles go to OPA servers with a token only")
-    elif asks_opa and section.opa_rules_from == "gateway":
-        raise ValueError("policy.opa_rules_from is gateway, so policy.bundles.signing_key_path must be given")
-    elif not asks_opa or section.opa_rules_from == "elsewhere":
-        return None
-
-    async def on_publish(bundle: Published) -> None:
-        subject = Subject(actor="system:policy", display="policy bundles")
-        content: dict[str, JSON] = {"digest": bundle.digest, "key_id": bundle.key_id, "bytes": len(bundle.body)}
-        entry = Entry(
-            action=Event.POLICY_PUBLISH.value,
-            subject=subject,
-            effect=Effect.ALLOW.value,
-            bundle_revision=bundle.revision,
-            content=content,
-        )
-        await audit.note(entry)
-
-    return Publisher(
-        folder,
-        clock=clock,
-        revisions=revisions,
-        key=key,
-        decision_seconds=section.decision_timeout_seconds,
-        reload_seconds=section.reload_seconds,
-        on_reload=on_reload if asks_opa else ignore,  # the embedded engine tells of the same folder itself
-        on_publish=on_publish,
-    )
-
-
-def _bundle_desk(
-    settings: Settings, clock: Callable[[], datetime], revisions: Revisions, publisher: Publisher | None
-) -> BundleDesk | None:
-    bundles = settings.policy.bundles
-    if publisher is None or publisher.current is None or bundles.token_path is None:
-        return None
-    fleet = Fleet(bundles.name, clock=clock, revisions=revisions, lag_after=timedelta(seconds=bundles.lag_seconds))
-    return BundleDesk(bundles.name, publisher, fleet, read_token(bundles.token_path))
-
-
-def _policy_engine(
-    settings: Settings,
-    folder: Path,
-    clock: Callable[[], datetime],
-    revisions: Revisions,
-    on_reload: OnReload,
-    follower: Follower | None,
-) -> PolicyEngine:
-    """Rego in process, or an OPA server: one setting decides."""
-    section = settings.policy
-    if section.engine == "opa":
-        if section.opa_url is None:
-            raise ValueError("policy.engine is opa, so policy.opa_url must say where it is")
-        is_elsewhere = section.opa_rules_from == "elsewhere"
-        return OpaEngine(
-            str(section.opa_url),
-            clock=clock,
-            decision_seconds=section.decision_timeout_seconds,
-            token_path=section.opa_token_path,
-            breaker_failures=section.breaker_failures,
-            breaker_open_seconds=section.breaker_open_seconds,
-            revisions=None if is_elsewhere else revisions,
-            confirmed_within=timedelta(minutes=section.opa_stale_minutes) if is_elsewhere else None,
-        )
-    return EmbeddedEngine(
-        folder,
-        clock=clock,
-        decision_seconds=section.decision_timeout_seconds,
-        reload_seconds=section.reload_seconds,
-        on_reload=on_reload,
-        on_swap=_nothing_else if follower is None else follower.on_swap,
-    )
-
-
-def _on_reload(audit: AuditLog, metrics: Metrics) -> OnReload:
-    """Changed rules are an event of the log, also when they were refused. Raises what the log raises: rules whose
-    change can't be recorded do not come into force."""
-
-    async def tell(reload: Reload) -> None:
-        metrics.policy_reloads.labels("loaded" if reload.ok else "refused").inc()
-        entry = Entry(
-            action=(Event.POLICY_RELOAD if reload.ok else Event.POLICY_RELOAD_REFUSED).value,
-            subject=Subject(actor="system:policy", display="policy reload"),
-            effect=(Effect.ALLOW if reload.ok else Effect.DENY).value,
-            bundle_revision=reload.revision,
-            content={"problems": [str(problem) for problem in reload.problems]},
-        )
-        await audit.note(entry)
-
-    return tell
 
 
 def _meaning(settings: ScreeningSettings) -> Meaning | None:
