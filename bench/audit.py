@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -81,7 +82,9 @@ async def append(bed: Bed, bare: float, disk: float, seconds: float, rounds: int
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; exit 0 when it ran, whatever was met."""
     parser = argparse.ArgumentParser(prog="python -m bench.audit", description="Measure the audit log on both stores.")
-    parser.add_argument("--records", type=int, default=1_000_000, help="records of the full log (1000000)")
+    parser.add_argument(
+        "--records", type=int, nargs="+", default=[1_000_000], help="records of the full logs, one or more (1000000)"
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="of each append run (3)")
     parser.add_argument("--rounds", type=int, default=3, help="append runs of each kind (3)")
     parser.add_argument("--store", choices=("sqlite", "postgres", "both"), default="both")
@@ -101,9 +104,8 @@ async def _run(options: argparse.Namespace) -> None:
         print(f"disk: {disk:,.0f} overwrites of 8 KiB with fdatasync a second, one at a time")
         figures.append(Figure(figure="disk: fdatasync of 8 KiB", unit="1/s", value=disk, more_is_better=True))
         server = stack.enter_context(postgres_server(base)) if options.store != "sqlite" else ""
-        for kind in ("sqlite", "postgres"):
-            if options.store not in (kind, "both"):
-                continue
+        kinds = [kind for kind in ("sqlite", "postgres") if options.store in (kind, "both")]
+        for kind in kinds:
             with ExitStack() as bed_stack:
                 if kind == "sqlite":
                     bare = await bare_sqlite(base, 64, options.seconds)
@@ -113,12 +115,14 @@ async def _run(options: argparse.Namespace) -> None:
                     bed = bed_stack.enter_context(postgres_bed(base, server, "append"))
                 print(f"\n{bed.name}: append (bare group-committed inserts of 1.3 KB: {bare:,.0f}/s)")
                 figures += await append(bed, bare, disk, options.seconds, options.rounds)
+        for records, kind in itertools.product(options.records, kinds):
             with ExitStack() as bed_stack:
                 bed = bed_stack.enter_context(
-                    sqlite_bed(base) if kind == "sqlite" else postgres_bed(base, server, "full")
+                    sqlite_bed(base) if kind == "sqlite" else postgres_bed(base, server, f"full_{records}")
                 )
-                print(f"\n{bed.name}: a log of {options.records:,} records over 30 days")
-                figures += await full_log(bed, options.records)
+                print(f"\n{bed.name}: a log of {records:,} records over 30 days   {results.machine()}", flush=True)
+                figures += await full_log(bed, records)
+                results.write("audit", figures)
     path = results.write("audit", figures)
     print(f"\n{'figure':<72}{'value':>12}  target")
     for figure in figures:
