@@ -10,13 +10,16 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 PROGRESS := awk '/^Collecting/ && ++n % 20 == 0 {print "  " n " packages found …"; fflush()} /^Installing collected/ {print "  installing them …"; fflush()} /^ERROR/ {print}'
 WORKERS ?= 2
 
-.PHONY: help demo run test check bench parity storm mutants fuzz canary train docs vendor screenshots clean
+.PHONY: help demo tour run test check bench parity storm mutants fuzz canary train docs vendor screenshots clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.demo ## Start everything, walk through it as people would, leave it running (ONCE=1: stop after the walk)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
+
+tour: $(VENV)/.demo ## Tell one story through the real product, each step held to what it says: make tour NAME=policy
+	@$(BIN)/python -m demo.tours.$(NAME)
 
 run: $(VENV)/.demo ## Run a gateway with your own settings: make run CONFIG=imprimatur.yaml
 	@$(BIN)/imprimatur serve $(if $(CONFIG),--config $(CONFIG))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from demo.idp import ROLE_MAPPING, DemoIdp, Person
+from demo.idp.people import STAFF, Employee
 from demo.process import Program, free_port
 from gateway.storage.migrate import upgrade
 
@@ -32,6 +33,7 @@ class Stack:
         settings: Mapping[str, Any] | None = None,
         with_model: bool = True,
         with_idp: bool = True,
+        staff: Sequence[Employee] = STAFF,
     ) -> None:
         self.state = state
         self._say = say
@@ -42,7 +44,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.gateway_port}"
         self.model_url = f"http://127.0.0.1:{self.model_port}"
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.idp = DemoIdp(state / "idp", idp_port, self.url, say=say)
+        self.idp = DemoIdp(state / "idp", idp_port, self.url, staff=staff, say=say)
         self.config_path = state / "gateway.json"
         self.policies = state / "policies"
         self._write_secrets()

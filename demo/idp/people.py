@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -70,10 +71,10 @@ TOTP_SECRET_BYTES: Final = 20
 """160 bits: what RFC 4226, section 4, R6 recommends for the shared secret."""
 
 
-def people_of(path: Path) -> tuple[Person, ...]:
-    """Everyone with their credentials: read from `path`, made there (mode 0600) when it is not yet."""
+def people_of(path: Path, staff: Sequence[Employee] = STAFF) -> tuple[Person, ...]:
+    """Everyone with their credentials: read from `path`, made there (mode 0600) for `staff` when it is not yet."""
     if not path.exists():
-        made = [_hire(employee) for employee in STAFF]
+        made = [_hire(employee) for employee in staff]
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
         path.write_text(json.dumps([asdict(p) for p in made], indent=1), encoding="utf-8")

@@ -11,14 +11,14 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from demo.idp.install import ensure_installed
-from demo.idp.people import Person, people_of
+from demo.idp.people import STAFF, Employee, Person, people_of
 
 HOST: Final = "127.0.0.1"
 CLIENT_ID: Final = "imprimatur"
@@ -35,14 +35,22 @@ class DemoIdp:
 
     provider_name = "canaille"
 
-    def __init__(self, state_dir: Path, port: int, public_url: str, *, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        port: int,
+        public_url: str,
+        *,
+        staff: Sequence[Employee] = STAFF,
+        say: Callable[[str], None] = print,
+    ) -> None:
         self.state_dir = state_dir
         self.port = port or _free_port()
         self.public_url = public_url.rstrip("/")
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.people: dict[str, Person] = {p.name: p for p in people_of(state_dir / "people.json")}
+        self.people: dict[str, Person] = {p.name: p for p in people_of(state_dir / "people.json", staff)}
         self.client_secret_path = state_dir / "client.secret"
         # Made here and not at start: whoever is told of the path may read it before the provider runs.
         self._client_secret = _kept(self.client_secret_path)
