@@ -196,6 +196,7 @@ class Code(StrEnum):
     CREDITS_UNRELEASED = "credits.unreleased"
     CREDITS_WITHOUT_OUTCOME = "credits.without-outcome"
     CREDITS_SPENT_FOR_NOTHING = "credits.spent-for-nothing"
+    MEMORISATION_NEAR_DUPLICATE = "memorisation.near-duplicate"
     CREDITS_NEVER_CHARGED = "credits.never-charged"
     CREDITS_AMOUNT_DIFFERS = "credits.amount-differs"
     REQUEST_INVALID = "request.invalid"
@@ -211,7 +212,7 @@ class Code(StrEnum):
 
 
 REASON_CODE: Final = re.compile(
-    r"(policy|role|mfa|subject|model|count|size|hours|network|usage|dlp|content|picture|screening|credits|request|review|client|internal)"
+    r"(policy|role|mfa|subject|model|count|size|hours|network|usage|dlp|content|picture|memorisation|screening|credits|request|review|client|internal)"
     r"\.[a-z0-9]+(-[a-z0-9]+)*"
 )
 """Every reason code, shipped or added by a rule file, matches this whole."""

@@ -55,6 +55,7 @@ from gateway.running import Running
 from gateway.scim import Scim
 from gateway.screening.facade import Screening
 from gateway.screening.image.seen import Classifier
+from gateway.screening.image.watch import MemoryWatch
 from gateway.screening.semantic.service import Meaning
 from gateway.services import Services
 from gateway.settings import ProvenanceSettings, ScreeningSettings, Settings
@@ -144,6 +145,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         screening = Screening(
             directory=detectors_folder,
             lists=settings.screening.lists_path or settings.policy.directory / "lists",
+        watch = MemoryWatch(database, fingerprints, clock, settings.screening.memorisation_days)
             secret=fingerprints,
             timeout_seconds=settings.screening.timeout_seconds,
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
@@ -160,6 +162,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         )
         stack.push_async_callback(screening.aclose)
         warming = asyncio.create_task(screening.warm_up(), name="warming")
+            watch=watch,
         stack.push_async_callback(_stop, warming)
         desk = None
         if follower is not None:
@@ -197,7 +200,11 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         )
         shelf = Shelf(settings.pictures_path, database, clock)
         forget = partial(register.forget_before, settings.provenance.remember_days)
-        also: dict[str, Callable[[], Awaitable[object]]] = {"register": forget, "replay": replaying.sweep}
+        also: dict[str, Callable[[], Awaitable[object]]] = {
+            "register": forget,
+            "replay": replaying.sweep,
+            "memorisation": watch.forget_old,
+        }
         sweeper = Sweeper(audit, ledger, shelf, metrics, settings.audit, also=also)
         # With day files one process owns the log, so a ticket that is open at start belongs to nobody alive. In a
         # database it may be another gateway's, at work.

@@ -23,6 +23,7 @@ from gateway.screening.findings import FindingWriter, numbered, unavailable
 from gateway.screening.image.gallery import DEFAULT_WORKERS, Gallery
 from gateway.screening.image.seen import Classifier
 from gateway.screening.image.uploads import UploadCleaner, UploadsUnavailable, check_shapes
+from gateway.screening.image.watch import Asked, MemoryWatch
 from gateway.screening.rules.book import OnReload, RuleBook
 from gateway.screening.rules.ruleset import RuleSet, load
 from gateway.screening.rules.schema import Scope
@@ -78,6 +79,7 @@ class Screening:
         clock: Callable[[], float] = time.monotonic,
         lists: Path | None = None,
         meaning: Meaning | None = None,
+        watch: MemoryWatch | None = None,
     ) -> None:
         self._meaning = meaning
         self._write = FindingWriter(secret)
@@ -90,6 +92,7 @@ class Screening:
             workers=picture_workers,
             block_list=block_list,
             classifiers=picture_classifiers,
+            watch=watch,
         )
         self._clock = clock
         shelf = ListShelf(lists or directory / "lists", ListKey(secret))
@@ -102,7 +105,9 @@ class Screening:
         """Load what the first request would wait for: weights, and a picture worker. Never raises: what is missing is
         told by the finding of the request that needs it."""
         try:
-            await asyncio.gather(self.hints("a lighthouse"), self.screen_pictures([_something()]))
+            await asyncio.gather(
+                self.hints("a lighthouse"), self.screen_pictures([_something()]), self._gallery.warm_up()
+            )
         except Exception as error:
             _failed("screening.cold", error)
 
@@ -138,14 +143,17 @@ class Screening:
         """The same findings while somebody types, without the HMACs: nothing of a hint is meant to be kept."""
         return await self._screen_text(text, "prompt", keyed=False)
 
-    async def screen_pictures(self, pictures: Sequence[Picture], *, stage: Stage = "output") -> tuple[Finding, ...]:
+    async def screen_pictures(
+        self, pictures: Sequence[Picture], *, stage: Stage = "output", asked: Asked | None = None
+    ) -> tuple[Finding, ...]:
         """What the pictures show, and what is written in them; fields are `pictures[0]`, `pictures[1]`…, ids
         `output.f1`, `output.f2`….
 
         `screening.unavailable` for each picture that is not whole, not what it says it is, or not looked at in time.
+        With `asked` they are finished ones, which are remembered and compared with what others were given.
         """
         named = [(f"pictures[{place}]", picture) for place, picture in enumerate(pictures)]
-        return await self._gallery.look(named, stage=stage, timeout_seconds=self._picture_timeout)
+        return await self._gallery.look(named, stage=stage, timeout_seconds=self._picture_timeout, asked=asked)
 
     async def clean_uploads(
         self, uploads: Sequence[Upload], *, to_vary: bool = False, hold: Callable[[int], None] = lambda _: None

@@ -167,6 +167,7 @@ REASONS: Final[Mapping[str, str]] = {
     "screening.unavailable": "screening down",
     "credits.empty": "no credits left",
     "credits.unsettled": "delivered, but never charged; given back",
+    "memorisation.near-duplicate": "nearly the same picture as somebody else's",
     "credits.unreleased": "not delivered, but credits were kept aside; given back",
     "credits.without-outcome": "credits set aside for a request without an outcome; given back",
     "credits.spent-for-nothing": "charged, but the log holds no delivery",

@@ -40,7 +40,7 @@ def test_every_command_explains_itself(words):
 
 def test_migrating_twice_is_the_same_as_once(config):
     for _ in range(2):
-        assert "revision 0005" in runner.invoke(app, ["migrate", "-c", str(config)]).output
+        assert "revision 0007" in runner.invoke(app, ["migrate", "-c", str(config)]).output
 
 
 def test_keys_are_made_for_our_eyes_only_and_never_made_twice(config, tmp_path):

@@ -16,6 +16,7 @@ from gateway.screening.image.pool import PicturePool, PicturesUnavailable
 from gateway.screening.image.report import report
 from gateway.screening.image.required import Required
 from gateway.screening.image.seen import Classifier
+from gateway.screening.image.watch import Asked, MemoryWatch
 
 DEFAULT_WORKERS: Final = 2
 ScreenText = Callable[[str, Literal["ocr_upload", "ocr_output"]], Awaitable[Sequence[Finding]]]
@@ -33,7 +34,9 @@ class Gallery:
         workers: int = DEFAULT_WORKERS,
         block_list: Path | None = None,
         classifiers: Sequence[Classifier] = (),
+        watch: MemoryWatch | None = None,
     ) -> None:
+        self._watch = watch
         self._pool = PicturePool(workers, classifiers)
         self._screen_text = screen_text
         self._blocked = BlockFile(block_list)
@@ -41,17 +44,25 @@ class Gallery:
         self._classifiers = tuple(classifiers)
 
     async def look(
-        self, pictures: Sequence[tuple[str, Picture]], *, stage: Stage, timeout_seconds: float
+        self,
+        pictures: Sequence[tuple[str, Picture]],
+        *,
+        stage: Stage,
+        timeout_seconds: float,
+        asked: Asked | None = None,
     ) -> tuple[Finding, ...]:
         """The findings about pictures and the names of their fields, with ids `output.f1`, `output.f2`…
 
         A picture of which a detector gave no answer has the finding `screening.unavailable`, whatever else was found.
+        With `asked`, pictures are finished ones, and are compared with what others were given.
         """
-        answers = [self._one(field, picture, stage, timeout_seconds) for field, picture in pictures]
+        answers = [self._one(field, picture, stage, timeout_seconds, asked) for field, picture in pictures]
         found = [finding for some in await asyncio.gather(*answers) for finding in some]
         return tuple(replace(finding, id=f"{stage}.f{place}") for place, finding in enumerate(found, 1))
 
-    async def _one(self, field: str, picture: Picture, stage: Stage, timeout_seconds: float) -> Sequence[Finding]:
+    async def _one(
+        self, field: str, picture: Picture, stage: Stage, timeout_seconds: float, asked: Asked | None
+    ) -> Sequence[Finding]:
         try:
             seen = await self._pool.look(picture, timeout_seconds)
             if seen.broken:
@@ -68,6 +79,11 @@ class Gallery:
             if seen.failed:
                 _log.error("screening.detectors-failed", extra={"picture": field, "detectors": list(seen.failed)})
                 found.append(unavailable(stage, field))
+            if self._watch is not None and stage == "upload":
+                self._watch.saw_upload(picture.sha256, seen)
+            elif self._watch is not None and asked is not None:
+                async with asyncio.timeout(timeout_seconds):
+                    found += await self._watch.see(seen, picture.index, asked, field)
             if seen.text:
                 scope: Literal["ocr_upload", "ocr_output"] = "ocr_output" if stage == "output" else "ocr_upload"
                 said = await self._screen_text(seen.text, scope)
@@ -80,6 +96,11 @@ class Gallery:
             _log.error("screening.pictures-failed", extra={"picture": field, "cause": type(error).__name__})
             return [unavailable(stage, field)]
         return numbered(found)
+
+    async def warm_up(self) -> None:
+        """Read what the first picture would wait for. Raises what the database raises."""
+        if self._watch is not None:
+            await self._watch.refresh()
 
     async def aclose(self) -> None:
         """No more answers."""

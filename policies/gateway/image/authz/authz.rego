@@ -211,6 +211,13 @@ deny contains refusal if some refusal in data.gateway.image.content.deny
 deny contains refusal if some refusal in data.gateway.image.pictures.deny
 
 # METADATA
+# title: Pictures that a model seems to have remembered
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.4
+deny contains refusal if some refusal in data.gateway.image.memorisation.deny
+
+# METADATA
 # title: Screening that did not happen
 # custom:
 #   owner: security-team
@@ -403,6 +410,8 @@ review contains reason if some reason in data.gateway.image.content.review
 
 review contains reason if some reason in data.gateway.image.pictures.review
 
+review contains reason if some reason in data.gateway.image.memorisation.review
+
 review contains reason if some reason in data.gateway.image.screening.review
 
 # METADATA
@@ -418,6 +427,8 @@ review_queue := findings_config.review_queue.dlp if {
 	count(data.gateway.image.content.review) > 0
 } else := findings_config.review_queue.picture if {
 	count(data.gateway.image.pictures.review) > 0
+} else := findings_config.review_queue.memorisation if {
+	count(data.gateway.image.memorisation.review) > 0
 } else := findings_config.review_queue.screening
 
 # METADATA
@@ -454,6 +465,8 @@ answered if {
 	is_set(data.gateway.image.pictures.deny)
 	is_set(data.gateway.image.content.review)
 	is_set(data.gateway.image.pictures.review)
+	is_set(data.gateway.image.memorisation.deny)
+	is_set(data.gateway.image.memorisation.review)
 	is_set(data.gateway.image.content.mask)
 	is_set(data.gateway.image.screening.deny)
 	is_set(data.gateway.image.screening.review)

@@ -33,7 +33,7 @@ config := {
 		"unmaskable": "deny",
 		"screening_unavailable": "review",
 		"exceptions": [],
-		"review_queue": {"dlp": "data-protection", "content": "studio-lead", "picture": "pictures", "screening": "on-call"},
+		"review_queue": {"dlp": "data-protection", "content": "studio-lead", "picture": "pictures", "memorisation": "model-owners", "screening": "on-call"},
 	},
 }
 
@@ -275,6 +275,10 @@ test_sensitive_data_is_denied if is_denied_for(found([{"type": "dlp.payment-card
 
 test_a_blocked_picture_is_denied if is_denied_for(found([{"type": "picture.blocked", "proposed": "deny"}]), {"picture.blocked"})
 
+test_a_remembered_picture_is_denied_where_that_is_chosen if {
+	is_denied_for(found([{"type": "memorisation.near-duplicate", "proposed": "deny"}]), {"memorisation.near-duplicate"})
+}
+
 test_forbidden_content_is_denied if is_denied_for(found([{"type": "content.gore", "proposed": "deny"}]), {"content.gore"})
 
 test_unknown_findings_are_denied if is_denied_for(found([{"type": "mystery.box"}]), {"policy.finding-unknown"})
@@ -304,6 +308,13 @@ test_a_picture_finding_for_review_goes_to_its_queue if {
 	decision.effect == "review"
 	[reason.code | some reason in decision.reasons] == ["picture.violence"]
 	decision.obligations == {"retention_days": 30, "review": {"queue": "pictures"}}
+}
+
+test_a_remembered_picture_goes_to_its_queue if {
+	decision := decide(found([{"type": "memorisation.near-duplicate", "proposed": "review"}]))
+	decision.effect == "review"
+	[reason.code | some reason in decision.reasons] == ["memorisation.near-duplicate"]
+	decision.obligations == {"retention_days": 30, "review": {"queue": "model-owners"}}
 }
 
 test_missing_screening_goes_to_its_queue_where_policy_says_review if {
@@ -411,6 +422,20 @@ test_a_decision_needs_the_set_pictures_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
 		with data.gateway.image.pictures.review as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_memorisation_deny if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.memorisation.deny as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_memorisation_review if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.memorisation.review as {}
 	is_undecided(decision)
 }
 

@@ -13,7 +13,7 @@ import data.gateway.config.findings as config
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SI-10
-families := {"dlp", "content", "picture", "screening"}
+families := {"dlp", "content", "picture", "memorisation", "screening"}
 
 # METADATA
 # title: The first half of a finding's type
