@@ -295,14 +295,14 @@ class ScreeningSettings(Section):
     picture_classifiers: tuple[PictureClassifier, ...] = Field(
         (), description="Your own ONNX classifiers for what no shipped detector looks for, such as violence."
     )
-    upload_timeout_seconds: PositiveFloat = Field(
-        20.0, description="Decoding a request's uploads that takes longer yields `screening.unavailable`."
-    )
     memorisation_days: int = Field(
         7,
         ge=0,
         description="How long a finished picture's fingerprint is kept beside a pseudonym, to see a model give the same "
         "picture to different people for different prompts. 0 = nothing is kept and nothing seen.",
+    )
+    upload_timeout_seconds: PositiveFloat = Field(
+        20.0, description="Decoding a request's uploads that takes longer yields `screening.unavailable`."
     )
     semantic: Literal["on", "off"] = Field(
         "on", description="Whether prompts are also read for their meaning. Off: words only, on your word."

@@ -142,10 +142,10 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         await policy.start()
         # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
         fingerprints = settings.screening.secret_path.read_bytes().rstrip(b"\n")
+        watch = MemoryWatch(database, fingerprints, clock, settings.screening.memorisation_days)
         screening = Screening(
             directory=detectors_folder,
             lists=settings.screening.lists_path or settings.policy.directory / "lists",
-        watch = MemoryWatch(database, fingerprints, clock, settings.screening.memorisation_days)
             secret=fingerprints,
             timeout_seconds=settings.screening.timeout_seconds,
             picture_timeout_seconds=settings.screening.picture_timeout_seconds,
@@ -159,10 +159,10 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             reload_seconds=settings.screening.reload_seconds,
             on_reload=_on_detector_reload(audit, metrics, asyncio.get_running_loop()),
             meaning=_meaning(settings.screening),
+            watch=watch,
         )
         stack.push_async_callback(screening.aclose)
         warming = asyncio.create_task(screening.warm_up(), name="warming")
-            watch=watch,
         stack.push_async_callback(_stop, warming)
         desk = None
         if follower is not None:
