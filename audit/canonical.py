@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias, Union
 
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
@@ -32,26 +33,44 @@ Field: TypeAlias = Union[str, int, bytes, "tuple[Field, ...]", None]
 
 _LENGTH_BYTES = 4
 _head = struct.Struct(">cL").pack
+_SHORT = 256
+_TEXT_HEADS, _NUMBER_HEADS, _BYTES_HEADS = ([_head(tag, size) for size in range(_SHORT)] for tag in (b"s", b"i", b"b"))
+_NOTHING = _head(b"n", 0)
 
 
 def encode(*fields: Field) -> bytes:
     """Encode fields injectively. Raises ``TypeError`` for a type outside the table (``bool`` and ``float`` too)."""
     parts: list[bytes] = []
     for field in fields:
-        if isinstance(field, str):  # members of closed vocabularies too: equal strings, equal bytes
-            tag, data = b"s", field.encode("utf-8", "surrogatepass")
-        elif type(field) is bytes:
-            tag, data = b"b", field
-        elif type(field) is int:  # not isinstance: a bool must not pass for 0 or 1
-            tag, data = b"i", str(field).encode()
+        kind = type(field)
+        if kind is bytes:
+            size = len(field)  # type: ignore[arg-type]  # ``kind`` told
+            parts += (_BYTES_HEADS[size] if size < _SHORT else _head(b"b", size), field)  # type: ignore[arg-type]
+        elif isinstance(field, str):  # members of closed vocabularies too: equal strings, equal bytes
+            data = field.encode("utf-8", "surrogatepass")
+            size = len(data)  # struct.error beyond 4 GiB, which no field comes near
+            parts += (_TEXT_HEADS[size] if size < _SHORT else _head(b"s", size), data)
+        elif kind is int:  # not isinstance: a bool must not pass for 0 or 1
+            data = str(field).encode()
+            size = len(data)
+            parts += (_NUMBER_HEADS[size] if size < _SHORT else _head(b"i", size), data)
         elif field is None:
-            tag, data = b"n", b""
-        elif type(field) is tuple:
-            tag, data = b"l", encode(*field)
+            parts.append(_NOTHING)
+        elif kind is tuple:
+            data = encode(*field)  # type: ignore[misc]
+            parts += (_head(b"l", len(data)), data)
         else:
-            raise TypeError(f"cannot encode a {type(field).__name__}")
-        parts += (_head(tag, len(data)), data)  # struct.error beyond 4 GiB, which no field comes near
+            raise TypeError(f"cannot encode a {kind.__name__}")
     return b"".join(parts)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def encode_plain(*fields: str | int | None) -> bytes:
+    """The same for fields that come again and again, remembered: for plain ones only, never for who or what.
+
+    Encodings can be joined, so a list of fields may be encoded in parts.
+    """
+    return encode(*fields)
 
 
 def decode(data: bytes) -> tuple[Field, ...]:
@@ -94,7 +113,7 @@ def dump_json(value: JSON) -> bytes:
     own record impossible.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        text = _write_json(value)
     except (TypeError, ValueError, RecursionError):
         # The original message may quote the content, so it is not chained.
         raise ValueError("content is not JSON (check for NaN, cycles, depth, or a type JSON does not know)") from None
@@ -115,3 +134,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
         return list(value)
     raise TypeError
+
+
+# Made once: ``json.dumps`` makes a new one at each call that differs from its defaults.
+_write_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode

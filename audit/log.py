@@ -21,7 +21,7 @@ from audit.governance.facade import Governance
 from audit.governance.officer import MfaRule
 from audit.governance.rewrap import NotedRewraps, Rewrapped, rewrap_entry, rewrap_on_record
 from audit.health import DiskState, Gauge, Health, disk_state
-from audit.ids import new_event_id, parse_event_id
+from audit.ids import new_event_uuid, parse_event_id
 from audit.keys.services.opening import open_key_service
 from audit.reading import LogReader
 from audit.record import Entry, OpenTicket, Phase, RecordRef, Subject, Ticket
@@ -286,7 +286,7 @@ class AuditLog(LogReader):
         identifier = ticket.event_id if ticket else event_id
         return Job(
             phase=phase,
-            event_id=parse_event_id(identifier or new_event_id(at)),
+            event_id=parse_event_id(identifier) if identifier else new_event_uuid(at),
             is_foreign_id=event_id is not None,
             at=at,
             entry=entry,

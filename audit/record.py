@@ -100,29 +100,23 @@ class Entry:
     index: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check("action", self.action, _CODE, MAX_CODE_LENGTH)
-        _check("class_", self.class_, _NAME, MAX_CODE_LENGTH)
-        _check("tenant", self.tenant, _NAME, MAX_CODE_LENGTH)
-        if self.effect and self.effect not in Effect.__members__.values():
-            raise EntryInvalid(f"effect must be empty or one of {', '.join(Effect)}")
-        if len(self.reasons) > MAX_REASONS:
-            raise EntryInvalid(f"at most {MAX_REASONS} reasons, got {len(self.reasons)}")
-        for reason in self.reasons:
-            _check("reasons", reason, _CODE, MAX_CODE_LENGTH)
-        for name in ("bundle_revision", "model", "model_digest"):
-            _check(name, getattr(self, name), _REVISION, MAX_REVISION_LENGTH)
+        _check_codes(self.action, self.class_, self.tenant, self.effect, tuple(self.reasons))
+        _check_revisions(self.bundle_revision, self.model, self.model_digest)
         if not 0 <= self.credits <= MAX_CREDITS:
             raise EntryInvalid(f"credits must lie between 0 and {MAX_CREDITS}")
         if self.latency_ms is not None and self.latency_ms < 0:
             raise EntryInvalid("latency_ms must not be negative")
-        if sum(len(values) for values in self.index.values()) > MAX_TERMS:
-            raise EntryInvalid(f"at most {MAX_TERMS} index terms")
+        terms = 0
         for kind, values in self.index.items():
             _check("index kind", kind, _CODE, MAX_CODE_LENGTH)
             if kind == ACTOR_TERM:
                 raise EntryInvalid("index kind 'actor' is made from subject.actor")
-            if any(len(value) > MAX_TERM_LENGTH for value in values):
-                raise EntryInvalid(f"index terms must have at most {MAX_TERM_LENGTH} characters")
+            terms += len(values)
+            for value in values:
+                if len(value) > MAX_TERM_LENGTH:
+                    raise EntryInvalid(f"index terms must have at most {MAX_TERM_LENGTH} characters")
+        if terms > MAX_TERMS:
+            raise EntryInvalid(f"at most {MAX_TERMS} index terms")
 
 
 ZERO_CLASS = "zero"  # zero retention: sealed under a key that nobody keeps
@@ -218,6 +212,26 @@ def from_micros(micros: int) -> datetime:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)  # of what passed: an error is not remembered
+def _check_codes(action: str, class_: str, tenant: str, effect: str, reasons: tuple[str, ...]) -> None:
+    _check("action", action, _CODE, MAX_CODE_LENGTH)
+    _check("class_", class_, _NAME, MAX_CODE_LENGTH)
+    _check("tenant", tenant, _NAME, MAX_CODE_LENGTH)
+    if effect and effect not in Effect.__members__.values():
+        raise EntryInvalid(f"effect must be empty or one of {', '.join(Effect)}")
+    if len(reasons) > MAX_REASONS:
+        raise EntryInvalid(f"at most {MAX_REASONS} reasons, got {len(reasons)}")
+    for reason in reasons:
+        _check("reasons", reason, _CODE, MAX_CODE_LENGTH)
+
+
+@lru_cache(maxsize=4096)
+def _check_revisions(bundle_revision: str, model: str, model_digest: str) -> None:
+    _check("bundle_revision", bundle_revision, _REVISION, MAX_REVISION_LENGTH)
+    _check("model", model, _REVISION, MAX_REVISION_LENGTH)
+    _check("model_digest", model_digest, _REVISION, MAX_REVISION_LENGTH)
 
 
 def _check(name: str, value: str, pattern: re.Pattern[str], longest: int) -> None:

@@ -20,10 +20,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
+from collections.abc import Sequence
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from audit.canonical import Field, encode
+from audit.canonical import encode, encode_plain
 from audit.record import Envelope, Phase, from_micros
 from audit.seal import TOKEN_BYTES, SealContext
 
@@ -31,7 +32,10 @@ SCHEMA: Final = 1
 LEAF_VERSION: Final = 1
 SALT_BYTES: Final = 16
 AUTHENTICATOR_BYTES: Final = 16
-_LEAF_LABEL: Final = "imprimatur/audit/leaf"
+# Encodings can be joined: these are the first fields of what they label, made once.
+_LEAF_V1: Final = encode("imprimatur/audit/leaf", LEAF_VERSION)
+_ENVELOPE_V1: Final = encode("imprimatur/audit/envelope/v1")
+_INDEX_V1: Final = encode("imprimatur/audit/index/v1")
 
 
 class Row(NamedTuple):
@@ -108,43 +112,88 @@ class Row(NamedTuple):
         )
 
 
+class Plain(NamedTuple):
+    """The columns of a row that need no sealing, in its order."""
+
+    seq: int
+    head_seq: int
+    event_id: bytes
+    phase: str
+    tenant: str
+    day: str
+    class_: str
+    recorded_at: int
+    action: str
+    effect: str
+    reasons: str
+    about: str
+    bundle_revision: str
+    model: str
+    model_digest: str
+    credits: int
+    latency_bucket_ms: int | None
+    schema: int
+    key_id: str
+    node: str
+    boot: str
+    counter: int
+
+
 COLUMNS: Final = Row._fields
-# Bound by the envelope commitment: from head_seq to counter, less tenant and day, which the leaf names itself.
-_COMMITTED: Final = tuple(
-    name for name in COLUMNS[COLUMNS.index("head_seq") : COLUMNS.index("counter") + 1] if name not in ("tenant", "day")
+_TENANT, _DAY, _CLASS, _ACTION, _COUNTER = (
+    COLUMNS.index(name) for name in ("tenant", "day", "class_", "action", "counter")
 )
-_COMMITTED_AT: Final = tuple(COLUMNS.index(name) for name in _COMMITTED)
 
 
 def envelope_commitment(row: Row) -> bytes:
     """Commitment to the plain fields."""
-    fields: list[Field] = [row[at] for at in _COMMITTED_AT]
-    return hmac.digest(row.envelope_salt, encode("imprimatur/audit/envelope/v1", *fields), "sha256")
+    return commit_envelope(row.envelope_salt, row)
+
+
+def commit_envelope(salt: bytes, plain: Sequence[Any]) -> bytes:
+    """The same for ``Plain`` columns: all but ``seq``, tenant and day are bound, which the leaf names itself."""
+    fields = (
+        _ENVELOPE_V1,
+        encode(*plain[1:_TENANT], *plain[_CLASS:_ACTION]),
+        encode_plain(*plain[_ACTION:_COUNTER]),
+        encode(plain[_COUNTER]),
+    )
+    return hmac.digest(salt, b"".join(fields), "sha256")
 
 
 def index_commitment(salt: bytes, terms: bytes) -> bytes:
     """Commitment to the blind tokens of a record (sorted, joined)."""
-    return hmac.digest(salt, encode("imprimatur/audit/index/v1", terms), "sha256")
+    return hmac.digest(salt, _INDEX_V1 + encode(terms), "sha256")
 
 
 def leaf_data(row: Row) -> bytes:
     """What the leaf hashes: enough to check a proof, and nothing that tells who or what."""
-    return encode(
-        _LEAF_LABEL,
-        LEAF_VERSION,
-        row.seq,
-        row.tenant,
-        row.day,
-        row.subject_digest,
-        row.content_digest,
-        envelope_commitment(row),
-        row.index_commitment,
-    )
+    return _leaf_data(row, row.subject_digest, row.content_digest, envelope_commitment(row), row.index_commitment)
+
+
+def _leaf_data(plain: Sequence[Any], *bound: bytes) -> bytes:
+    return b"".join((_LEAF_V1, encode(plain[0]), encode_plain(plain[_TENANT], plain[_DAY]), encode(*bound)))
 
 
 def leaf_of(row: Row) -> bytes:
     """Leaf hash (RFC 6962, section 2.1) of a stored record."""
     return hashlib.sha256(b"\x00" + leaf_data(row)).digest()
+
+
+def make_row(
+    plain: Plain, salts: bytes, terms: bytes, subject: bytes, content: bytes, row_key: bytes | bytearray
+) -> Row:
+    """A whole row from its columns up to ``counter`` and its sealed parts: commitments, leaf and authenticator.
+
+    ``salts`` are ``2 * SALT_BYTES`` fresh random bytes.
+    """
+    envelope_salt, index_salt = salts[:SALT_BYTES], salts[SALT_BYTES:]
+    subject_digest, content_digest = hashlib.sha256(subject).digest(), hashlib.sha256(content).digest()
+    index = index_commitment(index_salt, terms)
+    bound = _leaf_data(plain, subject_digest, content_digest, commit_envelope(envelope_salt, plain), index)
+    leaf = hashlib.sha256(b"\x00" + bound).digest()
+    proofs = envelope_salt, subject_digest, content_digest, index, leaf
+    return Row(*plain, *proofs, index_salt, terms, authenticator_of(row_key, leaf), subject, content)
 
 
 def authenticator_of(row_key: bytes | bytearray, leaf: bytes) -> bytes:

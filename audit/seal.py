@@ -21,7 +21,7 @@ from enum import StrEnum
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from audit.canonical import encode
+from audit.canonical import encode, encode_plain
 from audit.errors import StoreDamaged
 from audit.keys.ring import DayKeys
 from audit.record import ACTOR_TERM
@@ -31,6 +31,7 @@ TOKEN_BYTES = 16
 # Encodings can be joined: these are the first fields of what they label, made once.
 _SEALED_V1 = encode("imprimatur/audit/sealed/v1")
 _RECORD_KEY_V1 = encode("imprimatur/audit/record-key/v1")
+_TERM_V1 = encode("imprimatur/audit/term/v1")
 
 
 class Part(StrEnum):
@@ -52,20 +53,31 @@ class SealContext:
     schema: int
 
     def associated_data(self, part: Part) -> bytes:
-        return _SEALED_V1 + encode(
-            self.tenant,
-            self.day.isoformat(),
-            self.event_id,
-            self.phase,
-            self.class_,
-            self.schema,
-            part.value,
+        return b"".join(
+            (
+                _SEALED_V1,
+                encode_plain(self.tenant, self.day.isoformat()),
+                encode(self.event_id),
+                encode_plain(self.phase, self.class_, self.schema, part.value),
+            )
         )
 
 
 def seal(keys: DayKeys, context: SealContext, part: Part, plaintext: bytes) -> bytes:
     """``nonce || ciphertext || tag`` of one part."""
-    nonce = os.urandom(NONCE_BYTES)
+    return _seal(keys, context, part, plaintext, os.urandom(NONCE_BYTES))
+
+
+def seal_both(keys: DayKeys, context: SealContext, subject: bytes, content: bytes) -> tuple[bytes, bytes]:
+    """Both parts of a record, sealed; the system is asked for random bytes once."""
+    nonces = os.urandom(2 * NONCE_BYTES)
+    return (
+        _seal(keys, context, Part.SUBJECT, subject, nonces[:NONCE_BYTES]),
+        _seal(keys, context, Part.CONTENT, content, nonces[NONCE_BYTES:]),
+    )
+
+
+def _seal(keys: DayKeys, context: SealContext, part: Part, plaintext: bytes, nonce: bytes) -> bytes:
     return nonce + AESGCM(record_key(keys, context, part)).encrypt(nonce, plaintext, context.associated_data(part))
 
 
@@ -84,7 +96,7 @@ def unseal_with(key: bytes, context: SealContext, part: Part, sealed: bytes) -> 
 
 def record_key(keys: DayKeys, context: SealContext, part: Part) -> bytes:
     """The key of one part of one record. Nothing can be told from it about any other."""
-    label = _RECORD_KEY_V1 + encode(context.event_id, context.phase, part.value)
+    label = _RECORD_KEY_V1 + encode(context.event_id) + encode_plain(context.phase, part.value)
     key = hmac.digest(keys.dek, label, "sha256")
     keys.require_live()
     return key
@@ -95,7 +107,7 @@ def blind_token(keys: DayKeys, kind: str, value: str) -> bytes:
 
     Tokens of two days, tenants or classes have nothing in common, and none can be guessed without the index key.
     """
-    token = hmac.digest(keys.index_key, encode("imprimatur/audit/term/v1", kind, value), "sha256")[:TOKEN_BYTES]
+    token = hmac.digest(keys.index_key, _TERM_V1 + encode(kind, value), "sha256")[:TOKEN_BYTES]
     keys.require_live()
     return token
 
@@ -111,12 +123,13 @@ def blind_terms(
     ``known`` remembers tokens of these keys from one call to the next.
     """
     known = {} if known is None else known
-    wanted = {(ACTOR_TERM, actor)}
-    wanted.update((kind, value) for kind, values in index.items() for value in values if value)
-    tokens = []
+    wanted = [(ACTOR_TERM, actor)]
+    for kind, values in index.items():
+        wanted += [(kind, value) for value in values if value]
+    tokens = set()  # two terms never share a token but by a collision of half a hash, which then is found under both
     for term in wanted:
         token = known.get(term)
         if token is None:
             token = known[term] = blind_token(keys, *term)
-        tokens.append(token)
+        tokens.add(token)
     return tuple(sorted(tokens))

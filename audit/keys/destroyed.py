@@ -90,6 +90,7 @@ class DestroyedDays:
         self._given_up: set[Scope] = set()  # destroyed for this process, whatever the file says
         self._seen: tuple[int, int, int] | None = None
         self._torn = False
+        self.version = 0  # grows whenever what is destroyed may have changed
         self.is_rolled_back = False  # the file was replaced by an older one while this process ran
         self.refresh()
 
@@ -137,6 +138,7 @@ class DestroyedDays:
     def give_up(self, scopes: Iterable[Scope]) -> None:
         """Refuse these in this process from now on, whether or not the list can be written."""
         self._given_up.update(scopes)
+        self.version += 1
 
     def add(self, scopes: Iterable[Scope], step: PurgeStep, at: datetime, **details: int | str) -> None:
         """Append one line a scope, durably, in one write. Raises ``OSError``."""
@@ -163,6 +165,7 @@ class DestroyedDays:
             self._given_up.update(lost)
             _log.error("audit.keys.list-rolled-back", extra={"path": str(self.path), "scopes": len(lost)})
         self._states, self._torn, self._seen = states, torn, seen
+        self.version += 1
         return True
 
     def _is_destroyed(self, scope: Scope) -> bool:

@@ -86,6 +86,7 @@ class KeyRing:
         self._lock = threading.Lock()  # guards the cache and the list
         self._fetching = threading.Lock()  # one thread asks the key service, which may be far away
         self._cache: dict[_KeyScope, DayKeys] = {}
+        self._wiped_at = -1  # version of the list that the cache was last compared with
         self.destroyed = DestroyedDays(self.folder.destroyed_list, disk)
         self._unlisted: dict[Scope, int] = {}  # keys destroyed while the list could not be written
         self.erased: Container[bytes] = frozenset()  # events nobody may open any more; set by whoever keeps the list
@@ -165,21 +166,25 @@ class KeyRing:
     def _look(self) -> bool:
         """Called with the lock."""
         changed = self.destroyed.refresh()
-        if changed:
+        if self.destroyed.version != self._wiped_at:
             self._wipe_destroyed()
         return changed
 
     def _wipe_destroyed(self) -> None:
+        self._wiped_at = self.destroyed.version
         for scope in [scope for scope in self._cache if self.destroyed.is_destroyed(scope[0], scope[2])]:
             self._cache.pop(scope).wipe()
 
     def _find(self, scope: _KeyScope) -> DayKeys | None:
         with self._lock:
             self._look()
+            cached = self._cache.get(scope)
+            if cached is not None:  # then the list, as it is now, does not name its scope: ``_look`` wiped what it does
+                return cached
             if self.destroyed.is_destroyed(scope[0], scope[2]):
                 # First of all: a key file restored from a backup must not be looked at.
                 raise ContentDestroyed(f"keys of {scope[0].isoformat()} are destroyed")
-            return self._cache.get(scope)
+            return None
 
     def _fetch(self, scope: _KeyScope, *, create: bool) -> DayKeys:
         with self._fetching:
@@ -190,12 +195,11 @@ class KeyRing:
             if create and not path.exists():
                 self._create(path, scope)
             keys = self._load(path, scope)
-            try:
-                self._find(scope)  # the list again: it may have been destroyed while the key service worked
-            except ContentDestroyed:
-                keys.wipe()
-                raise
             with self._lock:
+                self._look()  # again: it may have been destroyed while the key service worked
+                if self.destroyed.is_destroyed(day := scope[0], scope[2]):
+                    keys.wipe()
+                    raise ContentDestroyed(f"keys of {day.isoformat()} are destroyed")
                 self._cache[scope] = keys
             return keys
 

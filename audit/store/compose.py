@@ -10,18 +10,18 @@ their envelope, blind tokens and proofs are like any other's, and nobody ever op
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import uuid
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from audit.canonical import dump_json, load_json_object
 from audit.errors import ContentDestroyed, EntryInvalid
 from audit.keys.ring import DayKeys, KeyRing
 from audit.record import ZERO_CLASS, Entry, Phase, RecordRef, Subject, Ticket, latency_bucket_ms, to_micros
-from audit.row import SALT_BYTES, SCHEMA, Row, authenticator_of, index_commitment, leaf_of
-from audit.seal import Part, SealContext, blind_terms, seal, unseal
+from audit.row import SALT_BYTES, SCHEMA, Plain, Row, make_row
+from audit.seal import Part, SealContext, blind_terms, seal_both, unseal
 
 _REMEMBERED_TOKENS = 100_000  # about 20 MiB
 
@@ -69,8 +69,7 @@ def encode_bodies(entry: Entry, max_content_bytes: int) -> tuple[bytes, bytes]:
     return subject_bytes, content_bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A record that lacks only its sequence number."""
 
     job: Job
@@ -96,22 +95,16 @@ class Composer:
         keys = self._ring.get_or_create(job.day, entry.tenant, entry.class_)
         sealing = _for_this_record_only(keys) if entry.class_ == ZERO_CLASS else keys
         context = SealContext(entry.tenant, job.day, job.event_id.bytes, job.phase.value, entry.class_, SCHEMA)
-        return Prepared(
-            job=job,
-            keys=keys,
-            subject=seal(sealing, context, Part.SUBJECT, job.subject),
-            content=seal(sealing, context, Part.CONTENT, job.content),
-            terms=b"".join(blind_terms(keys, entry.subject.actor, entry.index, _known_tokens(keys))),
-        )
+        subject, content = seal_both(sealing, context, job.subject, job.content)
+        terms = b"".join(blind_terms(keys, entry.subject.actor, entry.index, _known_tokens(keys)))
+        return Prepared(job, keys, subject, content, terms)
 
     def finish(self, prepared: Prepared, seq: int) -> Row:
         """The row under its sequence number."""
         job, keys = prepared.job, prepared.keys
         entry = job.entry
-        salts = os.urandom(2 * SALT_BYTES)
-        envelope_salt, index_salt = salts[:SALT_BYTES], salts[SALT_BYTES:]
         self._counter += 1
-        row = Row(
+        plain = Plain(
             seq=seq,
             head_seq=job.ticket.seq if job.ticket else seq,
             event_id=job.event_id.bytes,
@@ -134,21 +127,11 @@ class Composer:
             node=self._node,
             boot=self.boot,
             counter=self._counter,
-            envelope_salt=envelope_salt,
-            subject_digest=hashlib.sha256(prepared.subject).digest(),
-            content_digest=hashlib.sha256(prepared.content).digest(),
-            index_commitment=index_commitment(index_salt, prepared.terms),
-            leaf=b"",
-            index_salt=index_salt,
-            terms=prepared.terms,
-            authenticator=b"",
-            subject=prepared.subject,
-            content=prepared.content,
         )
-        leaf = leaf_of(row)
-        authenticator = authenticator_of(keys.row_key, leaf)
+        salts = os.urandom(2 * SALT_BYTES)
+        row = make_row(plain, salts, prepared.terms, prepared.subject, prepared.content, keys.row_key)
         keys.require_live()
-        return row._replace(leaf=leaf, authenticator=authenticator)
+        return row
 
     def compose(self, job: Job, seq: int) -> Row:
         """Both steps."""

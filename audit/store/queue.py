@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from audit.errors import AuditError, AuditUnavailable, ContentDestroyed, EntryInvalid, TicketConcluded, TicketExpired
-from audit.record import Phase, RecordRef, Ticket, from_micros
+from audit.record import RecordRef, Ticket, from_micros
 from audit.row import Row
 from audit.store.compose import Job
 
@@ -162,14 +162,9 @@ def refusal(error: Exception, job: Job) -> AuditError:
     return refused
 
 
-def reference(row: Row) -> RecordRef:
-    """Where a row is, for whoever wrote it."""
-    return RecordRef(
-        event_id=str(uuid.UUID(bytes=row.event_id)),
-        seq=row.seq,
-        phase=Phase(row.phase),
-        recorded_at=from_micros(row.recorded_at),
-    )
+def reference(job: Job, row: Row) -> RecordRef:
+    """Where the row of a job is, for whoever wrote it."""
+    return RecordRef(event_id=str(job.event_id), seq=row.seq, phase=job.phase, recorded_at=from_micros(row.recorded_at))
 
 
 def ticket_of(row: Row) -> Ticket:

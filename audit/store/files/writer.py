@@ -156,7 +156,7 @@ class Writer:
             self._refuse(written, AuditUnavailable("the record could not be written"))
             return
         self._took(rows)
-        settle((job, reference(row)) for job, row in zip(written, rows, strict=True))
+        settle((job, reference(job, row)) for job, row in zip(written, rows, strict=True))
 
     def _check_unused(self, job: Job, written: Sequence[Job]) -> None:
         # Here, not at the commit: there one caller's mistake would fail everybody in the batch.
@@ -169,11 +169,10 @@ class Writer:
         """Rows are durable: count them, keep the tickets, hand the leaves to the tree."""
         self._next_seq = rows[-1].seq + 1
         for row in rows:
-            event_id = str(uuid.UUID(bytes=row.event_id))
             if row.phase == Phase.INTENT:
                 self._tickets.opened(ticket_of(row))
             elif row.phase == Phase.OUTCOME:
-                self._tickets.concluded(event_id)
+                self._tickets.concluded(str(uuid.UUID(bytes=row.event_id)))
         self._on_durable(rows)
 
     def _recover(self) -> bool:

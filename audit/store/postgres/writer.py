@@ -148,7 +148,7 @@ class Writer:
         except AlreadyThere:
             return self._refuse_used(connection, batch)
         self._took(rows)
-        settle((prepared.job, reference(row)) for prepared, row in zip(batch, rows, strict=True))
+        settle((prepared.job, reference(prepared.job, row)) for prepared, row in zip(batch, rows, strict=True))
         return []
 
     def _prepare(self, connection: Connection, jobs: Sequence[Job]) -> list[Prepared]:
