@@ -6,17 +6,15 @@
 #   owner: security-team
 package gateway.image.memorisation
 
-import data.gateway.image.findings
-
 # METADATA
 # title: The findings of this family that come to a rank
 # custom:
 #   owner: security-team
 #   control: NIST AI 600-1 2.4
 found(rank) := [finding |
-	some place, finding in findings.reported
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "memorisation.")
-	findings.ranks[place] == data.gateway.lib.effect_rank[rank]
+	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank[rank]
 ]
 
 # METADATA
@@ -24,7 +22,7 @@ found(rank) := [finding |
 # custom:
 #   owner: security-team
 #   control: NIST AI 600-1 2.4
-deny contains findings.reason(finding, fallback_deny, "NIST AI 600-1 2.4") if {
+deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.4") if {
 	some finding in found("deny")
 }
 
@@ -33,7 +31,7 @@ deny contains findings.reason(finding, fallback_deny, "NIST AI 600-1 2.4") if {
 # custom:
 #   owner: security-team
 #   control: NIST AI 600-1 2.4
-review contains findings.reason(finding, fallback_review, "NIST AI 600-1 2.4") if {
+review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.4") if {
 	some finding in found("review")
 }
 
