@@ -53,7 +53,7 @@ def test_the_tests_notice_every_broken_condition(path: str) -> None:
     broken = list(mutants(PARSED[path]))
     survivors = [str(mutant) for mutant in broken if not _is_noticed(engine.copy(), mutant.path, mutant.source, asked)]
     assert survivors == []
-    assert broken or path == "gateway/lib/lib.rego"
+    assert broken or path in ("gateway/lib/lib.rego", "gateway/image/house/house.rego"), "nothing in it can be broken"
 
 
 def _is_noticed(engine: Rego, path: str, source: str, asked: list[str]) -> bool:

@@ -225,6 +225,13 @@ deny contains refusal if some refusal in data.gateway.image.memorisation.deny
 deny contains refusal if some refusal in data.gateway.image.screening.deny
 
 # METADATA
+# title: What this house refuses besides
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+deny contains refusal if some refusal in data.gateway.image.house.deny
+
+# METADATA
 # title: Refuse other acts
 # custom:
 #   owner: security-team
@@ -414,6 +421,8 @@ review contains reason if some reason in data.gateway.image.memorisation.review
 
 review contains reason if some reason in data.gateway.image.screening.review
 
+review contains reason if some reason in data.gateway.image.house.review
+
 # METADATA
 # title: Who looks at it
 # custom:
@@ -429,6 +438,8 @@ review_queue := findings_config.review_queue.dlp if {
 	count(data.gateway.image.pictures.review) > 0
 } else := findings_config.review_queue.memorisation if {
 	count(data.gateway.image.memorisation.review) > 0
+} else := data.gateway.image.house.queue if {
+	count(data.gateway.image.house.review) > 0
 } else := findings_config.review_queue.screening
 
 # METADATA
@@ -470,6 +481,8 @@ answered if {
 	is_set(data.gateway.image.content.mask)
 	is_set(data.gateway.image.screening.deny)
 	is_set(data.gateway.image.screening.review)
+	is_set(data.gateway.image.house.deny)
+	is_set(data.gateway.image.house.review)
 }
 
 # METADATA

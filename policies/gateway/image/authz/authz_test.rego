@@ -517,3 +517,37 @@ test_only_pictures_made_from_words_are_rewritten_for_and_once if {
 test_what_is_refused_is_not_rewritten if {
 	rewriting({"subject": {"status": "suspended"}}, everybody) == {"retention_days": 30}
 }
+
+house_reason := {"code": "subject.of-the-house", "message": "m", "severity": "low", "rule": "r", "control": "c"}
+
+test_what_the_house_refuses_is_denied if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.house.deny as {house_reason}
+	decision.effect == "deny"
+	decision.reasons == [house_reason]
+}
+
+test_what_the_house_holds_goes_to_its_queue if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.house.review as {house_reason}
+		with data.gateway.image.house.queue as "samples"
+	decision.effect == "review"
+	decision.reasons == [house_reason]
+	decision.obligations == {"retention_days": 30, "review": {"queue": "samples"}}
+}
+
+test_a_decision_needs_the_set_house_deny if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.house.deny as {}
+	is_undecided(decision)
+}
+
+test_a_decision_needs_the_set_house_review if {
+	decision := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as config
+		with data.gateway.image.house.review as {}
+	is_undecided(decision)
+}
