@@ -120,6 +120,12 @@ class ImageServer:
         self._listed = {entry["id"]: entry for entry in listed}
         return listed
 
+    async def knows(self, model: str, field: str) -> bool:
+        """Whether the server has said that it takes this field of ours for this model."""
+        if not self._listed:
+            await self.models()
+        return field in known_fields(self._listed.get(model, {}))
+
     async def ready(self) -> bool:
         """Whether it would take a request now."""
         try:
