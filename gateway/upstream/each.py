@@ -1,8 +1,8 @@
 """One request whose pictures have texts of their own: an upstream call for each picture, all at once.
 
 The Images API knows one prompt a call, and so does every server that speaks it. What comes back is put together as if
-it had been one call: pictures in their order, one progress, one Made. When a call fails, the others are stopped, and the
-request fails as a whole: nobody is charged for a part.
+it had been one call: pictures in their order, one progress, one Made. When a call fails, the others are stopped, and
+the request fails as a whole: nobody is charged for a part.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from gateway.exchange import Actor, CleanUpload, ImageRequest, Partial, Progress, RequestId, TokenUsage
@@ -52,7 +52,7 @@ async def make_each(
     seed = request.seed
     if seed is None and await server.knows(request.model, "seed"):
         seed = secrets.randbelow(_SEEDS)
-    seen: asyncio.Queue[tuple[int, Step | _Failed]] = asyncio.Queue(maxsize=request.n)
+    seen: asyncio.Queue[tuple[int, Step | None, Exception | None]] = asyncio.Queue(maxsize=request.n)
 
     async def call(place: int) -> None:
         own = replace(request, n=1, seed=None if seed is None else (seed + place) % (MAX_SEED + 1))
@@ -60,18 +60,18 @@ async def make_each(
             making = server.make(own, each[place], uploads, RequestId(f"{request_id}-{place}"), actor)
             async with aclosing(making) as steps:
                 async for step in steps:
-                    await seen.put((place, step))
+                    await seen.put((place, step, None))
         except Exception as error:  # told to the caller as its own
-            await seen.put((place, _Failed(error)))
+            await seen.put((place, None, error))
 
     calls = [asyncio.create_task(call(place), name="upstream-each") for place in range(request.n)]
     together = _Together(request.n)
     try:
         while not together.is_whole:
-            place, step = await seen.get()
-            if isinstance(step, _Failed):
-                raise step.error
-            if (told := together.take(place, step)) is not None:
+            place, step, error = await seen.get()
+            if error is not None:
+                raise error
+            if step is not None and (told := together.take(place, step)) is not None:
                 yield told
         yield together.made(seed)
     finally:
