@@ -24,11 +24,6 @@ _SEEDS: Final = 1 << 31
 Step = Progress | Partial | Made
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: Exception
-
-
 async def make_each(
     server: ImageServer,
     request: ImageRequest,
@@ -68,10 +63,10 @@ async def make_each(
     together = _Together(request.n)
     try:
         while not together.is_whole:
-            place, step, error = await seen.get()
+            place, said, error = await seen.get()
             if error is not None:
                 raise error
-            if step is not None and (told := together.take(place, step)) is not None:
+            if said is not None and (told := together.take(place, said)) is not None:
                 yield told
         yield together.made(seed)
     finally:
