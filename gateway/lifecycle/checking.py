@@ -9,9 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +19,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway import __version__
+from gateway.child import started
 from gateway.lifecycle.tables import checks
 from gateway.policy.bundle import Bundle, BundleRefused, Problem
 from gateway.policy.trial import MAX_LINE_BYTES, try_out
@@ -173,34 +171,12 @@ class Checker:
 
 async def _ask_child(request: bytes) -> tuple[dict[str, Any] | None, str]:
     """The last thing that the child said, and how it ended."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "gateway.lifecycle.check_child",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "RUST_BACKTRACE": "0"},
-        limit=MAX_LINE_BYTES,
-    )
     last: dict[str, Any] | None = None
-    try:
-        if child.stdin is None or child.stdout is None:
-            raise AssertionError("unreachable: both are pipes")
-        with suppress(BrokenPipeError, ConnectionResetError):
-            child.stdin.write(request)
-            await child.stdin.drain()
-        child.stdin.close()
-        async for line in child.stdout:
+    async with started("gateway.lifecycle.check_child", line_bytes=MAX_LINE_BYTES) as child:
+        await child.hand_over(request)
+        async for line in child.answers:
             last = json.loads(line)
-        await child.wait()
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
-    status = child.returncode or 0
-    return last, signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return last, await child.ending() or "exit status 0"
 
 
 def _problem_json(problem: Problem) -> dict[str, Any]:

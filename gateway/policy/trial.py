@@ -10,14 +10,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import signal
-import sys
-from asyncio.subprocess import Process
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
+from gateway.child import started
 from gateway.policy.bundle import (
     CAPABILITIES,
     DATA_FILES,
@@ -48,48 +44,25 @@ async def try_out(bundle: Bundle, *, decision_seconds: float, trial_seconds: flo
             "files": {path: base64.b64encode(text).decode() for path, text in bundle.files.items() if _matters(path)},
         }
     )
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "gateway.policy.trial_child",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # the engine writes there when it dies, and could quote what it read
-        env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "RUST_BACKTRACE": "0"},
-        limit=MAX_LINE_BYTES,
-    )
     said: list[bytes] = []
     try:
-        async with asyncio.timeout(trial_seconds):
-            await _converse(child, request.encode(), said)
+        async with (
+            asyncio.timeout(trial_seconds),
+            started("gateway.policy.trial_child", line_bytes=MAX_LINE_BYTES) as it,
+        ):
+            await it.hand_over(request.encode())
+            async for line in it.answers:
+                said.append(line)
+            ending = await it.ending()
     except TimeoutError:
         raise BundleRefused(_broken_off(said, f"takes more than {trial_seconds:.0f} seconds to try out")) from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
-    return _verdict(bundle, said, child.returncode or 0)
+    return _verdict(bundle, said, ending)
 
 
-async def _converse(child: Process, request: bytes, said: list[bytes]) -> None:
-    """Hand over the request; gather the child's lines in `said` until it ends."""
-    if child.stdin is None or child.stdout is None:
-        raise AssertionError("unreachable: both are pipes")
-    with suppress(BrokenPipeError, ConnectionResetError):  # it died while reading: the verdict will say so
-        child.stdin.write(request)
-        await child.stdin.drain()
-    child.stdin.close()
-    async for line in child.stdout:
-        said.append(line)
-    await child.wait()
-
-
-def _verdict(bundle: Bundle, said: Sequence[bytes], exit_status: int) -> Rules:
+def _verdict(bundle: Bundle, said: Sequence[bytes], ending: str) -> Rules:
     last: dict[str, Any] = json.loads(said[-1]) if said else {}
-    if exit_status != 0 or "problems" not in last:
-        how = signal.Signals(-exit_status).name if exit_status < 0 else f"exit status {exit_status}"
-        raise BundleRefused(_broken_off(said, f"the engine did not survive this ({how})"))
+    if ending or "problems" not in last:
+        raise BundleRefused(_broken_off(said, f"the engine did not survive this ({ending or 'exit status 0'})"))
     if last["problems"]:
         raise BundleRefused(*(Problem(*p) for p in last["problems"]))
     return Rules(

@@ -10,11 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-import sys
-from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.child import Child, started
 from gateway.provenance.check_child import SHOWN
 from gateway.provenance.credentials import Manifest, State
 from gateway.provenance.fingerprint import Fingerprint, turned
@@ -151,40 +148,21 @@ class Checker:
         return find(self._marks, pixels), turned(pixels)
 
     async def _take_apart(self, data: bytes) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "gateway.provenance.check_child",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # a traceback could quote what it read
-            env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-            limit=MAX_LINE_BYTES,
-        )
         try:
-            async with asyncio.timeout(self._timeout):
+            async with (
+                asyncio.timeout(self._timeout),
+                started("gateway.provenance.check_child", line_bytes=MAX_LINE_BYTES) as child,
+            ):
                 return await _converse(child, data, self._anchors)
         except (TimeoutError, ValueError, KeyError, TypeError, asyncio.IncompleteReadError):
             # Late, dead, or not itself any more when it answered: what it says then counts for nothing.
             return {"media_type": "", "width": 0, "height": 0, "manifest": None, "problem": "unavailable"}, None
-        finally:
-            if child.returncode is None:
-                with suppress(ProcessLookupError):
-                    child.kill()
-            await child.wait()
 
 
-async def _converse(child: Process, data: bytes, anchors: str) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
-    if child.stdin is None or child.stdout is None:
-        raise AssertionError("unreachable: both are pipes")
+async def _converse(child: Child, data: bytes, anchors: str) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
     asked = {"memory_bytes": MEMORY_BYTES, "bytes": len(data), "anchors": anchors}
-    with suppress(BrokenPipeError, ConnectionResetError):  # it gave up early: it has no answer then
-        child.stdin.write(json.dumps(asked).encode() + b"\n")
-        child.stdin.write(data)
-        await child.stdin.drain()
-    child.stdin.close()
-    told = json.loads(await child.stdout.readline())
+    await child.hand_over(json.dumps(asked).encode() + b"\n", data)
+    told = json.loads(await child.answers.readline())
     width, height = (int(side) for side in told["shown"])
     if not (0 <= width <= SHOWN and 0 <= height <= SHOWN):
         raise ValueError("more pixels than it may send")
@@ -200,7 +178,7 @@ async def _converse(child: Process, data: bytes, anchors: str) -> tuple[dict[str
     }
     if problem:
         return answer, None
-    pixels = await child.stdout.readexactly(width * height * 3)
+    pixels = await child.answers.readexactly(width * height * 3)
     return answer, np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
+from gateway.child import Child, started
 from gateway.policy.bundle import Rules
 
 MAX_LINE_BYTES: Final = 64 << 20
@@ -71,54 +69,28 @@ async def preview(candidate: Rules, baseline: Rules | None, document: Mapping[st
         raise ReplayFailed(f"these rules took longer than {PREVIEW_SECONDS:.0f} seconds for one decision") from None
 
 
-@asynccontextmanager
-async def spawned() -> AsyncIterator[Process]:
+def spawned() -> AbstractAsyncContextManager[Child]:
     """A child that ends with the block, whatever happens."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "gateway.replay.child",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # the engine writes there when it dies, and could quote what it read
-        env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "RUST_BACKTRACE": "0"},
-        limit=MAX_LINE_BYTES,
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            with suppress(ProcessLookupError):
-                child.kill()
-        await child.wait()
+    return started("gateway.replay.child", line_bytes=MAX_LINE_BYTES)
 
 
-async def write(child: Process, value: object) -> None:
+async def write(child: Child, value: object) -> None:
     """One line to the child; waits until it has taken enough."""
-    if child.stdin is None:
-        raise AssertionError("unreachable: it is a pipe")
-    child.stdin.write(json.dumps(value).encode() + b"\n")
-    await child.stdin.drain()
+    await child.tell(json.dumps(value).encode() + b"\n")
 
 
-async def _feed(child: Process, setup: Mapping[str, Any], pages: AsyncIterator[bytes]) -> None:
-    if child.stdin is None:
-        raise AssertionError("unreachable: it is a pipe")
+async def _feed(child: Child, setup: Mapping[str, Any], pages: AsyncIterator[bytes]) -> None:
     try:
         await write(child, setup)
         async for page in pages:
-            child.stdin.write(page + b"\n")
-            await child.stdin.drain()
+            await child.tell(page + b"\n")
     except (BrokenPipeError, ConnectionResetError):
         return  # it died: whoever reads its answer says so
-    child.stdin.close()
+    child.no_more()
 
 
-async def _result(child: Process, progress: Callable[[int], None]) -> dict[str, Any]:
-    if child.stdout is None:
-        raise AssertionError("unreachable: it is a pipe")
-    async for line in child.stdout:
+async def _result(child: Child, progress: Callable[[int], None]) -> dict[str, Any]:
+    async for line in child.answers:
         told = json.loads(line)
         if "done" in told:
             progress(int(told["done"]))

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from asyncio.subprocess import Process
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
+from gateway.child import Child
 from gateway.policy.bundle import Rules
 from gateway.policy.engine import EntryPoint, Evaluation
 from gateway.replay.decider import outcome_of
@@ -116,7 +116,7 @@ class Shadow:
             "samples": list(self._samples),
         }
 
-    async def _compare_next(self, child: Process) -> None:
+    async def _compare_next(self, child: Child) -> None:
         entry, document, evaluation = await self._queue.get()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -190,11 +190,9 @@ class Shadows:
         return ended
 
 
-async def _answer(child: Process) -> dict[str, Any]:
+async def _answer(child: Child) -> dict[str, Any]:
     """The child's next line. Raises ValueError when there is none, or when the rules don't load."""
-    if child.stdout is None:
-        raise AssertionError("unreachable: it is a pipe")
-    told: dict[str, Any] = json.loads(await child.stdout.readline())
+    told: dict[str, Any] = json.loads(await child.answers.readline())
     if "failed" in told:
         raise ValueError(told["failed"])
     return told

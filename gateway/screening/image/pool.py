@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
 
+from gateway.child import command, environment
 from gateway.exchange import Picture
 from gateway.screening.image.seen import Classifier, Look
 
@@ -41,11 +40,11 @@ class _Worker:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own module, and nothing of a request
-            [sys.executable, "-P", "-m", "gateway.screening.image.worker", str(MEMORY_BYTES)],
+            command("gateway.screening.image.worker", str(MEMORY_BYTES)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # a traceback could quote what it read
-            env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **_ONE_THREAD},
+            env=environment(**_ONE_THREAD),
         )
         self.is_fresh = True
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-import sys
-from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from gateway.child import Child, started
 from gateway.errors import InvalidRequest
 from gateway.exchange import CleanUpload, FileFacts, Upload
 from gateway.screening.image.decode import MAX_PIXELS
@@ -65,37 +62,23 @@ class UploadCleaner:
         Raises InvalidRequest that names the field, what `hold` raises, and UploadsUnavailable.
         """
         async with self._turns:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "gateway.screening.image.upload_child",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,  # a traceback could quote what it read
-                env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-                limit=MAX_LINE_BYTES,
-            )
             try:
-                async with asyncio.timeout(self._timeout):
+                async with (
+                    asyncio.timeout(self._timeout),
+                    started("gateway.screening.image.upload_child", line_bytes=MAX_LINE_BYTES) as child,
+                ):
                     return await _converse(child, uploads, hold, to_vary)
             except TimeoutError:
                 raise UploadsUnavailable("late") from None
             except (ValueError, KeyError, TypeError, asyncio.IncompleteReadError):
                 # It died, or was not itself any more when it answered: what it says then counts for nothing.
                 raise UploadsUnavailable("no answer") from None
-            finally:
-                if child.returncode is None:
-                    child.kill()
-                await child.wait()
 
 
 async def _converse(
-    child: Process, uploads: Sequence[Upload], hold: Callable[[int], None], to_vary: bool
+    child: Child, uploads: Sequence[Upload], hold: Callable[[int], None], to_vary: bool
 ) -> tuple[CleanUpload, ...]:
     """All files out, then all pictures in: the child writes nothing before it has read everything, or given up."""
-    if child.stdin is None or child.stdout is None:
-        raise AssertionError("unreachable: both are pipes")
     files = [
         {
             "bytes": len(upload.data),
@@ -106,13 +89,8 @@ async def _converse(
         for upload in uploads
     ]
     asked = {"memory_bytes": MEMORY_BYTES, "most_bytes": MAX_CLEAN_BYTES, "files": files}
-    with suppress(BrokenPipeError, ConnectionResetError):  # it gave up early: its answer says why
-        child.stdin.write(json.dumps(asked).encode() + b"\n")
-        for upload in uploads:
-            child.stdin.write(upload.data)
-            await child.stdin.drain()
-    child.stdin.close()
-    told: dict[str, Any] = json.loads(await child.stdout.readline())
+    await child.hand_over(json.dumps(asked).encode() + b"\n", *(upload.data for upload in uploads))
+    told: dict[str, Any] = json.loads(await child.answers.readline())
     if "bad" in told:
         raise bad(uploads[told["bad"]].field, str(told["check"]))
     if len(told["files"]) != len(uploads):
@@ -123,7 +101,7 @@ async def _converse(
     hold(sum(sizes))
     return tuple(
         [
-            _clean(upload, file, await child.stdout.readexactly(size))
+            _clean(upload, file, await child.answers.readexactly(size))
             for upload, file, size in zip(uploads, told["files"], sizes, strict=True)
         ]
     )

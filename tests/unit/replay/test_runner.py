@@ -128,8 +128,8 @@ async def test_what_pages_raise_is_raised():
 
 async def test_a_child_is_gone_after_its_block():
     async with spawned() as child:
-        assert child.returncode is None
-    assert child.returncode is not None
+        assert child.is_running
+    assert not child.is_running
 
 
 class Inner:
