@@ -133,10 +133,6 @@ class Composer:
         keys.require_live()
         return row
 
-    def compose(self, job: Job, seq: int) -> Row:
-        """Both steps."""
-        return self.finish(self.prepare(job), seq)
-
 
 def _known_tokens(keys: DayKeys) -> dict[tuple[str, str], bytes]:
     """Tokens made before with these keys: people and groups come again and again. They go when the keys go."""

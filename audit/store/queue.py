@@ -13,6 +13,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from audit.errors import AuditError, AuditUnavailable, ContentDestroyed, EntryInvalid, TicketConcluded, TicketExpired
 from audit.record import RecordRef, Ticket, from_micros
@@ -20,6 +21,7 @@ from audit.row import Row
 from audit.store.compose import Job
 
 _log = logging.getLogger("audit.writer")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -30,8 +32,9 @@ class _Errand:
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class WriteQueue:
-    """Jobs on their way to ``write``, which one or more threads call with a batch and which settles every job in it.
+class WriteQueue(Generic[T]):
+    """Jobs on their way to ``write``, which one or more threads call with a batch and which settles every job in it
+    or hands it on.
 
     ``failed`` is called with the batch if ``write`` raises: a thread must outlive any mistake, for a dead one would
     hang every caller.
@@ -39,39 +42,52 @@ class WriteQueue:
 
     def __init__(
         self,
-        write: Callable[[list[Job]], None],
+        write: Callable[[list[T]], None],
         *,
-        failed: Callable[[list[Job]], None],
+        failed: Callable[[list[T]], None],
         finish: Callable[[], None] = lambda: None,
         max_pending: int,
         max_batch: int,
         threads: int = 1,
+        name: str = "audit-writer",
+        handed_on: Callable[[], int] = lambda: 0,
     ) -> None:
+        """``handed_on`` tells how many wait in a queue behind this one: they count as pending, too."""
         self._write = write
         self._failed = failed
         self._finish = finish
         self._max_pending = max_pending
         self._max_batch = max_batch
-        self._wake = threading.Condition()
-        self._jobs: deque[Job] = deque()  # guarded by _wake, like the two below
+        self._handed_on = handed_on
+        lock = threading.Lock()
+        self._wake = threading.Condition(lock)
+        self._room = threading.Condition(lock)
+        self._jobs: deque[T] = deque()  # guarded by _wake, like the two below
         self._errands: deque[_Errand] = deque()
         self._closing = False
         self._threads = [
-            threading.Thread(target=self._run, name=f"audit-writer-{number}", daemon=True) for number in range(threads)
+            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(threads)
         ]
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: T) -> None:
         """Queue a job. Raises ``AuditUnavailable`` when full or closed."""
         with self._wake:
             if self._closing:
                 raise AuditUnavailable("the audit log is closed")
-            if len(self._jobs) >= self._max_pending:
+            if len(self._jobs) + self._handed_on() >= self._max_pending:
                 raise AuditUnavailable(f"the audit log is busy: {self._max_pending} records are waiting")
             self._jobs.append(job)
+            self._wake.notify()
+
+    def hand_over(self, jobs: Sequence[T]) -> None:
+        """Queue jobs that another queue took already, when there is room. Blocks; nothing is refused."""
+        with self._wake:
+            self._room.wait_for(lambda: len(self._jobs) < self._max_pending)
+            self._jobs.extend(jobs)
             self._wake.notify()
 
     @property
@@ -109,7 +125,7 @@ class WriteQueue:
                 _log.exception("audit.writer.failed")
                 self._failed(batch)
 
-    def _next_batch(self) -> list[Job]:
+    def _next_batch(self) -> list[T]:
         with self._wake:
             while True:
                 while self._errands:
@@ -121,6 +137,7 @@ class WriteQueue:
                 if self._jobs or self._closing:
                     break
                 self._wake.wait()
+            self._room.notify_all()
             return [self._jobs.popleft() for _ in range(min(len(self._jobs), self._max_batch))]
 
 

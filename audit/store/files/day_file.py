@@ -20,7 +20,7 @@ from typing import Any
 from audit.errors import StoreDamaged
 from audit.row import COLUMNS, Row
 from audit.store.disk import Disk
-from audit.store.files.sqlite import connect_fresh, connect_reader, connect_writer
+from audit.store.files.sqlite import connect_fresh, connect_reader, connect_writer, insert_many
 from audit.store.port import ClassFigures, TokenSource
 
 DAY_FORMAT = 1
@@ -79,7 +79,6 @@ create index record_by_action on record (action, head_seq) where phase <> 'outco
 """
 
 # Column names and placeholders are the only parts of any statement here that are put together.
-_INSERT_RECORD = f"insert into record values ({', '.join('?' * _RECORD_WIDTH)})"  # noqa: S608
 _SELECT_ROW = (
     f"select {', '.join('r.' + name for name in RECORD_COLUMNS)}, s.subject, s.content"  # noqa: S608
     " from record r left join sealed s on s.seq = r.seq"
@@ -107,12 +106,10 @@ class DayFile:
         connection = self._connection
         try:
             connection.execute("begin immediate")
-            connection.executemany(_INSERT_RECORD, [row[:_RECORD_WIDTH] for row in rows])
-            connection.executemany(
-                "insert into sealed values (?, ?, ?)", [(row.seq, row.subject, row.content) for row in rows]
-            )
-            connection.executemany("insert or ignore into term values (?, ?)", _term_entries(rows))
-            connection.executemany("insert or ignore into reason values (?, ?)", _reason_entries(rows))
+            insert_many(connection, "insert into record", [row[:_RECORD_WIDTH] for row in rows])
+            insert_many(connection, "insert into sealed", [(row.seq, row.subject, row.content) for row in rows])
+            insert_many(connection, "insert or ignore into term", _term_entries(rows))
+            insert_many(connection, "insert or ignore into reason", _reason_entries(rows))
             self._disk.commit(connection)
         except BaseException:
             with suppress(sqlite3.Error):

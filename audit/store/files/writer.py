@@ -1,4 +1,7 @@
-"""The one thread that writes records into the day files.
+"""The one thread that writes records into the day files, and the one before it that seals them.
+
+While a batch is on its way to the disk the next one is sealed, which takes longer than the rest of the work together.
+Records keep the order they came in.
 
 When a commit fails, every caller of the batch hears ``AuditUnavailable``. Whether the rows are on disk is then
 unknown, so the thread reads the files again before it writes on: rows that are there are taken into the tree (the
@@ -16,7 +19,7 @@ from datetime import date
 from audit.errors import AuditError, AuditUnavailable, EntryInvalid, TicketConcluded
 from audit.record import Phase
 from audit.row import Row
-from audit.store.compose import Composer, Job
+from audit.store.compose import Composer, Job, Prepared
 from audit.store.disk import Disk
 from audit.store.files.day_file import DayFile
 from audit.store.files.layout import Layout
@@ -26,8 +29,11 @@ from audit.tickets import OpenTickets
 
 _log = logging.getLogger("audit.writer")
 _OPEN_FILES = 2  # today's, and yesterday's around midnight
+# So few that the disk has something to do while the rest of a crowd is sealed, so many that each commit has a crowd.
+_SEALED_AT_A_TIME = 32
 
 Authenticate = Callable[[Row], None]
+_Sealed = tuple[Job, Prepared | Exception]
 
 
 class Writer:
@@ -57,29 +63,39 @@ class Writer:
         self._paused: set[date] = set()  # days whose files are being replaced; owned by the thread
         self._in_doubt: set[date] = set()  # days whose files must be read again; owned by the thread
         self.failures = 0
-        self._queue = WriteQueue(
-            self._write, failed=self._crashed, finish=self._close_files, max_pending=max_pending, max_batch=max_batch
+        self._queue: WriteQueue[_Sealed] = WriteQueue(
+            self._write, failed=self._crashed, finish=self._close_files, max_pending=max_batch, max_batch=max_batch
+        )
+        self._unsealed: WriteQueue[Job] = WriteQueue(
+            self._seal,
+            failed=lambda jobs: self._refuse(jobs, AuditUnavailable("the audit log failed")),
+            max_pending=max_pending,
+            max_batch=min(_SEALED_AT_A_TIME, max_batch),
+            name="audit-sealer",
+            handed_on=self._queue.__len__,
         )
 
     def start(self) -> None:
         self._queue.start()
+        self._unsealed.start()
 
     def submit(self, job: Job) -> None:
         """Queue a job. Raises ``AuditUnavailable`` when full or closed."""
-        self._queue.submit(job)
+        self._unsealed.submit(job)
 
     def close(self) -> None:
         """Write what is queued, then stop. Blocks."""
+        self._unsealed.close()
         self._queue.close()
 
     @property
     def is_open(self) -> bool:
         """False once closing, and while a failed write could not be cleared up."""
-        return not self._queue.is_closing and not self._in_doubt
+        return not self._unsealed.is_closing and not self._in_doubt
 
     def backlog(self) -> int:
         """Records waiting to be written."""
-        return len(self._queue)
+        return len(self._unsealed) + len(self._queue)
 
     def release(self, day: date) -> None:
         """Close a day's file if it is open, because it is about to be replaced. Blocks until done."""
@@ -106,38 +122,50 @@ class Writer:
         for day in list(self._files):
             self._close_file(day)
 
-    def _crashed(self, batch: list[Job]) -> None:
-        self.failures += 1
-        self._in_doubt.update(job.day for job in batch)
-        self._refuse(batch, AuditUnavailable("the audit log failed"))
+    def _seal(self, jobs: list[Job]) -> None:
+        """In the sealing thread. What is wrong with one record is told when its turn comes."""
+        self._queue.hand_over([(job, self._prepare(job)) for job in jobs])
 
-    def _write(self, batch: list[Job]) -> None:
-        by_day: dict[date, list[Job]] = {}
-        for job in batch:
-            by_day.setdefault(job.day, []).append(job)
+    def _prepare(self, job: Job) -> Prepared | Exception:
+        try:
+            return self._composer.prepare(job)
+        except Exception as error:
+            return error
+
+    def _crashed(self, batch: list[_Sealed]) -> None:
+        self.failures += 1
+        self._in_doubt.update(job.day for job, _ in batch)
+        self._refuse([job for job, _ in batch], AuditUnavailable("the audit log failed"))
+
+    def _write(self, batch: list[_Sealed]) -> None:
+        by_day: dict[date, list[_Sealed]] = {}
+        for sealed in batch:
+            by_day.setdefault(sealed[0].day, []).append(sealed)
         # One transaction for each file, in the order of their sequence numbers: if a later one fails, what is lost is
         # the end of the sequence, never its middle.
         for day in sorted(by_day):
-            jobs = by_day[day]
+            jobs = [job for job, _ in by_day[day]]
             if day in self._paused:  # past its shortest retention: late outcomes at most
                 self._refuse(jobs, AuditUnavailable(f"{day.isoformat()} is being purged; try again in a minute"))
                 continue
             if self._in_doubt and not self._recover():
                 self._refuse(jobs, AuditUnavailable("the audit log cannot be written"))
                 continue
-            self._write_day(day, jobs)
+            self._write_day(day, by_day[day])
 
-    def _write_day(self, day: date, jobs: list[Job]) -> None:
+    def _write_day(self, day: date, batch: list[_Sealed]) -> None:
         rows: list[Row] = []
         written: list[Job] = []
-        for job in jobs:
+        for job, prepared in batch:
             try:
                 if job.ticket is not None and job.ticket.event_id not in self._tickets:
                     # Two outcomes were in flight, or an earlier one turned out to be on disk after all.
                     raise TicketConcluded(f"ticket {job.ticket.event_id} is not open")
                 if job.is_foreign_id:
                     self._check_unused(job, written)
-                rows.append(self._composer.compose(job, self._next_seq + len(rows)))
+                if isinstance(prepared, Exception):
+                    raise prepared
+                rows.append(self._composer.finish(prepared, self._next_seq + len(rows)))
                 written.append(job)
             except Exception as error:  # whatever is wrong with one record, the others of the batch go on
                 if not isinstance(error, AuditError):

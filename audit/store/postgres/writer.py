@@ -62,7 +62,7 @@ class Writer:
         self.rolled_back: StoreRolledBack | None = None  # for good: nothing is written on an older database
         self._own = threading.local()  # .connection, one a thread
         self._connections: list[Connection] = []
-        self._queue = WriteQueue(
+        self._queue: WriteQueue[Job] = WriteQueue(
             self._write,
             failed=self._crashed,
             finish=self._disconnect_all,
