@@ -239,6 +239,9 @@ class PolicySettings(Section):
     coverage_percent: float = Field(
         100.0, ge=0, le=100, description="Share of rule lines that a draft's tests must run before it can be proposed."
     )
+    require_replay: bool = Field(
+        False, description="Whether a draft can only be proposed with a replay of it: whom it would have hit."
+    )
     break_glass_minutes: PositiveInt = Field(
         240, description="The longest that one person's edit is in force before the approved rules come back."
     )

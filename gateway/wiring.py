@@ -73,6 +73,8 @@ from gateway.wiring_policy import (
     make_engine,
     make_policy_desk,
     make_publisher,
+    make_stage_follower,
+    make_staged,
     note_change,
     on_reload_of,
     open_follower,
@@ -137,7 +139,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             keeps_for=keeping.keeps_for,
         )
         stack.push_async_callback(replaying.aclose)
-        policy = Policy(Watched(engine, (replaying.journal.saw, replaying.shadows.saw)))
+        staged = make_staged(settings, engine, follower)
+        policy = Policy(Watched(staged or engine, (replaying.journal.saw, replaying.shadows.saw)))
         stack.push_async_callback(policy.aclose)
         await policy.start()
         # Only the newline of a text file goes: a random key may well begin or end with a space's byte.
@@ -168,8 +171,10 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         if follower is not None:
             # The engine comes last: with its rules the detectors go, and then all have to be there.
             parts = (publisher, engine if isinstance(engine, EmbeddedEngine) else None)
-            follower.attach([part.reloader for part in parts if part is not None], screening)
-            desk = make_policy_desk(settings, database, revision_store, follower, identity, clock)
+            stages = make_stage_follower(settings, database, revision_store, staged, clock, audit)
+            follower.attach([part.reloader for part in parts if part is not None], screening, stages)
+            await follower.look()  # a rollout that runs has its candidate before the first request
+            desk = make_policy_desk(settings, database, revision_store, follower, identity, replaying.replays, clock)
             identity.proposal_kinds = {**identity.proposal_kinds, desk.kind.name: desk.kind}
         # Real time, not the gateway's own clock: the model server judges the badge by the machine's.
         badge = Badge(settings.upstream.secret_path, lambda: datetime.now(UTC))

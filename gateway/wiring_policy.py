@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from audit import (
@@ -18,6 +19,10 @@ from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.checking import Checker
 from gateway.lifecycle.follower import Follower
 from gateway.lifecycle.follower import Note as NoteChange
+from gateway.lifecycle.impact import Replayed
+from gateway.lifecycle.rollouts import RolloutStore, Step
+from gateway.lifecycle.stage_follower import NoteEnd, StageFollower
+from gateway.lifecycle.staged import Staged
 from gateway.lifecycle.store import Kind, RevisionStore
 from gateway.observe.metrics import Metrics
 from gateway.policy.bundle import Rules
@@ -30,6 +35,8 @@ from gateway.policy.publisher import Published, Publisher
 from gateway.policy.reload import OnReload, Reload, ignore
 from gateway.policy.revisions import Revisions
 from gateway.policy.signing import SigningKey
+from gateway.policy.trial import try_out
+from gateway.replay.desk import Replays
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.vocabulary import Effect, Event
@@ -60,9 +67,22 @@ def make_policy_desk(
     store: RevisionStore,
     follower: Follower,
     identity: Identity,
+    replays: Replays,
     clock: Callable[[], datetime],
 ) -> PolicyDesk:
     section = settings.policy
+
+    def find_replay(id: str) -> Replayed:
+        job = replays.get(id)
+        return Replayed(
+            id=job.id,
+            candidate=job.candidate_digest,
+            baseline=job.baseline_digest,
+            days=job.days,
+            ended_at=job.ended_at,
+            report=job.report,
+        )
+
     return PolicyDesk(
         database=database,
         store=store,
@@ -71,7 +91,53 @@ def make_policy_desk(
         proposals=identity.proposals,
         clock=clock,
         break_glass_minutes=section.break_glass_minutes,
+        rollouts=RolloutStore(database, clock),
+        find_replay=find_replay,
+        require_replay=section.require_replay,
     )
+
+
+def make_staged(settings: Settings, engine: PolicyEngine, follower: Follower | None) -> Staged | None:
+    """Room for a candidate beside the rules in force; None where there is one set of rules for everybody: a folder's,
+    or an OPA server's."""
+    if follower is None or settings.policy.engine == "opa":
+        return None
+    return Staged(engine, decision_seconds=settings.policy.decision_timeout_seconds)
+
+
+def make_stage_follower(
+    settings: Settings,
+    database: Database,
+    store: RevisionStore,
+    staged: Staged | None,
+    clock: Callable[[], datetime],
+    audit: AuditLog,
+) -> StageFollower | None:
+    if staged is None:
+        return None
+    return StageFollower(
+        store,
+        RolloutStore(database, clock),
+        staged,
+        try_out=partial(try_out, decision_seconds=settings.policy.decision_timeout_seconds),
+        note_end=note_end(audit),
+        clock=clock,
+    )
+
+
+def note_end(audit: AuditLog) -> NoteEnd:
+    """A rollout that other rules ended is an event of the log first."""
+
+    async def note(last: Step, reason: str) -> None:
+        entry = Entry(
+            action=Event.ROLLOUT_END.value,
+            subject=Subject(actor="system:policy", display="policy"),
+            effect=Effect.ALLOW.value,
+            content={"rollout": last.rollout, "revision": last.digest, "reason": reason},
+        )
+        await audit.note(entry)
+
+    return note
 
 
 def note_change(audit: AuditLog) -> NoteChange:

@@ -8,9 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from gateway.services import services_of
+from gateway.services import Services, services_of
 
 router = APIRouter()
+
+FOLLOWS_SECONDS = 2.0
+"""A process is given this long to take changed rules."""
 
 
 @router.get("/healthz")
@@ -38,9 +41,18 @@ async def readyz(request: Request) -> Response:
     parts["audit"] = "ok" if audit.writable else "refusing intents"
     parts["policy"] = "ok" if await services.policy.ready() else "no rules in force"
     ready = all(state == "ok" for state in parts.values())
+    # Told, not counted: the rules of before decide, whole, and taking every such gateway away would be worse.
+    parts["policy_in_force"] = _standing(services)
     parts["model_server"] = "ok" if await services.server.ready() else "not reachable"
     body = {"status": "ready" if ready else "not ready", "parts": parts, "policy_revision": services.policy.revision}
     return JSONResponse(body, 200 if ready else 503)
+
+
+def _standing(services: Services) -> str:
+    if services.policy_desk is None:
+        return "ok"
+    seconds, cause = services.policy_desk.follower.behind()
+    return f"behind for {seconds:.0f} s: {cause or 'it follows'}" if seconds > FOLLOWS_SECONDS else "ok"
 
 
 @router.get("/metrics")
@@ -50,6 +62,8 @@ async def metrics(request: Request) -> Response:
     services.metrics.show_audit(health)
     for name, witness in services.audit.witness_figures().items():
         services.metrics.show_witness(name, witness.waiting_seconds)
+    if services.policy_desk is not None:
+        services.metrics.show_policy(behind_seconds=services.policy_desk.follower.behind()[0])
     if services.bundles is not None:
         fleet = services.bundles.fleet
         services.metrics.show_opa_servers(fleet.figures(), fleet.longest_lag_seconds())

@@ -1,18 +1,18 @@
-"""`/v1/policy/…`: revisions, drafts, what is in force; check, propose, roll back, break in.
+"""`/v1/policy/…`: revisions, drafts, what is in force; check, propose.
 
-Rights are policy's (`policy:read`, `policy:write`, `policy:activate`); agreeing to a proposal is
-`/v1/organization/proposals`, with `policy:approve`. Each step is recorded before it is stored.
+Rights are policy's (`policy:read`, `policy:write`); agreeing to a proposal is `/v1/organization/proposals`, with
+`policy:approve`; what one person may put in force is `policy_force`. Each step is recorded before it is stored.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.access import origin_of, require
+from gateway.api.policy_desk import desk_of
 from gateway.api.policy_words import (
     activation_json,
     comment_json,
@@ -30,7 +30,6 @@ from gateway.lifecycle.drafts import Version
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
 
-log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/policy")
 
 Path = Annotated[str, Field(max_length=500)]
@@ -83,28 +82,21 @@ class CommentBody(_Body):
     line: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
+class StageBody(_Body):
+    """Whom it is for at first, and the shares to which one person may widen that; a last share of 100 is everybody."""
+
+    groups: Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=100)] = []
+    percent: Annotated[float, Field(ge=0, le=100)] = 0
+    steps: Annotated[list[Annotated[float, Field(ge=0, le=100)]], Field(max_length=100)] = []
+
+
 class ProposeBody(_Body):
-    """What a second person shall agree to."""
+    """What a second person shall agree to; `impact` is the id of a replay of exactly this."""
 
     version: Number
     note: Text
+    stage: StageBody | None = None
     impact: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9-]+$")] | None = None
-
-
-class RollbackBody(_Body):
-    """Which revision shall be in force again."""
-
-    revision: Annotated[str, Field(max_length=64)]
-    reason: Text
-
-
-class BreakGlassBody(_Body):
-    """A draft that shall be in force now, without a second person, for a while."""
-
-    draft: Annotated[str, Field(max_length=36)]
-    version: Number
-    minutes: Annotated[int, Field(ge=1, le=10_000)]
-    reason: Text
 
 
 @router.get("/status")
@@ -336,63 +328,21 @@ async def propose(request: Request, draft_id: str, body: ProposeBody) -> dict[st
     """Ask for a second person. Answers with the proposal; another agrees at `/v1/organization/proposals/{id}`."""
     actor, desk = await _writer(request)
     found = await desk.drafts.get(draft_id)
-    proposal = await desk.proposal(found, version=body.version, note=body.note, by=actor, impact=body.impact)
+    stage = None if body.stage is None else body.stage.model_dump()
+    proposal = await desk.proposal(
+        found, version=body.version, note=body.note, by=actor, impact=body.impact, stage=stage
+    )
     submitted = await submit(request, actor, proposal)
     await desk.keep_proposed(found, proposal)
     return proposal_json(submitted)
 
 
-@router.post("/rollback")
-async def rollback(request: Request, body: RollbackBody) -> dict[str, Any]:
-    """An approved revision is in force again, at once, by one person with a fresh second factor."""
-    actor, desk = await _activator(request)
-    found, active, reason = await desk.to_roll_back(body.revision, body.reason, actor)
-    await _loudly(request, Event.POLICY_ROLLBACK, actor, before=active.digest, after=found.digest, reason=reason)
-    made = await desk.roll_back(found, active, reason, actor)
-    await desk.follower.look()
-    return activation_json(made)
-
-
-@router.post("/break_glass")
-async def break_glass(request: Request, body: BreakGlassBody) -> dict[str, Any]:
-    """A checked draft is in force at once, by one person, and ends by itself."""
-    actor, desk = await _activator(request)
-    found = await desk.drafts.get(body.draft)
-    active, reason = await desk.to_break_glass(
-        found, version=body.version, minutes=body.minutes, reason=body.reason, by=actor
-    )
-    await _loudly(
-        request,
-        Event.POLICY_BREAK_GLASS,
-        actor,
-        before=active.digest,
-        after=found.version.digest,
-        reason=reason,
-        draft=found.id,
-        minutes=body.minutes,
-    )
-    made = await desk.break_glass(found, active, minutes=body.minutes, reason=reason, by=actor)
-    await desk.follower.look()
-    return activation_json(made)
-
-
 async def _reader(request: Request) -> tuple[Actor, PolicyDesk]:
-    return await require(request, Permission.POLICY_READ), _desk(request)
+    return await require(request, Permission.POLICY_READ), desk_of(request)
 
 
 async def _writer(request: Request) -> tuple[Actor, PolicyDesk]:
-    return await require(request, Permission.POLICY_WRITE), _desk(request)
-
-
-async def _activator(request: Request) -> tuple[Actor, PolicyDesk]:
-    return await require(request, Permission.POLICY_ACTIVATE), _desk(request)
-
-
-def _desk(request: Request) -> PolicyDesk:
-    desk = services_of(request).policy_desk
-    if desk is None:
-        raise NotFound("The rules of this gateway come from a folder (policy.source), and are changed there.")
-    return desk
+    return await require(request, Permission.POLICY_WRITE), desk_of(request)
 
 
 async def _record_version(request: Request, actor: Actor, version: Version, title: str) -> None:
@@ -406,14 +356,6 @@ async def _record_version(request: Request, actor: Actor, version: Version, titl
         "note": version.note,
     }
     await services_of(request).record(Event.POLICY_DRAFT_SAVE, actor, origin_of(request), content=content)
-
-
-async def _loudly(request: Request, event: Event, actor: Actor, **facts: str | int) -> None:
-    """One person changes what is in force: on record first, then where operators look."""
-    services = services_of(request)
-    await services.record(event, actor, origin_of(request), content=facts)
-    log.critical(event.value, extra={"fields": {"actor": actor.id, "before": facts["before"], "after": facts["after"]}})
-    services.metrics.policy_single_acts.labels(event.value).inc()
 
 
 def _changes(files: dict[str, str | None]) -> dict[str, bytes | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.lifecycle.content import Difference
 from gateway.lifecycle.drafts import Comment, Draft, Version
+from gateway.lifecycle.rollouts import Step
 from gateway.lifecycle.store import Activation, Revision
 
 
@@ -37,6 +38,25 @@ def activation_json(found: Activation) -> dict[str, Any]:
         "proposal": found.proposal,
         "expires_at": None if found.expires_at is None else found.expires_at.isoformat(),
         "returns_to": found.returns_to,
+    }
+
+
+def step_json(found: Step) -> dict[str, Any]:
+    """What was done to a rollout, as programs see it."""
+    return {
+        "object": "policy.rollout.step",
+        "number": found.number,
+        "kind": found.kind.value,
+        "rollout": found.rollout,
+        "revision": found.digest,
+        "activation": found.activation,
+        **found.stage.as_json(),
+        "may_finish": found.stage.may_finish,
+        "approved_by": found.approved_by,
+        "proposal": found.proposal,
+        "actor": found.actor,
+        "reason": found.reason,
+        "at": found.at.isoformat(),
     }
 
 

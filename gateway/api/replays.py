@@ -161,6 +161,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "created_at": job.created_at.isoformat(),
         "candidate": job.candidate_digest,
         "against": job.against_digest or None,
+        "baseline": job.baseline_digest or None,
         "done": job.done,
         "total": job.total,
         "failure": job.failure,

@@ -5,7 +5,10 @@
 * `drafts.py`    what somebody wants to be otherwise, with every version
 * `checking.py`  trial, lint, tests and coverage, detectors' tests; `check_child.py` is where they run
 * `approval.py`  the proposal that puts rules in force, and who may agree to it
+* `impact.py`    what a replay found, frozen into a proposal
 * `follower.py`  each process follows what is in force
+* `staged.py`    an engine with other rules for some people; `rollouts.py` who they are, `stage_follower.py` each
+  process follows that, `rollout_desk.py` what one person may do with it
 * `desk.py`      `PolicyDesk`: what people do, in one place
 """
 

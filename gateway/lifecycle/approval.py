@@ -16,18 +16,24 @@ from gateway.errors import Denied, InvalidRequest, StepUpRequired
 from gateway.exchange import Actor, Reason, StepUp
 from gateway.identity.proposal_kinds import Wording
 from gateway.identity.proposals import Proposal
+from gateway.lifecycle import impact
 from gateway.lifecycle.checking import Checker, Report
 from gateway.lifecycle.content import Difference, difference
 from gateway.lifecycle.drafts import Draft, Drafts
 from gateway.lifecycle.refusals import Conflict, DraftRefused
+from gateway.lifecycle.rollouts import EVERYBODY, OTHER_RUNS, RolloutStore, Stage, not_by_person, read_stage
 from gateway.lifecycle.store import MOVED, Activation, Kind, RevisionStore
+from gateway.policy.bundle import Problem
 from gateway.vocabulary import Code, Event, Permission, Severity
 
 MFA_SECONDS: Final = 300
 """How old the second factor of whoever puts rules in force may be. The rules ask for it too; here it stands where a
 change of the rules can't take it away."""
 NAMED: Final = 30
-NO_IMPACT: Final = "Nobody made an impact report: whom this would have hit on past requests is not known."
+NOT_STAGED: Final = (
+    "is read before or after a decision, for everybody alike: it can't be otherwise for some people. Take it out of "
+    "the draft, or propose it for everybody"
+)
 
 
 class PolicyKind:
@@ -38,17 +44,33 @@ class PolicyKind:
     """Who reads rules sees what is proposed. Proposing takes `policy:write`: the route asks for that."""
     to_approve = Permission.POLICY_APPROVE
 
-    def __init__(self, store: RevisionStore, drafts: Drafts, checker: Checker, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: RevisionStore,
+        drafts: Drafts,
+        checker: Checker,
+        rollouts: RolloutStore,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._store = store
         self._drafts = drafts
         self._checker = checker
+        self._rollouts = rollouts
         self._clock = clock
 
     def event(self, payload: Mapping[str, Any]) -> Event | None:
-        return Event.POLICY_APPROVE
+        return Event.POLICY_APPROVE if _stage(payload) is None else Event.ROLLOUT_START
 
-    def payload(self, draft: Draft, report: Report, active: Activation, impact: str | None) -> dict[str, Any]:
-        """What is proposed. Raises Conflict, DraftRefused, InvalidRequest when it can't be."""
+    def payload(
+        self,
+        draft: Draft,
+        report: Report,
+        active: Activation,
+        impact: dict[str, Any] | None,
+        stage: Stage | None = None,
+    ) -> dict[str, Any]:
+        """What is proposed; for some people first where there is a `stage`. Raises Conflict, DraftRefused,
+        InvalidRequest when it can't be."""
         version = draft.version
         if version.base != active.standing:
             raise Conflict(f"The draft is upon {version.base[:12]}, in force is {active.standing[:12]}: rebase it.")
@@ -71,6 +93,7 @@ class PolicyKind:
                 "detectors": report.detectors,
             },
             "impact": impact,
+            "stage": None if stage is None else stage.as_json(),
         }
 
     async def describe(self, payload: Mapping[str, Any]) -> Wording:
@@ -79,9 +102,11 @@ class PolicyKind:
         changed = difference(await self._drafts.base_files(version), (await self._drafts.bundle(version)).files)
         check = payload["check"]
         savers = sorted(await self._drafts.savers(draft.id))
+        stage = _stage(payload)
         lines = [
             ("Revision", payload["revision"]),
             ("Upon", payload["base"]),
+            *_staged_lines(stage),
             *((f"{one.status.capitalize()} file", _line(one)) for one in changed[:NAMED]),
             *((("And", f"{len(changed) - NAMED} more files"),) if len(changed) > NAMED else ()),
             ("Written by", ", ".join(savers)),
@@ -89,14 +114,16 @@ class PolicyKind:
             ("Lines that tests run", f"{check['coverage']:.1%}, at least {check['floor']:.0%} are asked for"),
             ("Lint", f"{check['warnings']} warnings, nothing to mend"),
             ("Detectors", f"{check['detectors']} pass their own tests"),
-            ("Impact", f"report {payload['impact']}" if payload["impact"] else NO_IMPACT),
+            *impact.lines_of(_impact(payload), self._clock()),
             ("Read the change", f"/v1/policy/drafts/{draft.id}/diff?version={version.number}"),
         ]
         warnings = [why for why in [await self._hindrance(draft, payload)] if why]
-        if not payload["impact"]:
-            warnings.append(NO_IMPACT)
+        warnings += impact.warnings_of(_impact(payload))
         if any("/config/roles/" in f"/{one.path}" or "/admin/" in f"/{one.path}" for one in changed):
             warnings.append("This changes who may do what here, or how that is decided.")
+        running = await self._rollouts.running(await self._store.active())
+        if running is not None and running.digest != payload["revision"] and stage is None:
+            warnings.append(f"{running.digest[:12]} is being rolled out. That ends when these rules come into force.")
         gone = [one.path for one in changed if one.status == "removed"]
         if gone:
             warnings.append(f"Files go: {', '.join(gone[:NAMED])}.")
@@ -118,6 +145,20 @@ class PolicyKind:
         active = await self._store.active(tx)
         if active is None or active.standing != payload["base"]:
             raise Conflict(MOVED)
+        stage = _stage(payload)
+        if stage is not None:
+            # Not approved for everybody: else a rollback, which takes one person, could put it in force for all. The
+            # draft stays, so that a greater stage of it can be proposed.
+            await self._rollouts.start(
+                tx,
+                active=active,
+                digest=payload["revision"],
+                stage=stage,
+                proposal=proposal.id,
+                approved_by=by.id,
+                reason=proposal.note,
+            )
+            return
         await self._store.approve(tx, payload["revision"], by=by.id)
         await self._store.activate(
             tx,
@@ -149,6 +190,12 @@ class PolicyKind:
             return "The draft was changed after this was proposed. It has to be proposed again."
         if draft.state == "closed":
             return "The draft was closed after this was proposed."
+        if _stage(payload) is not None:
+            if active.expires_at is not None:
+                return "A break-glass edit is in force. A rollout can begin when that is over."
+            running = await self._rollouts.running(active)
+            if running is not None and running.digest != payload["revision"]:
+                return OTHER_RUNS
         return ""
 
 
@@ -162,6 +209,33 @@ def fresh_second_factor(by: Actor, now: datetime) -> None:
             step_up=StepUp(max_age_seconds=MFA_SECONDS),
             reasons=[Reason(code=Code.MFA_STALE, message=message, severity=Severity.LOW)],
         )
+
+
+async def check_stage(drafts: Drafts, draft: Draft) -> None:
+    """Can the newest version be for some people only? Raises DraftRefused, which names the files that forbid it."""
+    version = draft.version
+    found = not_by_person(await drafts.base_files(version), (await drafts.bundle(version)).files)
+    if found:
+        raise DraftRefused([Problem(path, 0, 0, NOT_STAGED) for path in found], param="stage")
+
+
+def _stage(payload: Mapping[str, Any]) -> Stage | None:
+    asked = payload.get("stage")
+    return None if asked is None else read_stage(asked)
+
+
+def _impact(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    # Proposals of older versions hold a name that nobody looked up: that is no report.
+    found = payload["impact"]
+    return found if isinstance(found, Mapping) else None
+
+
+def _staged_lines(stage: Stage | None) -> list[tuple[str, str]]:
+    if stage is None:
+        return [("For", "everybody, at once")]
+    shares = ", ".join("everybody" if share == EVERYBODY else f"{share:g} %" for share in stage.steps)
+    more = f"to {shares}" if shares else "not at all: that takes another proposal"
+    return [("For", f"{stage.in_words()}, at first"), ("One person may widen it", more)]
 
 
 def _line(one: Difference) -> str:

@@ -6,22 +6,28 @@ the methods that make something is not stored yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from gateway.errors import InvalidRequest
 from gateway.exchange import Actor
 from gateway.identity.proposals import Proposal, Proposals
-from gateway.lifecycle.approval import PolicyKind, fresh_second_factor
+from gateway.lifecycle.approval import PolicyKind, check_stage, fresh_second_factor
 from gateway.lifecycle.checking import Checker, Report
 from gateway.lifecycle.drafts import Draft, Drafts
 from gateway.lifecycle.follower import Follower
+from gateway.lifecycle.impact import FindReplay, frozen
+from gateway.lifecycle.reasons import reason_of
 from gateway.lifecycle.refusals import Conflict, DraftRefused
+from gateway.lifecycle.rollout_desk import RolloutDesk
+from gateway.lifecycle.rollouts import RolloutStore, Stage, read_stage
 from gateway.lifecycle.store import Activation, Kind, Revision, RevisionStore
 from gateway.storage.database import Database
 
-MAX_REASON: Final = 500
+NO_STAGES: Final = (
+    "The rules here are decided by an OPA server, which has one set of rules for everybody: leave the stage out."
+)
 
 
 class PolicyDesk:
@@ -37,26 +43,43 @@ class PolicyDesk:
         proposals: Proposals,
         clock: Callable[[], datetime],
         break_glass_minutes: int,
+        rollouts: RolloutStore,
+        find_replay: FindReplay,
+        require_replay: bool = False,
     ) -> None:
         self._clock = clock
+        self._find_replay = find_replay
+        self._require_replay = require_replay
         self._proposals = proposals
         self.store: Final = store
         self.drafts: Final = Drafts(database, store, clock)
         self.checker: Final = checker
         self.follower: Final = follower
         self.break_glass_minutes: Final = break_glass_minutes
-        self.kind: Final = PolicyKind(store, self.drafts, checker, clock)
+        self.kind: Final = PolicyKind(store, self.drafts, checker, rollouts, clock)
+        self.rollout: Final = RolloutDesk(store, rollouts, self.drafts, proposals, clock)
 
     async def check(self, draft: Draft) -> Report:
         """The newest version's report; made now when there is none."""
         version = draft.version
         return await self.checker.known(version.digest) or await self.checker.check(await self.drafts.bundle(version))
 
-    async def proposal(self, draft: Draft, *, version: int, note: str, by: Actor, impact: str | None) -> Proposal:
-        """A proposal of version `version`, which must be the newest. Not stored yet. Raises Conflict, DraftRefused,
-        InvalidRequest."""
+    async def proposal(
+        self,
+        draft: Draft,
+        *,
+        version: int,
+        note: str,
+        by: Actor,
+        impact: str | None,
+        stage: Mapping[str, Any] | None = None,
+    ) -> Proposal:
+        """A proposal of version `version`, which must be the newest; `impact` is the id of a replay of it, `stage` whom
+        it is for at first. Not stored yet. Raises Conflict, DraftRefused, InvalidRequest, NotFound."""
         _must_be(draft, version)
-        payload = self.kind.payload(draft, await self._report(draft), await self.store.in_force(), impact)
+        report, active = await self._report(draft), await self.store.in_force()
+        staged = None if stage is None else await self._stage(draft, stage)
+        payload = self.kind.payload(draft, report, active, self._impact(draft, impact), staged)
         return self._proposals.draft(self.kind.name, payload, note=note, by=by.id)
 
     async def keep_proposed(self, draft: Draft, proposal: Proposal) -> None:
@@ -72,7 +95,7 @@ class PolicyDesk:
         """The revision that can come into force again, what is in force, the reason. Raises InvalidRequest, NotFound,
         StepUpRequired."""
         fresh_second_factor(by, self._clock())
-        reason = _reason(reason)
+        reason = reason_of(reason)
         revision, active = await self.store.find(text), await self.store.in_force()
         if not revision.is_approved:
             raise InvalidRequest(
@@ -95,7 +118,7 @@ class PolicyDesk:
     ) -> tuple[Activation, str]:
         """What is in force, and the reason. Raises Conflict, DraftRefused, InvalidRequest, StepUpRequired."""
         fresh_second_factor(by, self._clock())
-        reason = _reason(reason)
+        reason = reason_of(reason)
         _must_be(draft, version)
         if not 1 <= minutes <= self.break_glass_minutes:
             raise InvalidRequest(f"Between 1 and {self.break_glass_minutes} minutes.", param="minutes")
@@ -129,6 +152,24 @@ class PolicyDesk:
                 returns_to=active.digest,
             )
 
+    def _impact(self, draft: Draft, replay: str | None) -> dict[str, Any] | None:
+        if replay is None:
+            if self._require_replay:
+                raise InvalidRequest(
+                    "A proposal needs an impact report here (policy.require_replay). Replay the draft, then name the "
+                    "replay.",
+                    param="impact",
+                )
+            return None
+        return frozen(self._find_replay(replay), digest=draft.version.digest, base=draft.version.base)
+
+    async def _stage(self, draft: Draft, asked: Mapping[str, Any]) -> Stage:
+        if self.follower.stages is None:
+            raise InvalidRequest(NO_STAGES, param="stage")
+        stage = read_stage(asked)
+        await check_stage(self.drafts, draft)
+        return stage
+
     async def _report(self, draft: Draft) -> Report:
         report = await self.checker.known(draft.version.digest)
         if report is None:
@@ -143,10 +184,3 @@ def _must_be(draft: Draft, version: int) -> None:
         raise Conflict(
             f"The draft is at version {draft.version.number}, not {version}. Load it again.", param="version"
         )
-
-
-def _reason(text: str) -> str:
-    text = " ".join(text.split())
-    if not 10 <= len(text) <= MAX_REASON or not text.isprintable():
-        raise InvalidRequest(f"Say why, in 10 to {MAX_REASON} characters: everybody will read it.", param="reason")
-    return text

@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 from gateway.lifecycle.content import OPERATORS_OWN, materialise
 from gateway.lifecycle.refusals import Conflict
+from gateway.lifecycle.stage_follower import StageFollower
 from gateway.lifecycle.store import FOLDER, OPERATOR, Activation, Kind, RevisionStore
 from gateway.policy.bundle import REVISION_CHARS, Bundle, Rules, bundle_of, read_bundle
 from gateway.policy.reload import Reloader
@@ -67,6 +68,8 @@ class Follower:
         self._place = Path(tempfile.mkdtemp(prefix="imprimatur-policy-"))
         self._reloaders: Sequence[Reloader] = ()
         self._detectors: Detectors | None = None
+        self.stages: StageFollower | None = None
+        """What follows rollouts; None where the engine can't decide by two sets of rules."""
         self._staged: tuple[str, RuleSet] | None = None
         self._seed: Bundle | None = None
         self._looking = asyncio.Lock()  # a route looks too, so that its answer finds the rules in force
@@ -110,15 +113,23 @@ class Follower:
                 await self._store.approve(tx, seed.digest, by=OPERATOR)
                 await self._store.activate(tx, seed.digest, after=0, kind=Kind.SEED, actor=OPERATOR, reason=reason)
 
-    def attach(self, reloaders: Sequence[Reloader], detectors: Detectors) -> None:
+    def attach(self, reloaders: Sequence[Reloader], detectors: Detectors, stages: StageFollower | None = None) -> None:
         """Whom to hand new rules to. All of `reloaders` read the folder `rules`."""
         self._reloaders = reloaders
         self._detectors = detectors
+        self.stages = stages
 
     def on_swap(self, rules: Rules) -> None:
         """For the engine, at the moment when it exchanges its rules: the same revision's detectors go with them."""
         if self._staged is not None and rules.revision.endswith(f"+{self._staged[0][:REVISION_CHARS]}"):
             self._exchange_detectors()
+
+    def behind(self) -> tuple[float, str]:
+        """For how many seconds this process has not run what is in force, or a rollout that runs, and why."""
+        parts: list[Follower | StageFollower] = [self, *([] if self.stages is None else [self.stages])]
+        now = self._clock()
+        lags = [((now - one.behind_since).total_seconds(), one.error) for one in parts if one.behind_since is not None]
+        return max(lags, default=(0.0, ""))
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -139,11 +150,16 @@ class Follower:
             if active.expires_at is not None and self._clock() >= active.expires_at:
                 await self._expire(active)
                 active = await self._store.active() or active
+            if self.stages is not None:
+                await self.stages.make_way(active)
             if active.digest == self.digest:
                 self._is_current(active)
             elif active.digest != self._refused or time.monotonic() >= self._retry_at:
                 await self._follow(active)
+            if self.stages is not None and active.digest == self.digest:
+                await self.stages.follow(active)
         except Exception as error:
+            self.behind_since = self.behind_since or self._clock()
             self.error = f"what is in force can't be looked up: {type(error).__name__}"
             log.exception("policy.follow_failed")
 

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"
     BREAK_GLASS = "break-glass"
     EXPIRY = "expiry"
+    ROLLOUT = "rollout"
+    """A staged rollout reached everybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

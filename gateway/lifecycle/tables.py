@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import JSON, CheckConstraint, Column, Float, ForeignKey, Integer, LargeBinary, String, Table, Text
 
 from gateway.storage.schema import UtcDateTime, metadata
 
@@ -43,6 +43,28 @@ activations = Table(
     Column("expires_at", UtcDateTime, nullable=True),
     Column("returns_to", String(64), ForeignKey("policy_revisions.digest"), nullable=True),
     CheckConstraint("(expires_at is null) = (returns_to is null)", name="expiry_returns"),
+)
+
+rollouts = Table(
+    "policy_rollouts",
+    metadata,
+    # The greatest number says who is decided by other rules than everybody, if anybody is. As above, two that want to
+    # be next meet at this key.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("rollout", String(36), nullable=False),  # names it, and chooses its people
+    Column("digest", String(64), ForeignKey("policy_revisions.digest"), nullable=False),
+    # The line in force that it stands beside, or the one that ended it: when others come into force, it is over.
+    Column("activation", Integer, ForeignKey("policy_activations.number"), nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("percent", Float, nullable=False),
+    Column("steps", JSON, nullable=False),  # what it may be widened to without another proposal
+    Column("approved_by", String(255), nullable=False),
+    Column("proposal", String(36), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    CheckConstraint("percent >= 0 and percent <= 100", name="percent"),
 )
 
 drafts = Table(

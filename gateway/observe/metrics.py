@@ -121,8 +121,14 @@ class Metrics:
         )
         self.policy_single_acts = Counter(
             "imprimatur_policy_single_acts",
-            "Rules put in force by one person alone (rollback, break-glass), by event. Any rise is worth a look.",
+            "Rules put in force by one person alone (rollback, break-glass, a rollout's steps), by event. Any rise "
+            "is worth a look.",
             ["event"],
+            registry=self.registry,
+        )
+        self._policy_behind = Gauge(
+            "imprimatur_policy_behind_seconds",
+            "How long this process has not run the rules in force, or the rollout that runs. Alarms: above ten.",
             registry=self.registry,
         )
         self._audit = {
@@ -149,6 +155,10 @@ class Metrics:
         for state, number in states.items():
             self._opa_servers.labels(state).set(number)
         self._opa_lag.set(lag_seconds)
+
+    def show_policy(self, *, behind_seconds: float) -> None:
+        """Whether this process runs what is in force."""
+        self._policy_behind.set(behind_seconds)
 
     def show_replays(self, *, left_out: int, lost: int, shadow: Mapping[str, int]) -> None:
         """What is kept for replays, and how rules in the shadow compare."""

@@ -56,6 +56,10 @@ class Job:
     candidate_digest: str
     against_digest: str
     """Empty = the rules in force."""
+    baseline_digest: str = ""
+    """What it was held against, once that is known."""
+    ended_at: datetime | None = None
+    """When its report was there."""
     state: State = State.WAITING
     done: int = 0
     total: int = 0
@@ -176,7 +180,9 @@ class Replays:
 
     async def _replay(self, job: Job, candidate: Bundle, against: Bundle | None) -> None:
         rules = await self._tried(candidate)
-        baseline = await self._tried(against if against is not None else await self._in_force())
+        against = against if against is not None else await self._in_force()
+        job.baseline_digest = against.digest
+        baseline = await self._tried(against)
         await self.forget_erased()
         await self._journal.flush()
         job.total = await self._journal.count(job.days)
@@ -195,6 +201,7 @@ class Replays:
         job.done = report["decisions"]
         kept = {"left_out_short_retention": self._journal.left_out, "lost": self._journal.lost}
         job.report = {"days": job.days, **report, "not_kept_since_start": kept}
+        job.ended_at = self._clock()
 
     async def _tried(self, bundle: Bundle) -> Rules:
         return await try_out(bundle, decision_seconds=TRIAL_DECISION_SECONDS)

@@ -139,6 +139,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
             "drafts/{draft_id}/diff",
             "drafts/{draft_id}/files/{path:path}",
             "drafts/{draft_id}/comments",
+            "rollout",
         )
     },
     ("POST", "/v1/policy/drafts/{draft_id}/comments"): _may(P.POLICY_READ, body={"text": "x"}, draft_id=UNKNOWN),
@@ -157,6 +158,10 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("POST", "/v1/policy/break_glass"): _may(
         P.POLICY_ACTIVATE, body={"draft": UNKNOWN, "version": 1, "minutes": 1, "reason": "to try it"}
     ),
+    **{
+        ("POST", f"/v1/policy/rollout/{act}"): _may(P.POLICY_ACTIVATE, body={"after": 1, "reason": "to try it", **more})
+        for act, more in (("widen", {"percent": 5}), ("finish", {}), ("withdraw", {}))
+    },
     # rules tried on what was: authors and approvers
     ("POST", "/v1/policy/replays"): _may(P.POLICY_REPLAY, body={"files": {".manifest": "e30="}}),
     ("GET", "/v1/policy/replays"): _may(P.POLICY_REPLAY),

@@ -63,12 +63,13 @@ class RuleDesk:
     async def draft(self, files: Mapping[str, str | None], title: str = "a change", by: str = "ann") -> Any:
         return await self.post("drafts", {"title": title, "files": files}, by=by)
 
-    async def proposed(self, files: Mapping[str, str | None], by: str = "ann") -> Any:
+    async def proposed(self, files: Mapping[str, str | None], by: str = "ann", **more: Any) -> Any:
         """A checked draft's proposal."""
         draft = await self.draft(files, by=by)
         report = await self.post(f"drafts/{draft['id']}/check", by=by)
         assert report["passed"], report["problems"]
-        return await self.post(f"drafts/{draft['id']}/propose", {"version": 1, "note": "because it is time"}, by=by)
+        asked = {"version": 1, "note": "because it is time", **more}
+        return await self.post(f"drafts/{draft['id']}/propose", asked, by=by)
 
     async def decide(self, proposal: Any, by: str = "bea", act: str = "approve", digest: str = "") -> httpx.Response:
         path = f"/v1/organization/proposals/{proposal['id']}/{act}"

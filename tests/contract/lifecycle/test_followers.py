@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -78,10 +79,32 @@ async def test_a_process_that_can_not_record_the_change_keeps_the_old_rules_whol
         while not follower.error:
             await asyncio.sleep(0.02)
         assert follower.behind_since is not None
+        assert follower.behind() == (pytest.approx(follower.behind()[0], abs=1), follower.error)
+        assert follower.behind()[0] > 0
         assert (follower.digest, engine.revision[-12:]) == (before, before[:12])
         is_broken = False
         while follower.digest != changed:
             await asyncio.sleep(0.05)
         assert (follower.error, follower.behind_since, engine.revision[-12:]) == ("", None, changed[:12])
+        assert follower.behind() == (0.0, "")
         back = {"revision": before, "reason": "end of the test"}
         await desk.post("rollback", back, by="bea", role="policy-approver")
+
+
+async def test_operators_see_a_process_that_does_not_follow(desk: RuleDesk) -> None:
+    async def told() -> tuple[int, str, float]:
+        ready = await desk.client.get("/readyz")
+        lines = (await desk.client.get("/metrics")).text.splitlines()
+        seconds = next(line for line in lines if line.startswith("imprimatur_policy_behind_seconds "))
+        return ready.status_code, ready.json()["parts"]["policy_in_force"], float(seconds.split()[1])
+
+    assert (await told())[1:] == ("ok", 0.0)
+    follower = desk.follower
+    now = desk.services.clock()
+    async with follower._looking:  # it looks again, and finds that it is current
+        follower.behind_since, follower.error = now - timedelta(seconds=40), "the engine did not take them"
+        status, part, seconds = await told()
+    assert (part, seconds) == ("behind for 40 s: the engine did not take them", pytest.approx(40, abs=5))
+    assert status == (await desk.client.get("/readyz")).status_code, "the old rules decide: it is no less ready"
+    await follower.look()
+    assert (await told())[1:] == ("ok", 0.0)

@@ -7,8 +7,8 @@ import itertools
 
 import pytest
 
+from gateway.lifecycle.staged import Audience, Staged, bucket
 from gateway.policy.engine import EngineFailed, EngineHealth, EntryPoint, Evaluation
-from gateway.replay.rollout import Audience, Staged, bucket
 from tests.unit.replay.conftest import document, small
 
 ACTORS = [f"idp|{n}" for n in range(4_000)]
