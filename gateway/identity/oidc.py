@@ -309,8 +309,8 @@ class OidcProvider:
         profile = self.provider.profile
         if not metadata.userinfo_endpoint or needed <= known.keys():
             return {}
-        bearer = answer.get("access_token")
-        if not isinstance(bearer, str) or not bearer.isascii() or not bearer.isprintable():
+        bearer = _word(answer.get("access_token"))
+        if not bearer:
             raise self._invalid("no-access-token")
         headers = {"authorization": f"Bearer {bearer}"}
         found = await fetch_object(self._http, metadata.userinfo_endpoint, headers=headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,15 +74,27 @@ def found(targets: Sequence[Target]) -> Iterator[tuple[Mutant, Target]]:
             yield mutant, target
 
 
+def _less_line(shown: str) -> str:
+    """A mutant as shown, without its line: that moves when the file is mended."""
+    return re.sub(r"^(\S+?):\d+:", r"\1:", shown)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.split("\n\n")[0])
     parser.add_argument("name", choices=sorted(TARGETS), nargs="?", default="identity")
     parser.add_argument("--only", default="", help="files whose path has this in it")
+    parser.add_argument("--again", type=Path, help="an earlier run's output: only the checks that it shows GREEN")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="print the checks, run nothing")
     options = parser.parse_args(arguments)
     targets = [target for target in TARGETS[options.name] if options.only in target.path]
     work = list(found(targets))
+    if options.again is not None:
+        green = {
+            _less_line(line.partition("GREEN")[2].strip()) for line in options.again.read_text("utf-8").splitlines()
+        }
+        work = [(mutant, target) for mutant, target in work if _less_line(str(mutant)) in green]
+        targets = list(dict.fromkeys(target for _, target in work))
     if options.list:
         for mutant, _ in work:
             print(mutant)

@@ -38,6 +38,7 @@ class Lies:
     sign: str = "rsa-1"
     token_answer: Callable[[], Response] | None = None
     refreshed_claims: dict[str, Any] = field(default_factory=dict)
+    revocation_status: int = 200
     is_down: bool = False
 
 
@@ -158,7 +159,7 @@ class Issuer:
         form = await request.form()
         self.refresh_tokens.pop(str(form.get("token")), None)
         self.revoked.append(str(form.get("token")))
-        return Response(status_code=200)
+        return Response(status_code=self.lies.revocation_status)
 
     def _is_client(self, request: Request) -> bool:
         good = {

@@ -156,3 +156,83 @@ async def test_unverified_issuer_is_read_from_a_token_and_from_nothing_else() ->
     assert tokens.issuer_of(made) == forge.ISSUER
     assert tokens.issuer_of("") == ""
     assert tokens.issuer_of(forge.token({}, {"iss": 7})) == ""
+
+
+def signed(use: Use, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+    """A good token with these members instead; None takes one away."""
+    made = forge.good_claims(use.value, int(NOW.timestamp())) | claims
+    head = forge.good_header(use.value) | dict(header or {})
+    return forge.token(
+        {k: v for k, v in head.items() if v is not None}, {k: v for k, v in made.items() if v is not None}
+    )
+
+
+async def checked(token: str, use: Use, audience: str | None = None, of: TokenVerifier | None = None) -> VerifiedToken:
+    if audience is None:
+        audience = forge.RESOURCE if use is Use.ACCESS_TOKEN else forge.CLIENT_ID
+    nonce = forge.NONCE if use is Use.ID_TOKEN else None
+    return await (of or verifier()).verify(token, use, audience=audience, client_id=forge.CLIENT_ID, nonce=nonce)
+
+
+@pytest.mark.parametrize("key_id", [None, "", 7, ["rsa-1"]])
+async def test_token_that_names_no_key_has_nobody_asked_for_one(key_id: Any) -> None:
+    """Or a flood of such tokens would be a flood of requests to the provider."""
+    fetched = 0
+
+    async def published() -> Mapping[str, Any]:
+        nonlocal fetched
+        fetched += 1
+        return forge.jwks()
+
+    keys = KeyCache(published, ttl_seconds=600, floor_seconds=30, clock=lambda: NOW)
+    of = TokenVerifier(issuer=forge.ISSUER, algorithms=PINNED, keys=keys, leeway_seconds=30, clock=lambda: NOW)
+    with pytest.raises(TokenRefused) as refused:
+        await checked(signed(Use.ACCESS_TOKEN, {"kid": key_id}), Use.ACCESS_TOKEN, of=of)
+    assert refused.value.fault is Fault.KEY_ID
+    assert fetched == 0
+
+
+def test_issuer_of_an_overlong_token_is_not_looked_for() -> None:
+    assert tokens.issuer_of(signed(Use.ACCESS_TOKEN)) == forge.ISSUER
+    assert tokens.issuer_of(signed(Use.ACCESS_TOKEN, pad="x" * tokens.MAX_TOKEN_BYTES)) == ""
+
+
+async def test_logout_token_may_name_a_session_alone() -> None:
+    assert (await checked(signed(Use.LOGOUT_TOKEN, sub=None, sid="s-1"), Use.LOGOUT_TOKEN)).subject == ""
+
+
+@pytest.mark.parametrize("subject", ["", "é", 7, "x" * 300])
+async def test_logout_token_with_a_session_may_not_name_somebody_odd_besides(subject: Any) -> None:
+    with pytest.raises(TokenRefused) as refused:
+        await checked(signed(Use.LOGOUT_TOKEN, sub=subject, sid="s-1"), Use.LOGOUT_TOKEN)
+    assert refused.value.fault is Fault.SUBJECT
+
+
+async def test_nobody_is_the_audience_of_an_audience_without_a_name() -> None:
+    with pytest.raises(TokenRefused) as refused:
+        await checked(signed(Use.ACCESS_TOKEN, aud=["", forge.RESOURCE]), Use.ACCESS_TOKEN, audience="")
+    assert refused.value.fault is Fault.AUDIENCE
+
+
+async def test_only_an_order_has_to_be_of_just_now() -> None:
+    """An access token lives as long as it says; a logout token is carried out at once or never."""
+    hour_ago = int(NOW.timestamp()) - 3600
+    assert await checked(signed(Use.ACCESS_TOKEN, iat=hour_ago), Use.ACCESS_TOKEN)
+    with pytest.raises(TokenRefused) as refused:
+        await checked(signed(Use.LOGOUT_TOKEN, iat=hour_ago), Use.LOGOUT_TOKEN)
+    assert refused.value.fault is Fault.STALE
+
+
+@pytest.mark.parametrize(("member", "fault"), [("iat", Fault.ISSUED_LATER), ("nbf", Fault.NOT_YET)])
+async def test_true_is_not_the_first_second_of_1970(member: str, fault: Fault) -> None:
+    with pytest.raises(TokenRefused) as refused:
+        await checked(signed(Use.ACCESS_TOKEN, **{member: True}), Use.ACCESS_TOKEN)
+    assert refused.value.fault is fault
+
+
+async def test_a_moment_before_all_moments_is_none() -> None:
+    claims = json.dumps(forge.good_claims("access-token", int(NOW.timestamp())) | {"nbf": 0})
+    token = forge.token(forge.good_header("access-token"), claims.replace('"nbf": 0', '"nbf": -1e999'))
+    with pytest.raises(TokenRefused) as refused:
+        await checked(token, Use.ACCESS_TOKEN)
+    assert refused.value.fault is Fault.NOT_YET

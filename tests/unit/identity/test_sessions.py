@@ -12,7 +12,8 @@ from gateway.errors import IdentityUnavailable, Unauthenticated
 from gateway.exchange import Credentials
 from gateway.identity import Identity, SignInRefused
 from gateway.identity.cookies import CookieNames
-from gateway.identity.tables import people
+from gateway.identity.sessions import digest_of
+from gateway.identity.tables import people, sessions
 from gateway.settings import IdentitySettings
 from gateway.storage.database import Database
 from gateway.vocabulary import Code, Event, Role
@@ -48,6 +49,16 @@ async def test_planted_session_id_is_never_adopted(visit: Visit) -> None:
     assert visit.session_cookie != "A" * 43
     visit.cookies[NAME] = "A" * 43
     assert not await is_in(visit)
+
+
+async def test_only_what_looks_like_a_session_id_is_looked_for(visit: Visit, database: Database) -> None:
+    """Nothing long or odd is hashed and asked the database for, even where something lay under its digest."""
+    await visit.sign_in()
+    for odd in ("short", "A" * 44, "A" * 3000, "A" * 42 + "~"):
+        async with database.transaction() as tx:
+            await tx.execute(update(sessions).values(id_sha256=digest_of(odd)))
+        visit.cookies[NAME] = odd
+        assert not await is_in(visit)
 
 
 async def test_signing_in_again_ends_the_session_before(visit: Visit) -> None:
