@@ -4,6 +4,7 @@ goes through the same `/v1` API that programs use.
 * `front.py` the door · `account.py` one's own account · `studio.py` the employee's place · `keys.py` API keys
 * `check.py` where a picture comes from, for everybody
 * `services.py` service accounts, `people.py`, `mapping.py`, `access_review.py` the administrator's
+* `rules.py`, `rules_draft.py`, `rules_story.py`, `rules_try.py`, `rules_forms.py` the rules, and how they change
 * `proposals.py` what takes two people · `emergency.py` the door for when no other opens
 * `records.py`, `cases.py`, `holds.py`, `subjects.py`, `retention.py` the auditor's, over `governing.py`
 * `drafts.py` a form that met "first a fresh second factor" comes back filled
@@ -29,6 +30,11 @@ from gateway.web import (
     proposals,
     records,
     retention,
+    rules,
+    rules_draft,
+    rules_forms,
+    rules_story,
+    rules_try,
     services,
     studio,
     subjects,
@@ -60,6 +66,11 @@ def router() -> APIRouter:
         subjects,
         retention,
         records,
+        rules,
+        rules_draft,
+        rules_forms,
+        rules_story,
+        rules_try,
     ):
         pages.include_router(module.router)
     return pages

@@ -22,7 +22,12 @@ PLACES: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/people", "People", frozenset({Role.ADMIN, Role.BREAK_GLASS})),
     ("/mapping", "Roles", frozenset({Role.ADMIN, Role.BREAK_GLASS})),
     ("/services", "Services", frozenset({Role.ADMIN})),
-    ("/proposals", "Proposals", frozenset({Role.ADMIN, Role.BREAK_GLASS})),
+    ("/rules", "Rules", frozenset({Role.POLICY_AUTHOR, Role.POLICY_APPROVER, Role.AUDITOR})),
+    (
+        "/proposals",
+        "Proposals",
+        frozenset({Role.ADMIN, Role.BREAK_GLASS, Role.POLICY_AUTHOR, Role.POLICY_APPROVER}),
+    ),
     ("/access-review", "Access", frozenset({Role.ADMIN, Role.AUDITOR, Role.BREAK_GLASS})),
     ("/check", "Check", frozenset(Role)),
 )

@@ -154,6 +154,11 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("POST", "/v1/policy/drafts/{draft_id}/propose"): _may(
         P.POLICY_WRITE, body={"version": 1, "note": "x"}, draft_id=UNKNOWN
     ),
+    ("GET", "/v1/policy/drafts/{draft_id}/forms"): _may(P.POLICY_READ, draft_id=UNKNOWN),
+    ("GET", "/v1/policy/drafts/{draft_id}/forms/{form}"): _may(P.POLICY_READ, draft_id=UNKNOWN, form="hours"),
+    ("POST", "/v1/policy/drafts/{draft_id}/forms/{form}"): _may(
+        P.POLICY_WRITE, body={"after": 1, "values": {}}, draft_id=UNKNOWN, form="hours"
+    ),
     ("POST", "/v1/policy/rollback"): _may(P.POLICY_ACTIVATE, body={"revision": "0" * 64, "reason": "to try it"}),
     ("POST", "/v1/policy/break_glass"): _may(
         P.POLICY_ACTIVATE, body={"draft": UNKNOWN, "version": 1, "minutes": 1, "reason": "to try it"}
@@ -249,6 +254,43 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("GET", "/people/{actor_id:path}"): _may(P.PERSON_SUSPEND, **{"actor_id:path": "company|nobody"}),
     ("POST", "/people/{actor_id:path}/decision"): _may(
         P.PERSON_SUSPEND, body=Form({"act": "suspend", "reason": "x"}), **{"actor_id:path": "company|nobody"}
+    ),
+    # the security team: rules, and how they change
+    ("GET", "/rules"): _may(P.POLICY_READ),
+    **{
+        ("GET", f"/rules/{place}"): _is(Guard.ANYBODY, draft_id=UNKNOWN)  # back from a second factor: sent on
+        for place in ("rollback", "rollout", "drafts/{draft_id}/comments", "drafts/{draft_id}/break-glass")
+    },
+    ("GET", "/rules/revisions/{revision}"): _may(P.POLICY_READ, revision="0" * 64),
+    ("POST", "/rules/rollback"): _may(P.POLICY_ACTIVATE, body=Form({"revision": "0" * 64, "reason": "to try it now"})),
+    ("POST", "/rules/rollout"): _may(
+        P.POLICY_ACTIVATE, body=Form({"act": "withdraw", "after": "1", "reason": "to try it now"})
+    ),
+    ("GET", "/rules/drafts/new"): _may(P.POLICY_READ),
+    ("POST", "/rules/drafts/new"): _may(P.POLICY_WRITE, body=Form({"title": "x"})),
+    **{
+        ("GET", f"/rules/drafts/{{draft_id}}{place}"): _may(P.POLICY_READ, draft_id=UNKNOWN)
+        for place in ("", "/changes", "/check", "/forms", "/history", "/preview", "/propose", "/replay")
+    },
+    ("POST", "/rules/drafts/{draft_id}"): _may(
+        P.POLICY_WRITE, body=Form({"act": "remove", "file": "x", "after": "1"}), draft_id=UNKNOWN
+    ),
+    ("POST", "/rules/drafts/{draft_id}/comments"): _may(P.POLICY_READ, body=Form({"text": "x"}), draft_id=UNKNOWN),
+    ("GET", "/rules/drafts/{draft_id}/forms/{name}"): _may(P.POLICY_READ, draft_id=UNKNOWN, name="hours"),
+    ("POST", "/rules/drafts/{draft_id}/forms/{name}"): _may(
+        P.POLICY_WRITE, body=Form({"after": "1"}), draft_id=UNKNOWN, name="hours"
+    ),
+    ("POST", "/rules/drafts/{draft_id}/check"): _may(P.POLICY_WRITE, body=Form(), draft_id=UNKNOWN),
+    ("POST", "/rules/drafts/{draft_id}/history"): _may(P.POLICY_WRITE, body=Form({"act": "close"}), draft_id=UNKNOWN),
+    ("POST", "/rules/drafts/{draft_id}/preview"): _may(
+        P.POLICY_REPLAY, body=Form({"by": "input", "input": "{}"}), draft_id=UNKNOWN
+    ),
+    ("POST", "/rules/drafts/{draft_id}/replay"): _may(P.POLICY_REPLAY, body=Form({"days": "1"}), draft_id=UNKNOWN),
+    ("POST", "/rules/drafts/{draft_id}/propose"): _may(
+        P.POLICY_WRITE, body=Form({"version": "1", "note": "x"}), draft_id=UNKNOWN
+    ),
+    ("POST", "/rules/drafts/{draft_id}/break-glass"): _may(
+        P.POLICY_ACTIVATE, body=Form({"version": "1", "minutes": "5", "reason": "to try it"}), draft_id=UNKNOWN
     ),
     ("GET", "/mapping"): _may(P.MAPPING_PROPOSE),
     ("POST", "/mapping"): _may(P.MAPPING_PROPOSE, body=Form()),

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import uvicorn
 import yaml
@@ -111,12 +111,20 @@ PEOPLE = {
     "mira": Described(display_name="Mira Sand", department="Legal", groups=("staff", "auditors")),
     "carol": Described(display_name="Carol Nye", email="carol@example.com", department="IT", groups=("admins",)),
     "dan": Described(display_name="Dan Abel", email="dan@example.com", department="IT", groups=("admins",)),
+    "ann": Described(display_name="Ann Vale", email="ann@example.com", department="Security", groups=("authors",)),
+    "bea": Described(display_name="Bea Lund", email="bea@example.com", department="Security", groups=("approvers",)),
     "owen": Described(display_name="Owen Gray", department="Sales", groups=("staff",)),
     "torn": Described(display_name="Tora Enn", department="IT", groups=("auditors", "admins")),
     "leaver": Described(display_name="Lea Verne", department="Sales", groups=("staff",)),
     "hostile": Described(display_name=XSS[0], department=XSS[1], groups=("staff", "auditors", XSS[2])),
 }
-ROLES = {"staff": (Role.EMPLOYEE,), "auditors": (Role.AUDITOR,), "admins": (Role.ADMIN,)}
+ROLES = {
+    "staff": (Role.EMPLOYEE,),
+    "auditors": (Role.AUDITOR,),
+    "admins": (Role.ADMIN,),
+    "authors": (Role.POLICY_AUTHOR,),
+    "approvers": (Role.POLICY_APPROVER,),
+}
 
 
 class TwoModels:
@@ -171,7 +179,10 @@ class Acted:
             self.uploads.append((upload.field, upload.data))
         charge = await self._ledger.reserve(request_id, person.id, price(request))
         yield Accepted(
-            request_id=request_id, credits=charge.credits, credits_remaining=charge.remaining, revised_prompt=revised
+            request_id=request_id,
+            credits=charge.credits,
+            credits_remaining=charge.remaining,
+            revised_prompts=(revised,) if revised else (),
         )
         try:
             if "queue" in words:
@@ -206,7 +217,7 @@ class Acted:
             owner=person.id,
             pictures=tuple(pictures),
             making=Making(model=request.model, seed=1234567890),
-            revised_prompt=revised,
+            revised_prompts=(revised,) if revised else (),
             usage=TokenUsage(),
             size=request.size,
             credits=charge.credits,
@@ -470,7 +481,7 @@ async def _start_session(services: Services, name: str) -> str:
     return id.secret
 
 
-def _settings(state: Path, url: str) -> Settings:
+def _settings(state: Path, url: str, rules: Literal["folder", "managed"]) -> Settings:
     secrets = {name: state / f"{name}.key" for name in ("identity", "screening", "model-server")}
     for path in secrets.values():
         path.write_text("preview " * 8)
@@ -484,7 +495,12 @@ def _settings(state: Path, url: str) -> Settings:
             providers=(provider,), roles=ROLES, cookie_secure=False, secret_path=secrets["identity"]
         ),
         # Patient: what is late on a machine that does much else is no page's fault.
-        policy=PolicySettings(directory=_policies(state), decision_timeout_seconds=10),
+        policy=PolicySettings(
+            source=rules,
+            directory=_policies(state) if rules == "folder" else ROOT / "policies",
+            decision_timeout_seconds=10,
+            poll_seconds=0.1,
+        ),
         screening=ScreeningSettings(secret_path=secrets["screening"], **UNHURRIED["screening"]),
         provenance=ProvenanceSettings(**own_marks(state)),
         upstream=UpstreamSettings(secret_path=secrets["model-server"]),
@@ -528,8 +544,9 @@ async def preview_services(settings: Settings) -> AsyncIterator[tuple[Services, 
 class Preview:
     """Serves from a thread of its own, on a port that the system chooses. Use it as a context manager."""
 
-    def __init__(self, state: Path, port: int = 0) -> None:
+    def __init__(self, state: Path, port: int = 0, *, rules: Literal["folder", "managed"] = "folder") -> None:
         self._state = state
+        self._rules: Literal["folder", "managed"] = rules
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -561,7 +578,7 @@ class Preview:
 
     async def _serve(self) -> None:
         try:
-            settings = _settings(self._state, self.url)
+            settings = _settings(self._state, self.url, self._rules)
             async with preview_services(settings) as (services, made):
                 app = create_app(settings)
                 app.state.services = services
