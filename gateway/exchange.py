@@ -353,7 +353,8 @@ class Accepted:
     request_id: RequestId
     credits: int
     credits_remaining: int
-    revised_prompt: str | None
+    revised_prompts: tuple[str, ...]
+    """As in Result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,10 +365,16 @@ class Result:
     owner: ActorId
     pictures: tuple[Picture, ...]
     making: Making
-    revised_prompt: str | None
-    """What the model saw, present exactly when it differs from what was sent."""
+    revised_prompts: tuple[str, ...]
+    """What the model saw, exactly when it differs from what was sent: one for all pictures, or one a picture."""
     usage: TokenUsage
     size: str
     credits: int
     credits_remaining: int
     created: datetime
+
+    def revised_prompt(self, place: int) -> str | None:
+        """What the model saw for the picture at `place`; None where that was what was sent."""
+        if not self.revised_prompts:
+            return None
+        return self.revised_prompts[place if len(self.revised_prompts) > 1 else 0]

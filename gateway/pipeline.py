@@ -37,7 +37,7 @@ from gateway.provenance.marking import Marking
 from gateway.recording import Call, OpenRecord, Recorder
 from gateway.running import Running
 from gateway.screening.facade import Screening
-from gateway.upstream import ImageServer, Made
+from gateway.upstream import ImageServer, Made, make_each
 from gateway.vocabulary import Effect, Permission
 
 
@@ -66,17 +66,17 @@ class Pipeline:
         call.headers.update(self.rate.take(actor.id))
         async with self.recorder.open(actor, call) as (record, request), self.running.job(actor.id) as job:  # 2
             await self._decide(record, request, "request")  # 3
-            texts = await self._screen(record, request)  # 4
+            each = await self._screen(record, request)  # 4
             await self._clean(record, request)
             record.charge = await self.ledger.reserve(record.request_id, actor.id, price(request))  # 5
             yield Accepted(
                 request_id=record.request_id,
                 credits=record.charge.credits,
                 credits_remaining=record.charge.remaining,
-                revised_prompt=record.revised_prompt,
+                revised_prompts=record.revised_prompts,
             )
             made: Made | None = None
-            making = self.server.make(request, texts, record.uploads, record.request_id, actor)
+            making = make_each(self.server, request, each, record.uploads, record.request_id, actor)
             async with aclosing(making) as answers:  # 6
                 async for answer in job.each(answers):
                     if isinstance(answer, Made):
@@ -99,7 +99,7 @@ class Pipeline:
                 owner=actor.id,
                 pictures=pictures,
                 making=made.making,
-                revised_prompt=record.revised_prompt,
+                revised_prompts=record.revised_prompts,
                 usage=made.usage,
                 size=made.size,
                 credits=record.charge.credits,
@@ -129,21 +129,23 @@ class Pipeline:
         record.decisions.append(decision)
         return obey(decision, stage)
 
-    async def _screen(self, record: OpenRecord, request: ImageRequest) -> dict[str, str]:
-        """The texts that may be forwarded, by field."""
+    async def _screen(self, record: OpenRecord, request: ImageRequest) -> list[dict[str, str]]:
+        """The texts that may be forwarded, by field: for all pictures, or for each where each says something else."""
         texts = texts_of(request)
         with record.call.timings.stage("screen"):
             record.findings = await find(self.screening, texts, record.actor.id)
         decision = await self._decide(record, request, "prompt", record.findings)
         if decision.effect is Effect.MASK:
             texts = await mask(self.screening, texts, record.findings, decision)
-            record.revise(request, texts)
-        if decision.obligations.rewrite == "diversity":
-            rewritten = self.diversity.rewrite(texts.get("prompt", ""), record.request_id)
-            if rewritten is not None:
-                texts = {**texts, "prompt": rewritten}
-                record.revise(request, texts)
-        return texts
+            record.revise(request, [texts])
+        if decision.obligations.rewrite != "diversity":
+            return [texts]
+        rewritten = self.diversity.rewrite_each(texts.get("prompt", ""), record.request_id, request.n)
+        if rewritten is None:
+            return [texts]
+        each = [{**texts, "prompt": text} for text in rewritten]
+        record.revise(request, each)
+        return each
 
     async def _clean(self, record: OpenRecord, request: ImageRequest) -> None:
         """The uploads that may be forwarded, in the record: encoded anew, never the bytes that came."""

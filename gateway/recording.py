@@ -110,18 +110,18 @@ class OpenRecord:
         self.policy_input: Mapping[str, Any] = {}
         self.usage = Usage()
         self.charge: Charge | None = None
-        self.revised_prompt: str | None = None
+        self.revised_prompts: tuple[str, ...] = ()
         self.revised_labels: tuple[str, ...] | None = None
         self.uploads: tuple[CleanUpload, ...] = ()
         self.pictures: Sequence[Picture] = ()
         self.making = Making()
         self.concluded = False
 
-    def revise(self, request: ImageRequest, texts: Mapping[str, str]) -> None:
-        """Keep what the model sees in place of what was sent."""
-        self.revised_prompt = texts.get("prompt", "")
+    def revise(self, request: ImageRequest, each: Sequence[Mapping[str, str]]) -> None:
+        """Keep what the model sees in place of what was sent: one set of texts for all pictures, or one a picture."""
+        self.revised_prompts = tuple(texts.get("prompt", "") for texts in each)
         if request.sketch:
-            self.revised_labels = tuple(texts.get(f"sketch.{place}", "") for place in range(len(request.sketch)))
+            self.revised_labels = tuple(each[0].get(f"sketch.{place}", "") for place in range(len(request.sketch)))
 
 
 class Recorder:
@@ -221,7 +221,7 @@ class Recorder:
             "decisions": [_json(asdict(d)) for d in record.decisions],
             "policy_input": dict(record.policy_input),
             "findings": [_json(asdict(f)) for f in record.findings],
-            "revised_prompt": record.revised_prompt,
+            "revised_prompts": list(record.revised_prompts),
             "revised_labels": None if record.revised_labels is None else list(record.revised_labels),
             "uploads": [
                 {"field": u.field, "sent": asdict(u.sent), "forwarded": asdict(u.forwarded)} for u in record.uploads

@@ -28,8 +28,8 @@ def image_response(result: Result, request: ImageRequest, addresses: Sequence[st
         item: dict[str, Any] = (
             {"url": addresses[place]} if addresses else {"b64_json": base64.b64encode(picture.data).decode()}
         )
-        if result.revised_prompt is not None:
-            item["revised_prompt"] = result.revised_prompt
+        if (revised := result.revised_prompt(place)) is not None:
+            item["revised_prompt"] = revised
         data.append(item)
     body: dict[str, Any] = {
         "created": int(result.created.timestamp()),
@@ -66,7 +66,8 @@ def accepted_event(accepted: Accepted, request: ImageRequest) -> bytes:
             "request_id": accepted.request_id,
             "credits": accepted.credits,
             "credits_remaining": accepted.credits_remaining,
-            "revised_prompt": accepted.revised_prompt,
+            # One line for the page while it waits; each finished picture brings its own.
+            "revised_prompt": accepted.revised_prompts[0] if accepted.revised_prompts else None,
         },
     )
 
@@ -87,7 +88,7 @@ def partial_event(partial: Partial, request: ImageRequest, created_at: int) -> b
 def completed_events(result: Result, request: ImageRequest) -> list[bytes]:
     """One event a picture."""
     events = []
-    for picture in result.pictures:
+    for place, picture in enumerate(result.pictures):
         data: dict[str, Any] = {
             "b64_json": base64.b64encode(picture.data).decode(),
             "index": picture.index,
@@ -100,8 +101,8 @@ def completed_events(result: Result, request: ImageRequest) -> list[bytes]:
             "model": result.making.model,
             **_facts(request, result.size),
         }
-        if result.revised_prompt is not None:
-            data["revised_prompt"] = result.revised_prompt
+        if (revised := result.revised_prompt(place)) is not None:
+            data["revised_prompt"] = revised
         events.append(sse(f"{STEMS[request.action]}.completed", data))
     return events
 

@@ -85,7 +85,7 @@ async def test_uploads_are_known_by_their_digests_and_texts_as_they_were_changed
     with suppress(InvalidRequest):
         async with recorder.open(ALICE, call(request)) as (record, _):
             record.uploads = (CleanUpload(field="image", data=CANARY, sent=sent.facts, forwarded=forwarded),)
-            record.revise(request, {"prompt": "a fox", "sketch.0": "for someone@example.com"})
+            record.revise(request, [{"prompt": "a fox", "sketch.0": "for someone@example.com"}])
             raise InvalidRequest("to end it")
     intent, outcome = await contents(audit, record.request_id)
     assert [upload["sha256"] for upload in intent["request"]["uploads"]] == ["11", "00"]
@@ -99,7 +99,7 @@ async def test_uploads_are_known_by_their_digests_and_texts_as_they_were_changed
         "width": 8,
         "height": 8,
     }
-    assert (outcome["revised_prompt"], outcome["revised_labels"]) == ("a fox", ["for someone@example.com", ""])
+    assert (outcome["revised_prompts"], outcome["revised_labels"]) == (["a fox"], ["for someone@example.com", ""])
     whole = json.dumps([intent, outcome])
     assert CANARY.decode() not in whole
     assert base64.b64encode(CANARY).decode() not in whole
