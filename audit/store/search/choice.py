@@ -7,7 +7,7 @@ that does not decide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +22,8 @@ _COUNTED: Final = 1_000  # entries of a plain index that are counted; more is "m
 # An entry of a plain index is an event, whose other halves are looked up; a token finds an event once for each half.
 _WEIGHT_OF_PLAIN: Final = 2
 _MANY: Final = 2**62
+# Looking whether a token is rarer than a plain index with so few entries costs this share of walking that at most.
+_WORTH_COUNTING: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +79,19 @@ def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> 
     """The lead of each day: of those that are many, the first."""
     chosen = [leads[0] for _, leads in days]
     open_days = [at for at, (_, leads) in enumerate(days) if len(leads) > 1]
-    for at, counts in _counted(reader, days, open_days, _RARE):
+    bounds = dict.fromkeys(open_days, _RARE)
+    for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
         weights = [_weight(lead, count, _RARE) for lead, count in zip(leads, counts, strict=True)]
         best = min(range(len(leads)), key=lambda number: (weights[number], number))
-        if weights[best] <= _RARE * _WEIGHT_OF_PLAIN:
-            chosen[at] = leads[best]
-            open_days.remove(at)
-    open_days += [at for at, (_, leads) in enumerate(days) if len(leads) == 1 and leads[0].has_two_ways]
-    for at, counts in _counted(reader, days, open_days, FREQUENT):
+        chosen[at] = leads[best]
+        bounds[at] = min(FREQUENT, weights[best] // _WORTH_COUNTING)
+        if bounds[at] <= _RARE:
+            del bounds[at]
+    bounds |= {at: FREQUENT for at, (_, leads) in enumerate(days) if len(leads) == 1 and leads[0].has_two_ways}
+    for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
-        weights = [_weight(lead, count, FREQUENT) for lead, count in zip(leads, counts, strict=True)]
+        weights = [_weight(lead, count, bounds[at]) for lead, count in zip(leads, counts, strict=True)]
         best = min(range(len(leads)), key=lambda number: (weights[number], number))
         chosen[at] = leads[best].for_many() if weights[best] == _MANY else leads[best]
     return chosen
@@ -100,10 +104,11 @@ def _weight(lead: Lead, count: int, bound: int) -> int:
 
 
 def _counted(
-    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], at: Sequence[int], bound: int
+    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], bounds: Mapping[int, int]
 ) -> list[tuple[int, Sequence[int]]]:
-    """How many records each candidate of these days walks over: asked of all days at once, each up to its bound."""
-    asked = []
+    """How many records each candidate of these days walks over: asked of all days at once, each up to its bound, that
+    of tokens being the day's in ``bounds``."""
+    asked, at = [], list(bounds)
     for number in at:
         part, leads = days[number]
         # Each count with a name of its own: of several days they are put together.
@@ -112,7 +117,7 @@ def _counted(
                 "(select count(*) from (",
                 _walks(lead),
                 f" limit ?) c) as n{name}",
-                bound if lead.is_blind else _COUNTED,
+                bounds[number] if lead.is_blind else _COUNTED,
             )
             for name, lead in enumerate(leads)
         ]

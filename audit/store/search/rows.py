@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final
@@ -61,7 +62,7 @@ def request_row(head: Row, outcome: Row | None, ring: KeyRing) -> RequestRow:
     last = outcome or head
     concluded_at = from_micros(last.recorded_at) if outcome or head.phase != Phase.INTENT else None
     return RequestRow(
-        event_id=head.envelope().event_id,
+        event_id=str(uuid.UUID(bytes=head.event_id)),
         tenant=head.tenant,
         action=head.action,
         subject=subject_of(head, ring),
