@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from gateway import cli_replay, cli_rules
+from gateway import cli_packs, cli_replay, cli_rules
 from gateway.policy import style, syntax
 from gateway.policy.bundle import MANIFEST, Bundle, BundleRefused, Rules, read_bundle
 from gateway.policy.rego import Rego
@@ -167,6 +167,7 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         typer.echo(f"key id {key.key_id}, {key.algorithm}", err=True)
         typer.echo(key.public_pem.decode(), nl=False)
 
+    cli_packs.add_to(policy, _tried)
     cli_replay.add_to(policy)
     cli_rules.add_to(policy)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("gateway", "audit", "model_server")
+PACKAGES = ("gateway", "audit", "model_server", "policies")
+"""Code, and the rules that `imprimatur policy init` puts packs upon."""
 
 
 @pytest.mark.slow

@@ -37,6 +37,9 @@ config := {
 	},
 }
 
+# What a house adds has tests of its own, and no say in these.
+no_house := {"deny": set(), "review": set(), "queue": "content"}
+
 # A Friday, 11:00 in Berlin.
 good := {
 	"version": 1,
@@ -80,6 +83,7 @@ decide(difference) := decide_with(difference, config)
 decide_with(difference, configuration) := decision if {
 	decision := data.gateway.image.authz.decision with input as object.union(good, difference)
 		with data.gateway.config as configuration
+		with data.gateway.image.house as no_house
 }
 
 codes(difference) := {reason.code | some reason in decide(difference).reasons}
@@ -97,6 +101,7 @@ test_a_good_request_is_allowed if {
 
 test_an_empty_question_is_denied_for_everything if {
 	decision := data.gateway.image.authz.decision with input as {} with data.gateway.config as config
+		with data.gateway.image.house as no_house
 	decision.effect == "deny"
 	{reason.code | some reason in decision.reasons} == {
 		"policy.input-version", "subject.inactive", "role.not-permitted", "subject.scope-missing", "mfa.missing",
@@ -365,6 +370,7 @@ test_an_allowed_finding_does_not_hide_a_denied_one if {
 test_a_decision_needs_the_set_access_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.access.deny as {}
 	is_undecided(decision)
 }
@@ -372,6 +378,7 @@ test_a_decision_needs_the_set_access_deny if {
 test_a_decision_needs_the_set_findings_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.findings.deny as {}
 	is_undecided(decision)
 }
@@ -379,6 +386,7 @@ test_a_decision_needs_the_set_findings_deny if {
 test_a_decision_needs_the_set_dlp_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.dlp.deny as {}
 	is_undecided(decision)
 }
@@ -386,6 +394,7 @@ test_a_decision_needs_the_set_dlp_deny if {
 test_a_decision_needs_the_set_dlp_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.dlp.review as {}
 	is_undecided(decision)
 }
@@ -393,6 +402,7 @@ test_a_decision_needs_the_set_dlp_review if {
 test_a_decision_needs_the_set_dlp_mask if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.dlp.mask as {}
 	is_undecided(decision)
 }
@@ -400,6 +410,7 @@ test_a_decision_needs_the_set_dlp_mask if {
 test_a_decision_needs_the_set_content_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.content.deny as {}
 	is_undecided(decision)
 }
@@ -407,6 +418,7 @@ test_a_decision_needs_the_set_content_deny if {
 test_a_decision_needs_the_set_content_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.content.review as {}
 	is_undecided(decision)
 }
@@ -414,6 +426,7 @@ test_a_decision_needs_the_set_content_review if {
 test_a_decision_needs_the_set_pictures_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.pictures.deny as {}
 	is_undecided(decision)
 }
@@ -421,6 +434,7 @@ test_a_decision_needs_the_set_pictures_deny if {
 test_a_decision_needs_the_set_pictures_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.pictures.review as {}
 	is_undecided(decision)
 }
@@ -428,6 +442,7 @@ test_a_decision_needs_the_set_pictures_review if {
 test_a_decision_needs_the_set_memorisation_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.memorisation.deny as {}
 	is_undecided(decision)
 }
@@ -435,6 +450,7 @@ test_a_decision_needs_the_set_memorisation_deny if {
 test_a_decision_needs_the_set_memorisation_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.memorisation.review as {}
 	is_undecided(decision)
 }
@@ -442,6 +458,7 @@ test_a_decision_needs_the_set_memorisation_review if {
 test_a_decision_needs_the_set_content_mask if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.content.mask as {}
 	is_undecided(decision)
 }
@@ -449,6 +466,7 @@ test_a_decision_needs_the_set_content_mask if {
 test_a_decision_needs_the_set_screening_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.screening.deny as {}
 	is_undecided(decision)
 }
@@ -456,6 +474,7 @@ test_a_decision_needs_the_set_screening_deny if {
 test_a_decision_needs_the_set_screening_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.screening.review as {}
 	is_undecided(decision)
 }
@@ -463,6 +482,7 @@ test_a_decision_needs_the_set_screening_review if {
 test_a_decision_needs_every_package if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.dlp as {}
 	is_undecided(decision)
 }
@@ -475,6 +495,7 @@ test_missing_retention_is_a_denial if {
 test_a_finding_that_no_rule_took_up_is_not_allowed if {
 	decision := data.gateway.image.authz.decision with input as object.union(good, found([{"proposed": "deny"}]))
 		with data.gateway.config as config
+		with data.gateway.image.house as no_house
 		with data.gateway.image.dlp.deny as set()
 	is_undecided(decision)
 }
@@ -523,7 +544,7 @@ house_reason := {"code": "subject.of-the-house", "message": "m", "severity": "lo
 test_what_the_house_refuses_is_denied if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
-		with data.gateway.image.house.deny as {house_reason}
+		with data.gateway.image.house as object.union(no_house, {"deny": {house_reason}})
 	decision.effect == "deny"
 	decision.reasons == [house_reason]
 }
@@ -531,8 +552,7 @@ test_what_the_house_refuses_is_denied if {
 test_what_the_house_holds_goes_to_its_queue if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
-		with data.gateway.image.house.review as {house_reason}
-		with data.gateway.image.house.queue as "samples"
+		with data.gateway.image.house as object.union(no_house, {"review": {house_reason}, "queue": "samples"})
 	decision.effect == "review"
 	decision.reasons == [house_reason]
 	decision.obligations == {"retention_days": 30, "review": {"queue": "samples"}}
@@ -541,13 +561,41 @@ test_what_the_house_holds_goes_to_its_queue if {
 test_a_decision_needs_the_set_house_deny if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
-		with data.gateway.image.house.deny as {}
+		with data.gateway.image.house as object.union(no_house, {"deny": {}})
 	is_undecided(decision)
 }
 
 test_a_decision_needs_the_set_house_review if {
 	decision := data.gateway.image.authz.decision with input as good
 		with data.gateway.config as config
-		with data.gateway.image.house.review as {}
+		with data.gateway.image.house as object.union(no_house, {"review": {}})
 	is_undecided(decision)
+}
+
+test_a_face_that_a_group_may_upload_is_allowed if {
+	face := {"type": "picture.face-realistic", "stage": "upload", "field": "uploads", "maskable": false, "proposed": "review"}
+	faces := {"upload": {"realistic": "review"}, "groups": [{"group": "design", "stage": "upload", "kind": "realistic", "effect": "allow"}]}
+	decision := decide_with(found([face]), object.union(config, {"pictures": {"faces": faces}}))
+	decision.effect == "allow"
+}
+
+test_what_is_held_by_its_own_rules_is_not_harmless if {
+	mild := found([{"type": "picture.nudity", "proposed": "allow"}])
+	decision := data.gateway.image.authz.effect with input as object.union(good, mild)
+		with data.gateway.config as config
+		with data.gateway.image.house as no_house
+		with data.gateway.image.pictures.ranks as {0: 2}
+	decision == "review"
+	not data.gateway.image.authz.harmless with input as object.union(good, mild)
+		with data.gateway.config as config
+		with data.gateway.image.house as no_house
+		with data.gateway.image.pictures.ranks as {0: 2}
+}
+
+test_what_content_rules_hold_is_not_harmless if {
+	mild := found([{"type": "content.gore", "proposed": "allow"}])
+	not data.gateway.image.authz.harmless with input as object.union(good, mild)
+		with data.gateway.config as config
+		with data.gateway.image.house as no_house
+		with data.gateway.image.content.ranks as {0: 2}
 }
