@@ -230,6 +230,17 @@ async def test_step_up_of_a_session_that_is_not_there_any_more_is_refused(visit:
         await visit.arrive(visit.issuer.approve(departure.url))
 
 
+async def test_step_up_of_a_browser_that_lost_its_session_is_refused(visit: Visit) -> None:
+    await visit.sign_in()
+    departure = await visit.identity.begin_step_up(visit.credentials(), 300, "/keys")
+    visit.keep(departure.cookie)
+    del visit.cookies[NAME]
+    with pytest.raises(SignInRefused) as error:
+        await visit.arrive(visit.issuer.approve(departure.url))
+    assert error.value.reasons[0].code == Code.SUBJECT_OTHER_PERSON
+    assert NAME not in visit.cookies
+
+
 async def test_step_up_begun_in_another_session_of_this_browser_is_refused(visit: Visit) -> None:
     await visit.sign_in()
     departure = await visit.identity.begin_step_up(visit.credentials(), 300, "/keys")
