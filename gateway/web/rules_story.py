@@ -207,12 +207,13 @@ async def _propose(
 
 
 def _impacts(request: Request, found: Draft) -> list[Job]:
-    """Replays of exactly this version against the rules in force: what can stand in the proposal."""
+    """Replays of exactly this version against what it is upon: what can stand in the proposal."""
     jobs = services_of(request).replaying.replays.list()
     return [
         job
         for job in jobs
-        if job.state is State.DONE and job.candidate_digest == found.version.digest and not job.against_digest
+        if job.state is State.DONE
+        and (job.candidate_digest, job.baseline_digest) == (found.version.digest, found.version.base)
     ]
 
 

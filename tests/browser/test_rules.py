@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import PHONE, Visit, Visits
-from tests.browser.preview import Preview, Running
+from tests.browser.preview import XSS, Preview, Running
 
 pytestmark = pytest.mark.xdist_group("rules-pages")
 
@@ -75,7 +76,7 @@ async def test_a_rule_is_changed_by_keyboard_checked_proposed_approved_and_taken
 ) -> None:
     ann = await go("ann")
     page = await ann.go("/rules")
-    await expect(page.get_by_text("Nobody wants the rules otherwise just now.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="What was in force")).to_be_visible()
     await looked_at(ann, screenshot_dir, "rules-first")
     page = await new_draft(ann, "Three pictures are enough")
     draft = base_of(page)
@@ -133,3 +134,179 @@ async def test_a_rule_is_changed_by_keyboard_checked_proposed_approved_and_taken
 
 def managed_text(managed: Running, path: str) -> str:
     return (Path(__file__).resolve().parents[2] / "policies" / path).read_text("utf-8")
+
+
+async def test_what_is_wrong_with_a_draft_is_shown_at_its_line(go: Visits, screenshot_dir: Path) -> None:
+    ann = await go("ann")
+    page = await new_draft(ann, "Open on Sundays")
+    await page.goto(f"{base_of(page)}?file={AUTHZ}")
+    area = page.locator("#content")
+    text = await area.input_value()
+    await area.fill(text.replace("image_action if is_string(", "image_action if is_strng(", 1))
+    await page.get_by_role("button", name="Save and check").click()
+    await page.wait_for_url("**/check**", timeout=CHECK_MS)
+    await expect(page.get_by_role("heading", name="To mend before it can be proposed")).to_be_visible()
+    await looked_at(ann, screenshot_dir, "rules-check-refused")
+    place = page.locator(".findings .place").first
+    await expect(place).to_contain_text(f"{AUTHZ}:")
+    await place.click()
+    await page.wait_for_url("**line=*")
+    line = page.url.partition("line=")[2].partition("#")[0]
+    await expect(page.locator(f"#L{line}")).to_be_visible()
+    await expect(page.locator(f".gutter span:nth-child({line})")).to_have_class("problem")
+    await looked_at(ann, screenshot_dir, "rules-editor-marked")
+    proposed = await ann.go(f"{base_of(page).removeprefix(ann.url)}/propose")
+    await expect(proposed.get_by_text("There is something to mend.")).to_be_visible()
+
+
+async def test_two_who_write_at_once_are_told_and_lose_nothing(go: Visits) -> None:
+    ann = await go("ann", allowed=(MISSING,))
+    page = await new_draft(ann, "Two at once")
+    address = f"{base_of(page)}?file={LIMITS}"
+    await page.goto(address)
+    other = await go("ann", allowed=(MISSING,))
+    theirs = await other.go(address.removeprefix(ann.url))
+    await theirs.locator("#content").fill("# theirs\n" + await theirs.locator("#content").input_value())
+    await theirs.keyboard.press("Control+s")
+    await expect(theirs.locator("#told")).to_have_text("Saved as version 2.")
+    mine = "# mine\n" + await page.locator("#content").input_value()
+    await page.locator("#content").fill(mine)
+    await page.keyboard.press("Control+s")
+    await expect(page.locator("#told")).to_contain_text("Somebody saved version 2 while you wrote.")
+    await expect(page.locator("#content")).to_have_value(mine)
+    await expect(page.get_by_role("link", name="what they changed")).to_have_attribute(
+        "href", "/rules/drafts/" + base_of(page).rpartition("/")[2] + "/changes?version=2&against=1"
+    )
+    await page.get_by_role("button", name="Save mine over this file").click()
+    await expect(page.locator("#told")).to_have_text("Saved as version 3.")
+    await page.goto(f"{base_of(page)}/history")
+    await page.get_by_role("button", name="Restore version 2").click()
+    await expect(page.get_by_text("That version is the newest again.")).to_be_visible()
+    await page.goto(address)
+    await expect(page.locator("#content")).to_have_value("# theirs\n" + mine.partition("\n")[2])
+
+
+async def test_everything_works_without_a_script(go: Visits) -> None:
+    ann = await go("ann", java_script_enabled=False, allowed=(MISSING,))
+    page = ann.page
+    await page.goto(f"{ann.url}/rules/drafts/new")
+    await page.get_by_label("What shall be otherwise?").fill("Without a script")
+    await page.get_by_role("button", name="Begin the draft").click()
+    address = f"{base_of(page)}?file={LIMITS}"
+    await page.goto(address)
+    area = page.locator("#content")
+    text = await area.input_value()
+    await area.fill(text.replace("user_day: 500", "user_day: 400"))
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await page.get_by_role("link", name="Changes").click()
+    await expect(page.locator(".code-diff .added")).to_have_count(1)  # a browser's line ends changed no other line
+    await page.goto(address)
+    await page.get_by_role("button", name="As in the rules it is upon").click()
+    await expect(page.get_by_text("The file is as in the rules in force again.")).to_be_visible()
+    await page.get_by_text("Add a file").click()
+    await page.get_by_label("Its path").fill("../outside.rego")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.get_by_text("is no path of a rule file")).to_be_visible()
+    await page.goto(address)
+    await page.get_by_text("Say something").click()
+    await page.get_by_label("Line (0 = none)").fill("3")
+    await page.get_by_label("What you want to say").fill(f"Why four? {XSS[0]}")
+    await page.get_by_role("button", name="Say it").click()
+    await expect(page.get_by_text(f"Why four? {XSS[0]}").first).to_be_visible()
+    await page.goto(f"{base_of(page)}/history")
+    await page.get_by_role("button", name="Close this draft").click()
+    await expect(page.get_by_text("The draft is closed. It stays readable.")).to_be_visible()
+    await page.goto(address)
+    await expect(page.get_by_text("You may read this draft, not change it.")).to_be_visible()
+
+
+async def test_one_decision_is_explained_and_a_replay_says_that_there_is_nothing_yet(
+    go: Visits, screenshot_dir: Path
+) -> None:
+    ann = await go("ann", allowed=(MISSING,))
+    page = await new_draft(ann, "Try it")
+    await page.get_by_role("link", name="Try one").click()
+    await page.get_by_label("Its id: every record").fill("nothing-of-that-name")
+    await page.get_by_role("button", name="Ask the rules").click()
+    await page.get_by_text("is not kept").first.wait_for()
+    await page.goto(f"{base_of(page).removesuffix('/preview')}/preview")
+    await page.get_by_text("An input of your own").click()
+    field = page.get_by_label("JSON, as rules see it")
+    await field.fill((await field.input_value()).replace('"mfa_age_seconds": 60', '"mfa_age_seconds": null'))
+    await page.get_by_role("button", name="Ask the rules").click()
+    await expect(page.get_by_role("region", name="This draft")).to_contain_text("no second factor", timeout=60_000)
+    await looked_at(ann, screenshot_dir, "rules-preview")
+    await page.get_by_label("JSON, as rules see it").fill("{")
+    await page.get_by_text("An input of your own").click()
+    await page.get_by_role("button", name="Ask the rules").click()
+    await expect(page.get_by_text("The input is not JSON")).to_be_visible()
+    await page.get_by_role("link", name="Replay", exact=True).click()
+    await page.get_by_role("button", name="Replay").click()
+    await expect(page.get_by_text("there is nothing to replay")).to_be_visible(timeout=60_000)
+    await looked_at(ann, screenshot_dir, "rules-replay-none")
+
+
+async def test_a_form_changes_hours_without_a_line_of_code(go: Visits, screenshot_dir: Path) -> None:
+    ann = await go("ann")
+    page = await new_draft(ann, "Office hours")
+    await page.get_by_role("link", name="Forms").click()
+    await looked_at(ann, screenshot_dir, "rules-forms")
+    for name in ("models", "findings", "dlp", "pictures", "retention", "limits"):
+        await page.goto(f"{base_of(page).partition('/forms')[0]}/forms/{name}")
+        await expect(page.get_by_role("button", name="Save")).to_be_visible()
+        await looked_at(ann, screenshot_dir, f"rules-form-{name}")
+    await page.goto(f"{base_of(page).partition('/forms')[0]}/forms/hours")
+    await looked_at(ann, screenshot_dir, "rules-form-hours")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Nothing was otherwise, so nothing was saved.")).to_be_visible()
+    await page.get_by_label("Time zone").fill("Europe/Berlin")
+    await page.get_by_label("From, row 1").fill("26")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("alert")).to_contain_text("expected a whole number from 0 to 23")
+    await expect(page.get_by_label("Time zone")).to_have_value("Europe/Berlin")
+    await page.get_by_label("From, row 1").fill("6")
+    await page.get_by_role("group", name="Days, row 1").get_by_text("Sun").click()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved as version 2.")).to_be_visible()
+    await page.get_by_role("link", name="Changes").click()
+    await expect(page.locator(".code-diff .added")).to_have_count(3)
+    await expect(page.locator(".code-diff .removed")).to_have_count(3)
+
+
+async def test_text_that_was_not_saved_is_not_lost_by_leaving(go: Visits) -> None:
+    ann = await go("ann")
+    page = await new_draft(ann, "Do not lose it")
+    await page.locator("#content").press("x")
+    asked: list[str] = []
+
+    async def answer(dialog: Any) -> None:
+        asked.append(dialog.type)
+        await dialog.dismiss()
+
+    page.on("dialog", answer)
+    await page.get_by_role("link", name="← Rules").click()
+    await asyncio.sleep(0.5)
+    assert asked == ["beforeunload"]
+    assert "/rules/drafts/" in page.url
+
+
+async def test_an_auditor_reads_and_is_offered_nothing_to_press(go: Visits, screenshot_dir: Path) -> None:
+    ann = await go("ann")
+    page = await new_draft(ann, f"For the auditor {XSS[0]}")
+    bob = await go("bob")
+    read = await bob.go("/rules")
+    await expect(read.get_by_role("link", name="Change a rule")).to_have_count(0)
+    await expect(read.get_by_text("Roll back …")).to_have_count(0)
+    await looked_at(bob, screenshot_dir, "rules-auditor")
+    read = await bob.go(base_of(page).removeprefix(bob.url))
+    await expect(read.get_by_role("button", name="Save", exact=True)).to_have_count(0)
+    await expect(read.get_by_role("heading", level=1)).to_contain_text(XSS[0])
+    assert "pwned" not in await read.title()
+
+
+async def test_where_rules_come_from_a_folder_the_page_says_so(visit: Visits, screenshot_dir: Path) -> None:
+    ann = await visit("ann")
+    page = await ann.go("/rules")
+    await expect(page.get_by_text("policy.source: managed")).to_be_visible()
+    await looked_at(ann, screenshot_dir, "rules-folder")

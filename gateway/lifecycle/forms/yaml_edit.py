@@ -202,9 +202,10 @@ def _assign_mapping(edits: _Edits, node: MappingNode, before: Mapping[str, Any],
     added = {name: after[name] for name in after if name not in before}
     spans = [(key.start_mark.index, _end(edits, value)) for key, value in node.value]
     if not added and len(gone) == len(spans):
-        edits.replace(node.start_mark.index, _end(edits, node), "{}")
-        if not node.flow_style:
-            raise Unwritable("a block of which nothing is left")
+        start, end = node.start_mark.index, _end(edits, node)
+        if not node.flow_style:  # `key:` and the block below it become `key: {}`
+            start = len(edits.text[:start].rstrip())
+        edits.replace(start, end, "{}" if node.flow_style else " {}")
         return
     entries = [f"{_key(name)}: {written(value)}" for name, value in added.items()]
     _take_out_and_add(edits, node, spans, gone, entries, column=node.value[0][0].start_mark.column)
