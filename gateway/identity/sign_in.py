@@ -133,21 +133,21 @@ class SignIn:
         id = ActorId(f"{provider}|{identified.subject}")
         given = await self._check_may_enter(id, identified.directory_subject)
         self._check_second_factor(provider, id, identified.mfa)
-        is_step_up = bool(transaction.step_up_of) and current is not None
-        if is_step_up:
-            self._check_step_up(transaction, id, current, identified.mfa)
+        before = current if transaction.step_up_of else None
+        if before is not None:
+            self._check_step_up(transaction, id, before, identified.mfa)
         session_id = SessionId()
         presented = cookies.read(cookie, self._cookie_names.session)
         return Arrival(
-            event=Event.STEP_UP if is_step_up else Event.SIGN_IN,
+            event=Event.SIGN_IN if before is None else Event.STEP_UP,
             actor=self._actor(id, identified, session_id, given),
             return_to=transaction.return_to,
             described=identified.described,
             directory_subject=identified.directory_subject,
             session_id=session_id,
             replaces=(digest_of(presented),) if presented else (),
-            expires_at=current.expires_at if is_step_up and current is not None else None,
-            tokens=self._tokens(identified.tokens, current if is_step_up else None),
+            expires_at=None if before is None else before.expires_at,
+            tokens=self._tokens(identified.tokens, before),
             spent=self._delete(self._cookie_names.sign_in(transaction.state)),
         )
 
@@ -236,8 +236,8 @@ class SignIn:
                 actor=id,
             )
 
-    def _check_step_up(self, transaction: Transaction, id: ActorId, current: Session | None, mfa: Mfa) -> None:
-        if current is None or current.person.id != id:
+    def _check_step_up(self, transaction: Transaction, id: ActorId, current: Session, mfa: Mfa) -> None:
+        if current.person.id != id:
             raise SignInRefused(
                 Code.SUBJECT_OTHER_PERSON,
                 "Someone else signed in just now than the person this session belongs to. Nothing was changed. "

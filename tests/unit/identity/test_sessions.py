@@ -237,7 +237,7 @@ async def test_step_up_of_a_browser_that_lost_its_session_is_refused(visit: Visi
     del visit.cookies[NAME]
     with pytest.raises(SignInRefused) as error:
         await visit.arrive(visit.issuer.approve(departure.url))
-    assert error.value.reasons[0].code == Code.SUBJECT_OTHER_PERSON
+    assert error.value.reasons[0].code == Code.SUBJECT_SIGN_IN_INVALID
     assert NAME not in visit.cookies
 
 
