@@ -51,22 +51,23 @@ async def rules(request: Request) -> Response:
     return await _overview(request, actor, desk)
 
 
-@router.post("/rules/rollback")
-async def rollback(request: Request) -> Response:
-    """Go back to a revision that two people once agreed to."""
+@router.post("/rules/revisions/{revision}/rollback")
+async def rollback(request: Request, revision: str) -> Response:
+    """Go back to a revision that two people once agreed to. An address for each: what was written into the form of one
+    comes back into that one after a step-up."""
     form = await read_fields(request)
-    asked = body(policy_force.RollbackBody, revision=form["revision"][:64], reason=form["reason"][:600])
+    asked = body(policy_force.RollbackBody, revision=revision[:64], reason=form["reason"][:600])
     done = await attempt(policy_force.rollback(request, asked))
     if not isinstance(done, Trouble):
         return RedirectResponse("/rules?done=rollback", 303)
     actor, desk = await reader(request)
     if desk is None:
         return _folder(request, actor)
-    return await _overview(request, actor, desk, trouble=done, wanted=form["revision"], reason=form["reason"])
+    return await _overview(request, actor, desk, trouble=done, wanted=revision, reason=form["reason"])
 
 
-@router.get("/rules/rollback")
-async def to_roll_back(request: Request) -> Response:
+@router.get("/rules/revisions/{revision}/rollback")
+async def to_roll_back(request: Request, revision: str) -> Response:
     """Back from a second factor, or a form that was sent twice."""
     return RedirectResponse("/rules", 303)
 

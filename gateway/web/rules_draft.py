@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.api import policies
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import InvalidRequest
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.checking import Report
@@ -27,9 +27,10 @@ from gateway.web.rules_shared import (
     address,
     attempt,
     body,
+    draft_of,
     draft_page,
+    kept,
     read_fields,
-    reader,
 )
 
 router = APIRouter(include_in_schema=False)
@@ -81,8 +82,8 @@ class Marker:
 @router.get("/rules/drafts/{draft_id}")
 async def draft(request: Request, draft_id: str) -> Response:
     """The editor, with one file open."""
-    actor, desk = await _desk(request)
-    return await _editor(request, actor, desk, await desk.drafts.get(draft_id))
+    actor, desk, found = await draft_of(request, draft_id)
+    return await _editor(request, actor, desk, found)
 
 
 @router.post("/rules/drafts/{draft_id}")
@@ -96,10 +97,11 @@ async def save(request: Request, draft_id: str) -> Response:
         if act == "check":
             return RedirectResponse(address(draft_id, "check", run=1), 303)
         return RedirectResponse(address(draft_id, file="" if act == "remove" else path, done=act), 303)
-    actor, desk = await _desk(request)
-    found = await desk.drafts.get(draft_id)
-    kept = text if act in ("save", "check") else None
-    return await _editor(request, actor, desk, found, trouble=done, path=path, text=kept, note=form["note"])
+    if done.step_up:
+        return kept(request, form, done)
+    actor, desk, found = await draft_of(request, draft_id)
+    written = text if act in ("save", "check") else None
+    return await _editor(request, actor, desk, found, trouble=done, path=path, text=written, note=form["note"])
 
 
 @router.post("/rules/drafts/{draft_id}/comments")
@@ -111,8 +113,7 @@ async def comment(request: Request, draft_id: str) -> Response:
     done = await attempt(policies.add_comment(request, draft_id, said))
     if not isinstance(done, Trouble):
         return RedirectResponse(address(draft_id, file=path, done="comment") + "#remarks", 303)
-    actor, desk = await _desk(request)
-    found = await desk.drafts.get(draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _editor(request, actor, desk, found, trouble=done, path=path, said=form["text"])
 
 
@@ -143,8 +144,7 @@ async def _save(request: Request, draft_id: str, act: str, form: Fields) -> None
 async def _as_before(request: Request, draft_id: str, path: str, text: str) -> str:
     """The text with the line ends that the file has: a browser sends CR LF whatever it got (HTML, 4.10.11.5)."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    _, desk = await _desk(request)
-    found = await desk.drafts.get(draft_id)
+    _, desk, found = await draft_of(request, draft_id)
     before = (await desk.drafts.bundle(found.version)).files.get(path, b"")
     return text.replace("\n", "\r\n") if b"\r\n" in before and b"\n" not in before.replace(b"\r\n", b"") else text
 
@@ -160,13 +160,6 @@ def _beginning(path: str) -> str:
         "# METADATA\n# title: What these rules are about\n# scope: package\n# custom:\n#   owner: security-team\n"
         f"package {package}\n"
     )
-
-
-async def _desk(request: Request) -> tuple[Actor, PolicyDesk]:
-    actor, desk = await reader(request)
-    if desk is None:
-        raise NotFound("The rules of this gateway come from a folder (policy.source), and are changed there.")
-    return actor, desk
 
 
 async def _editor(

@@ -10,13 +10,13 @@ from fastapi.responses import RedirectResponse, Response
 
 from gateway.api import policy_forms
 from gateway.api.access import require
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import InvalidRequest
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.drafts import Draft
 from gateway.lifecycle.forms import FORMS, form_named, is_there, parsed, values_of
 from gateway.vocabulary import Permission
-from gateway.web.rules_shared import Fields, Trouble, address, attempt, body, draft_page, read_fields, reader
+from gateway.web.rules_shared import Fields, Trouble, address, attempt, body, draft_of, draft_page, kept, read_fields
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,7 +27,7 @@ NEW_ROWS: Final = 1
 @router.get("/rules/drafts/{draft_id}/forms")
 async def forms(request: Request, draft_id: str) -> Response:
     """Which there are, and which this draft changes."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     files = (await desk.drafts.bundle(found.version)).files
     context = {
         "forms": [form for form in FORMS.values() if is_there(form, files)],
@@ -42,7 +42,7 @@ async def forms(request: Request, draft_id: str) -> Response:
 @router.get("/rules/drafts/{draft_id}/forms/{name}")
 async def form(request: Request, draft_id: str, name: str) -> Response:
     """One of them, filled with what the draft says."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _form(request, actor, desk, found, name)
 
 
@@ -53,13 +53,15 @@ async def save(request: Request, draft_id: str, name: str) -> Response:
     done = await attempt(_save(request, draft_id, name, fields), may_step_up=True)
     if not isinstance(done, Trouble):
         return RedirectResponse(address(draft_id, f"forms/{name}", done=done), 303)
-    actor, desk, found = await _found(request, draft_id)
+    if done.step_up:
+        return kept(request, fields, done)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _form(request, actor, desk, found, name, fields, done)
 
 
 async def _save(request: Request, draft_id: str, name: str, fields: Fields) -> str:
     await require(request, Permission.POLICY_WRITE)
-    _, desk, found = await _found(request, draft_id)
+    _, desk, found = await draft_of(request, draft_id)
     asked, after = form_named(name), fields.number("after", 1)
     # The fields belong to the version that the page showed: rows are told by their number in it.
     shown = await desk.drafts.version(found.id, after)
@@ -96,10 +98,3 @@ async def _form(
         "after": found.version.number if fields is None else fields["after"],
     }
     return await draft_page(request, actor, desk, found, "rules_form.html", context, trouble)
-
-
-async def _found(request: Request, draft_id: str) -> tuple[Actor, PolicyDesk, Draft]:
-    actor, desk = await reader(request)
-    if desk is None:
-        raise NotFound("The rules of this gateway come from a folder (policy.source), and are changed there.")
-    return actor, desk, await desk.drafts.get(draft_id)

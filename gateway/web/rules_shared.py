@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
 from gateway.api.access import require
-from gateway.errors import Denied, InvalidRequest, PayloadTooLarge, RateLimited, StepUpRequired
+from gateway.errors import Denied, InvalidRequest, NotFound, PayloadTooLarge, RateLimited, StepUpRequired
 from gateway.exchange import Actor
 from gateway.identity.csrf import FORM_FIELD
 from gateway.lifecycle import PolicyDesk
@@ -111,12 +111,22 @@ async def attempt(act: Awaitable[T], *, may_step_up: bool = False) -> T | Troubl
         return await act
     except DraftRefused as error:
         return Trouble(status=400, message="These files can’t become rules.", problems=error.problems)
-    except (InvalidRequest, RateLimited) as error:
+    except (InvalidRequest, NotFound, RateLimited) as error:
         return Trouble(status=error.status, message=error.message)
     except StepUpRequired as error:
         if not may_step_up:
             raise
         return Trouble(status=error.status, message=error.message, step_up=True)
+
+
+def kept(request: Request, fields: Fields, why: Trouble) -> Response:
+    """What somebody sent, on a page of its own, when a second factor is missing and no cookie can hold the form: they
+    confirm in another tab and send it again. It shows nothing but what they sent."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    pairs = [(name, text.replace("\r\n", "\n")) for name, text in fields.pairs]
+    longest = max((name for name, _ in pairs), key=lambda name: len(fields[name]), default="")
+    context = {"fields": pairs, "action": here, "message": why.message, "longest": longest}
+    return page(request, request.state.actor, "rules_kept.html", context, why.status)
 
 
 async def may(request: Request, permission: Permission) -> bool:
@@ -135,6 +145,14 @@ async def reader(request: Request) -> tuple[Actor, PolicyDesk | None]:
     """Who reads rules here, and the desk; None where the folder's word counts. Raises what `require` does."""
     actor = await require(request, Permission.POLICY_READ)
     return actor, services_of(request).policy_desk
+
+
+async def draft_of(request: Request, draft_id: str) -> tuple[Actor, PolicyDesk, Draft]:
+    """Who reads a draft, and the draft. Raises what `require` does, NotFound."""
+    actor, desk = await reader(request)
+    if desk is None:
+        raise NotFound("The rules of this gateway come from a folder (policy.source), and are changed there.")
+    return actor, desk, await desk.drafts.get(draft_id)
 
 
 def address(draft: Draft | str, place: str = "", **query: str | int) -> str:

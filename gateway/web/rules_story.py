@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.api import policies, policy_force
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import InvalidRequest
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.content import Files, conflicts, difference
@@ -18,7 +18,7 @@ from gateway.replay.desk import Job, State
 from gateway.services import services_of
 from gateway.vocabulary import Permission
 from gateway.web.rules_diff import file_diffs
-from gateway.web.rules_shared import Fields, Trouble, address, attempt, body, draft_page, may, read_fields, reader
+from gateway.web.rules_shared import Fields, Trouble, address, attempt, body, draft_of, draft_page, may, read_fields
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/rules/drafts/{draft_id}/changes")
 async def changes(request: Request, draft_id: str) -> Response:
     """File by file, against what it is upon, what is in force, or another version."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     against = request.query_params.get("against", "base")
     number = request.query_params.get("version", "")
     chosen = found.version if not number else await desk.drafts.version(found.id, _whole(number, "version"))
@@ -49,7 +49,7 @@ async def changes(request: Request, draft_id: str) -> Response:
 @router.get("/rules/drafts/{draft_id}/check")
 async def checked(request: Request, draft_id: str) -> Response:
     """What the checks found."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _report(request, actor, desk, found)
 
 
@@ -60,14 +60,14 @@ async def check(request: Request, draft_id: str) -> Response:
     done = await attempt(policies.check(request, draft_id))
     if not isinstance(done, Trouble):
         return RedirectResponse(address(draft_id, "check"), 303)
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _report(request, actor, desk, found, done)
 
 
 @router.get("/rules/drafts/{draft_id}/history")
 async def history(request: Request, draft_id: str) -> Response:
     """Every version, and what can be done with them."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _history(request, actor, desk, found)
 
 
@@ -78,14 +78,14 @@ async def turn_back(request: Request, draft_id: str) -> Response:
     done = await attempt(_turn(request, draft_id, form))
     if not isinstance(done, Trouble):
         return RedirectResponse(address(draft_id, "history", done=form["act"]), 303)
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _history(request, actor, desk, found, done)
 
 
 @router.get("/rules/drafts/{draft_id}/propose")
 async def to_propose(request: Request, draft_id: str) -> Response:
     """What a second person will see, and the form that asks one."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _propose(request, actor, desk, found)
 
 
@@ -96,7 +96,7 @@ async def propose(request: Request, draft_id: str) -> Response:
     done = await attempt(_ask(request, draft_id, form))
     if not isinstance(done, Trouble):
         return RedirectResponse(f"/proposals/{done}", 303)
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _propose(request, actor, desk, found, done, form)
 
 
@@ -107,7 +107,7 @@ async def break_glass(request: Request, draft_id: str) -> Response:
     done = await attempt(_break(request, draft_id, form))
     if not isinstance(done, Trouble):
         return RedirectResponse("/rules?done=break-glass", 303)
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _propose(request, actor, desk, found, done, form)
 
 
@@ -215,13 +215,6 @@ def _impacts(request: Request, found: Draft) -> list[Job]:
         if job.state is State.DONE
         and (job.candidate_digest, job.baseline_digest) == (found.version.digest, found.version.base)
     ]
-
-
-async def _found(request: Request, draft_id: str) -> tuple[Actor, PolicyDesk, Draft]:
-    actor, desk = await reader(request)
-    if desk is None:
-        raise NotFound("The rules of this gateway come from a folder (policy.source), and are changed there.")
-    return actor, desk, await desk.drafts.get(draft_id)
 
 
 def _whole(text: str, name: str) -> int:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.api import replays
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import InvalidRequest
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.drafts import Draft
@@ -19,7 +19,19 @@ from gateway.replay.desk import ENDS, Job
 from gateway.replay.report import KINDS
 from gateway.services import services_of
 from gateway.vocabulary import Permission
-from gateway.web.rules_shared import Fields, Trouble, address, attempt, body, draft_page, may, read_fields, reader
+from gateway.web.rules_shared import (
+    LONG,
+    Fields,
+    Trouble,
+    address,
+    attempt,
+    body,
+    draft_of,
+    draft_page,
+    kept,
+    may,
+    read_fields,
+)
 from gateway.web.words import iso
 
 router = APIRouter(include_in_schema=False)
@@ -31,7 +43,7 @@ MAX_INPUT: Final = 64 << 10
 @router.get("/rules/drafts/{draft_id}/preview")
 async def to_preview(request: Request, draft_id: str) -> Response:
     """The form: a past request, or an input of one's own."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _preview(request, actor, desk, found)
 
 
@@ -39,8 +51,10 @@ async def to_preview(request: Request, draft_id: str) -> Response:
 async def preview(request: Request, draft_id: str) -> Response:
     """One decision by the draft and by the rules in force: which rules fired, which facts were missing."""
     form = await read_fields(request)
-    done = await attempt(_told(request, draft_id, form), may_step_up=len(form["input"]) > 2_000)
-    actor, desk, found = await _found(request, draft_id)
+    done = await attempt(_told(request, draft_id, form), may_step_up=len(form["input"]) > LONG)
+    if isinstance(done, Trouble) and done.step_up:
+        return kept(request, form, done)
+    actor, desk, found = await draft_of(request, draft_id)
     if isinstance(done, Trouble):
         return await _preview(request, actor, desk, found, form=form, trouble=done)
     return await _preview(request, actor, desk, found, form=form, told=done)
@@ -49,7 +63,7 @@ async def preview(request: Request, draft_id: str) -> Response:
 @router.get("/rules/drafts/{draft_id}/replay")
 async def replay(request: Request, draft_id: str) -> Response:
     """The form, and the replay that is asked for: how far it is, or its report."""
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _replay(request, actor, desk, found)
 
 
@@ -60,7 +74,7 @@ async def start(request: Request, draft_id: str) -> Response:
     done = await attempt(_act(request, draft_id, form))
     if not isinstance(done, Trouble):
         return RedirectResponse(address(draft_id, "replay", job=done), 303)
-    actor, desk, found = await _found(request, draft_id)
+    actor, desk, found = await draft_of(request, draft_id)
     return await _replay(request, actor, desk, found, done)
 
 
@@ -181,10 +195,3 @@ def example(request: Request) -> dict[str, Any]:
         "findings": [],
         "prompt": {"hmac": "", "chars": 40},
     }
-
-
-async def _found(request: Request, draft_id: str) -> tuple[Actor, PolicyDesk, Draft]:
-    actor, desk = await reader(request)
-    if desk is None:
-        raise NotFound("The rules of this gateway come from a folder (policy.source), and are changed there.")
-    return actor, desk, await desk.drafts.get(draft_id)

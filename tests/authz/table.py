@@ -259,10 +259,13 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("GET", "/rules"): _may(P.POLICY_READ),
     **{
         ("GET", f"/rules/{place}"): _is(Guard.ANYBODY, draft_id=UNKNOWN)  # back from a second factor: sent on
-        for place in ("rollback", "rollout", "drafts/{draft_id}/comments", "drafts/{draft_id}/break-glass")
+        for place in ("rollout", "drafts/{draft_id}/comments", "drafts/{draft_id}/break-glass")
     },
     ("GET", "/rules/revisions/{revision}"): _may(P.POLICY_READ, revision="0" * 64),
-    ("POST", "/rules/rollback"): _may(P.POLICY_ACTIVATE, body=Form({"revision": "0" * 64, "reason": "to try it now"})),
+    ("GET", "/rules/revisions/{revision}/rollback"): _is(Guard.ANYBODY, revision="0" * 64),  # sent on, as above
+    ("POST", "/rules/revisions/{revision}/rollback"): _may(
+        P.POLICY_ACTIVATE, body=Form({"reason": "to try it now"}), revision="0" * 64
+    ),
     ("POST", "/rules/rollout"): _may(
         P.POLICY_ACTIVATE, body=Form({"act": "withdraw", "after": "1", "reason": "to try it now"})
     ),
