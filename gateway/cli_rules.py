@@ -1,4 +1,4 @@
-"""`imprimatur policy status`, `diff`, `publish`, `rollback`: changing a gateway's managed rules from a terminal.
+"""`imprimatur policy status`, `diff`, `publish`, `rollback`, `rollout`: changing a gateway's rules from a terminal.
 
 What they do, the API does: the same rights, the same records. Nothing comes into force here but by `rollback`; what is
 published waits for a second person.
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import typer
 
+from gateway import cli_rollout
 from gateway.cli_asking import AsJson, Asking, Folder, Server, TokenStdin, plain
 from gateway.lifecycle.content import OPERATORS_OWN, changes_between, difference
 from gateway.lifecycle.store import sha256_of
@@ -60,6 +61,17 @@ def add_to(policy: typer.Typer) -> None:
         note: Annotated[str, typer.Option(help="Why: whoever agrees to it reads this.")],
         folder: Folder = Path("policies"),
         title: Annotated[str, typer.Option(help="What the draft is called; left out: the note.")] = "",
+        group: Annotated[
+            list[str] | None, typer.Option(help="For the people of this group first; may be repeated.")
+        ] = None,
+        percent: Annotated[float, typer.Option(help="For this share of all people and programs first.")] = 0,
+        step: Annotated[
+            list[float] | None,
+            typer.Option(help="A share to which one person may widen it; may be repeated. 100 = everybody."),
+        ] = None,
+        impact: Annotated[
+            str, typer.Option(help="Id of a replay of exactly these files against the rules in force.")
+        ] = "",
         server: Server = "",
         token_stdin: TokenStdin = False,
     ) -> None:
@@ -81,7 +93,9 @@ def add_to(policy: typer.Typer) -> None:
                 typer.secho(plain(f"{where}: {problem['message']} [{problem['check']}]"), fg="red", err=True)
             if not report["passed"]:
                 _refuse("The gateway does not take these rules. Mend the files, then publish again.")
-            asked = {"version": draft["version"]["number"], "note": note}
+            asked = {"version": draft["version"]["number"], "note": note, "impact": impact or None}
+            if group or percent or step:
+                asked["stage"] = {"groups": group or [], "percent": percent, "steps": step or []}
             proposal = gateway.send("POST", f"/drafts/{draft['id']}/propose", asked)
         tests, share = report["tests"]["run"], report["coverage"]["share"]
         typer.echo(f"{tests} tests pass and run {share:.1%} of the lines.")
@@ -98,6 +112,8 @@ def add_to(policy: typer.Typer) -> None:
         with Asking(server, token_stdin) as gateway:
             made = gateway.send("POST", "/rollback", {"revision": revision, "reason": reason})
         typer.echo(plain(f"In force since {made['at']}: {made['revision']}"))
+
+    cli_rollout.add_to(policy)
 
 
 def _in_force(gateway: Asking, new: Mapping[str, bytes]) -> tuple[str, dict[str, bytes]]:
