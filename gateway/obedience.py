@@ -9,7 +9,9 @@ from typing import Final, Literal
 from gateway.errors import ContentBlocked, Denied, ReviewPending, StepUpRequired
 from gateway.exchange import ActorId, Decision, Finding, ImageRequest
 from gateway.screening.facade import Screening
+from gateway.screening.findings import unavailable
 from gateway.screening.rules.schema import Scope
+from gateway.screening.rules.steady import steady
 from gateway.screening.text.masking import apply_masks
 from gateway.vocabulary import Effect
 
@@ -43,13 +45,26 @@ def texts_of(request: ImageRequest) -> dict[str, str]:
 
 async def find(screening: Screening, texts: Mapping[str, str], actor: ActorId | None = None) -> tuple[Finding, ...]:
     """What stands in each text of a request, by field; with an actor, also what the prompt completes of their prompts
-    just before (once for each request: it is remembered). Ids are unique over all of them."""
+    just before (once for each request: it is remembered). Ids are unique over all of them.
+
+    All of it is found by one set of detectors, and in the step of the event loop in which this returns they are those
+    of the rules in force: whoever asks policy at once asks the rules that they belong to."""
+    alone = await steady(lambda: screening.rules, lambda: _find_in(screening, texts))
+    if alone is None:
+        return (unavailable("prompt", "prompt"),)
+    found, spread = alone
+    # Nothing is waited for in here, so these are the same detectors'.
+    across = await screening.screen_across(actor, texts["prompt"]) if actor is not None and "prompt" in texts else ()
+    return (*found, *across, *spread)
+
+
+async def _find_in(screening: Screening, texts: Mapping[str, str]) -> tuple[list[Finding], list[Finding]]:
+    """What stands in each text alone, and what in none of them alone."""
     found: list[Finding] = []
     for name, text in texts.items():
         scope: Scope = "negative_prompt" if name == "negative_prompt" else "prompt"
         found += [_placed(finding, name) for finding in await screening.screen_prompt(text, field=scope)]
-    across = await screening.screen_across(actor, texts["prompt"]) if actor is not None and "prompt" in texts else ()
-    return (*found, *across, *await _find_spread(screening, texts, found))
+    return found, await _find_spread(screening, texts, found)
 
 
 async def mask(

@@ -125,6 +125,7 @@ class Pipeline:
                 cost_credits=price(request),
                 prompt_hmac=self.screening.fingerprint(request.prompt),
             )
+            record.detectors[stage] = self.screening.revision  # those in force go with the rules that are asked now
             decision = await self.policy.decide(record.policy_input)
         record.decisions.append(decision)
         return obey(decision, stage)

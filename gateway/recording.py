@@ -107,6 +107,8 @@ class OpenRecord:
         self.request = request
         self.findings: tuple[Finding, ...] = ()
         self.decisions: list[Decision] = []
+        self.detectors: dict[str, str] = {}
+        """Stage -> the detectors' rules, and the weights, that its findings are of (`Screening.revision`)."""
         self.policy_input: Mapping[str, Any] = {}
         self.usage = Usage()
         self.charge: Charge | None = None
@@ -221,6 +223,7 @@ class Recorder:
             "decisions": [_json(asdict(d)) for d in record.decisions],
             "policy_input": dict(record.policy_input),
             "findings": [_json(asdict(f)) for f in record.findings],
+            "detectors": dict(record.detectors),
             "revised_prompts": list(record.revised_prompts),
             "revised_labels": None if record.revised_labels is None else list(record.revised_labels),
             "uploads": [

@@ -27,6 +27,7 @@ from gateway.screening.image.watch import Asked, MemoryWatch
 from gateway.screening.rules.book import OnReload, RuleBook
 from gateway.screening.rules.ruleset import RuleSet, load
 from gateway.screening.rules.schema import Scope
+from gateway.screening.rules.steady import steady
 from gateway.screening.semantic.reader import Meant
 from gateway.screening.semantic.report import reports
 from gateway.screening.semantic.service import Meaning
@@ -153,7 +154,11 @@ class Screening:
         With `asked` they are finished ones, which are remembered and compared with what others were given.
         """
         named = [(f"pictures[{place}]", picture) for place, picture in enumerate(pictures)]
-        return await self._gallery.look(named, stage=stage, timeout_seconds=self._picture_timeout, asked=asked)
+        found = await steady(
+            lambda: self.rules,
+            lambda: self._gallery.look(named, stage=stage, timeout_seconds=self._picture_timeout, asked=asked),
+        )
+        return (unavailable(stage, "pictures"),) if found is None else found
 
     async def clean_uploads(
         self, uploads: Sequence[Upload], *, to_vary: bool = False, hold: Callable[[int], None] = lambda _: None
@@ -176,7 +181,11 @@ class Screening:
             return (), (unavailable("upload", "uploads"),)
         check_shapes(clean, to_vary=to_vary)
         named = [(upload.field, _picture(place, upload)) for place, upload in enumerate(clean)]
-        return clean, await self._gallery.look(named, stage="upload", timeout_seconds=self._picture_timeout)
+        found = await steady(
+            lambda: self.rules,
+            lambda: self._gallery.look(named, stage="upload", timeout_seconds=self._picture_timeout),
+        )
+        return ((), (unavailable("upload", "uploads"),)) if found is None else (clean, found)
 
     def fingerprint(self, text: str) -> str:
         """An HMAC that stands for `text` in policy's input: equal texts meet, none can be read back."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ContentBlocked
-from gateway.exchange import Decision, Finding, ImageRequest, MaskOrder, Obligations, SketchRegion
+from gateway.exchange import ActorId, Decision, Finding, ImageRequest, MaskOrder, Obligations, SketchRegion
 from gateway.obedience import find, mask, texts_of
 from gateway.screening.facade import Screening
+from gateway.screening.rules.schema import Scope
 from gateway.vocabulary import Effect, Permission
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -93,3 +94,39 @@ async def test_a_mask_that_misses_a_label_stops_the_request(screening: Screening
     order = replace(decided(found), obligations=Obligations(mask=decided(found).obligations.mask[:1]))
     with pytest.raises(ContentBlocked):
         await mask(screening, texts, found, order)
+
+
+class Moving(Screening):
+    """Its rules are exchanged while a text is looked at, as often as `times` says."""
+
+    times = 0
+    looks = 0
+
+    async def screen_prompt(self, text: str, *, field: Scope = "prompt") -> tuple[Finding, ...]:
+        found = await super().screen_prompt(text, field=field)
+        self.looks += 1
+        if self.times:
+            self.times -= 1
+            self.put_in_force(self.prepare(POLICIES))
+        return found
+
+
+async def test_texts_are_looked_at_again_when_the_rules_change_meanwhile() -> None:
+    screening = Moving(directory=POLICIES, secret=bytes(range(32)), timeout_seconds=30)
+    try:
+        texts = asked(f"for {JANE}")
+        for times, looks in ((0, 1), (1, 2)):
+            screening.times, screening.looks = times, 0
+            assert seen(await find(screening, texts, ActorId("alice"))) == [("prompt", "dlp.email-address")]
+            assert screening.looks == looks
+        screening.times = 2
+        (finding,) = await find(screening, texts, ActorId("alice"))
+        assert finding.type == "screening.unavailable", "no answer is never a yes"
+    finally:
+        await screening.aclose()
+
+
+async def test_what_a_prompt_completes_is_looked_for_without_waiting(screening: Screening) -> None:
+    """Else the rules could be exchanged between these findings and the decision."""
+    with pytest.raises(StopIteration):
+        screening.screen_across("alice", "a card 4111 1111").send(None)  # type: ignore[attr-defined]

@@ -8,9 +8,10 @@ from collections import Counter
 import pytest
 
 from gateway.exchange import Origin
+from gateway.obedience import find
 from gateway.policy import build_admin_input
 from gateway.vocabulary import Permission
-from tests.support.policy import ALICE
+from tests.support.policy import ALICE, image
 from tests.support.rule_desk import LIMITS, RuleDesk
 
 pytestmark = [pytest.mark.xdist_group("lifecycle"), pytest.mark.asyncio(loop_scope="module")]
@@ -62,3 +63,43 @@ async def test_no_decision_mixes_two_revisions_and_detectors_go_with_their_rules
     print(f"\nfollowed within {max(seconds):.2f} s after the answer; {sum(seen.values())} decisions meanwhile")
     assert set(seen) == {(began[:12], False, 30), (changed[:12], True, 29)}
     assert pairs == {(digest[:12], detectors[digest]) for digest in detectors}
+
+
+async def test_findings_and_the_decision_upon_them_are_of_one_revision(desk: RuleDesk) -> None:
+    """Requests under way while rules are exchanged: what found a value and what decides on it go together."""
+    services, began = desk.services, (await desk.get("status"))["in_force"]["revision"]
+    changed = await desk.change(
+        {
+            LIMITS: desk.text(LIMITS).replace("retention_days: 30", "retention_days: 29"),
+            IBAN: desk.text(IBAN).replace("severity: critical", "severity: high"),
+        }
+    )
+    texts = {"prompt": "a poster with DE89 3704 0044 0532 0130 00 on it", "negative_prompt": "rain " * 500}
+    seen: Counter[tuple[str, str]] = Counter()
+    is_over = asyncio.Event()
+
+    async def ask() -> None:
+        while not is_over.is_set():
+            findings = await find(services.screening, texts)
+            decision = await services.policy.decide(image(ALICE, *findings))
+            (iban,) = [finding for finding in findings if finding.type == "dlp.iban"]
+            seen[decision.revision[-12:], iban.severity.value] += 1
+
+    askers = [asyncio.create_task(ask()) for _ in range(8)]
+    try:
+        for revision in (began, changed, began, changed, began):
+            body = {"revision": revision, "reason": "there and back again"}
+            if revision != await now(desk):
+                await desk.post("rollback", body, by="bea", role="policy-approver")
+            await desk.until(revision)
+            await asyncio.sleep(0.2)
+    finally:
+        is_over.set()
+        await asyncio.gather(*askers)
+    print(f"\n{sum(seen.values())} requests meanwhile")
+    assert set(seen) == {(began[:12], "critical"), (changed[:12], "high")}
+
+
+async def now(desk: RuleDesk) -> str:
+    revision: str = (await desk.get("status"))["in_force"]["revision"]
+    return revision
