@@ -38,6 +38,7 @@ from gateway.emergency_watch import EmergencyWatch
 from gateway.exchange import ActorId
 from gateway.identity import Identity
 from gateway.keeping import STANDARD, Keeping
+from gateway.lifecycle.alarm import PolicyAlarm
 from gateway.lifecycle.store import RevisionStore
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
@@ -172,6 +173,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
             # The engine comes last: with its rules the detectors go, and then all have to be there.
             parts = (publisher, engine if isinstance(engine, EmbeddedEngine) else None)
             stages = make_stage_follower(settings, database, revision_store, staged, clock, audit)
+            follower.alarm = PolicyAlarm(identity)
             follower.attach([part.reloader for part in parts if part is not None], screening, stages)
             await follower.look()  # a rollout that runs has its candidate before the first request
             desk = make_policy_desk(settings, database, revision_store, follower, identity, replaying.replays, clock)

@@ -67,6 +67,7 @@ async def rollback(request: Request, body: RollbackBody) -> dict[str, Any]:
     found, active, reason = await desk.to_roll_back(body.revision, body.reason, actor)
     await _loudly(request, Event.POLICY_ROLLBACK, actor, before=active.digest, after=found.digest, reason=reason)
     made = await desk.roll_back(found, active, reason, actor)
+    await _tell(desk, f"earlier rules are in force again, {found.digest[:12]}", actor, reason)
     await desk.follower.look()
     return activation_json(made)
 
@@ -90,6 +91,7 @@ async def break_glass(request: Request, body: BreakGlassBody) -> dict[str, Any]:
         minutes=body.minutes,
     )
     made = await desk.break_glass(found, active, minutes=body.minutes, reason=reason, by=actor)
+    await _tell(desk, f"an edit is in force for {body.minutes} minutes, {found.version.digest[:12]}", actor, reason)
     await desk.follower.look()
     return activation_json(made)
 
@@ -153,6 +155,11 @@ async def withdraw(request: Request, body: RolloutBody) -> dict[str, Any]:
 
 async def _activator(request: Request) -> tuple[Actor, PolicyDesk]:
     return await require(request, Permission.POLICY_ACTIVATE), desk_of(request)
+
+
+async def _tell(desk: PolicyDesk, what: str, actor: Actor, reason: str) -> None:
+    if desk.follower.alarm is not None:
+        await desk.follower.alarm.tell(what, by=actor.display_name, reason=reason)
 
 
 async def _record(request: Request, event: Event, actor: Actor, **facts: str | int) -> None:

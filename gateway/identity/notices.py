@@ -34,6 +34,7 @@ class NoticeKind(StrEnum):
     REINSTATED = "reinstated"
     EMERGENCY = "emergency"
     SERVICE = "service"
+    POLICY = "policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

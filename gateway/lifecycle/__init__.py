@@ -9,6 +9,7 @@
 * `follower.py`  each process follows what is in force
 * `staged.py`    an engine with other rules for some people; `rollouts.py` who they are, `stage_follower.py` each
   process follows that, `rollout_desk.py` what one person may do with it
+* `alarm.py`     what the security team hears of although nobody of them did it
 * `desk.py`      `PolicyDesk`: what people do, in one place
 """
 

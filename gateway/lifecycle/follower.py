@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+from gateway.lifecycle.alarm import LAG_SECONDS, PolicyAlarm
 from gateway.lifecycle.content import OPERATORS_OWN, materialise
 from gateway.lifecycle.refusals import Conflict
 from gateway.lifecycle.stage_follower import StageFollower
@@ -70,6 +71,9 @@ class Follower:
         self._detectors: Detectors | None = None
         self.stages: StageFollower | None = None
         """What follows rollouts; None where the engine can't decide by two sets of rules."""
+        self.alarm: PolicyAlarm | None = None
+        """Whom to tell of what happens by itself."""
+        self._lag_told = False
         self._staged: tuple[str, RuleSet] | None = None
         self._seed: Bundle | None = None
         self._looking = asyncio.Lock()  # a route looks too, so that its answer finds the rules in force
@@ -162,6 +166,16 @@ class Follower:
             self.behind_since = self.behind_since or self._clock()
             self.error = f"what is in force can't be looked up: {type(error).__name__}"
             log.exception("policy.follow_failed")
+        await self._tell_lag()
+
+    async def _tell_lag(self) -> None:
+        """Once each time, when it has lasted."""
+        seconds, cause = self.behind()
+        if seconds <= LAG_SECONDS:
+            self._lag_told = self._lag_told and seconds > 0
+        elif not self._lag_told and self.alarm is not None:
+            self._lag_told = True
+            await self.alarm.lags(seconds, cause)
 
     async def aclose(self) -> None:
         """Leave nothing behind."""
@@ -179,6 +193,8 @@ class Follower:
                 await self._store.activate(
                     tx, active.returns_to, after=active.number, kind=Kind.EXPIRY, actor="system:policy", reason=reason
                 )
+            if self.alarm is not None:  # one process: the list takes one
+                await self.alarm.tell("the approved rules are in force again", reason=reason)
 
     async def _follow(self, active: Activation) -> None:
         self.behind_since = self.behind_since or self._clock()

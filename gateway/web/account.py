@@ -30,6 +30,7 @@ NOTICE_WORDS: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.REINSTATED: "Your access was given back to you.",
     NoticeKind.EMERGENCY: "Sealed codes were used: emergency access.",
     NoticeKind.SERVICE: "Something was decided about a service that you answer for.",
+    NoticeKind.POLICY: "Rules came into force without a second person, or not where they should.",
 }
 FACT_WORDS: Final[Mapping[str, str]] = {
     "network": "from",

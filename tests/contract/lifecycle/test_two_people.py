@@ -11,6 +11,7 @@ import pytest
 
 from gateway.errors import Denied, StepUpRequired
 from gateway.exchange import Actor, ActorId, Mfa
+from gateway.identity.notices import NoticeKind
 from gateway.lifecycle.approval import MFA_SECONDS
 from tests.support.rule_desk import LIMITS, RuleDesk
 
@@ -162,6 +163,52 @@ async def test_one_persons_edit_ends_by_itself(desk: RuleDesk) -> None:
         follower._clock = clock
     kinds = [one["kind"] for one in (await desk.get("activations"))["data"]]
     assert kinds[:2] == ["expiry", "break-glass"]
-    (row,) = await desk.rows("policy:revision:break-glass")
+    (row, *_) = await desk.rows("policy:revision:break-glass")
     assert (await desk.content_of(row))["reason"] == "somebody floods the model"
     assert await desk.rows("policy:revision:expire")
+
+
+async def told(desk: RuleDesk, name: str) -> list[str]:
+    """What the notices of somebody say of rules, the newest first."""
+    notices = await desk.services.identity.notices.of(ActorId(f"company|{name}"))
+    return [f"{one.facts['what']} {one.facts.get('by', '')}" for one in notices if one.kind is NoticeKind.POLICY]
+
+
+async def test_the_security_team_hears_what_one_person_did_and_what_ended_by_itself(desk: RuleDesk) -> None:
+    await desk.person("bea", "policy-approver")
+    await desk.person("olaf", "policy-approver")
+    await desk.person("ann", "policy-author")
+    before = (await desk.get("status"))["in_force"]["revision"]
+    draft = await desk.draft({LIMITS: desk.text(LIMITS) + "# heard\n"})
+    await desk.post(f"drafts/{draft['id']}/check")
+    broken_in = {"draft": draft["id"], "version": 1, "minutes": 5, "reason": "it can not wait"}
+    await desk.post("break_glass", broken_in, by="bea", role="policy-approver")
+    assert (await told(desk, "olaf"))[0].startswith("an edit is in force for 5 minutes")
+    assert (await told(desk, "olaf"))[0].endswith("bea")
+    back = {"revision": before, "reason": "end of the test"}
+    await desk.post("rollback", back, by="bea", role="policy-approver")
+    assert (await told(desk, "olaf"))[0].startswith(f"earlier rules are in force again, {before[:12]}")
+    assert await told(desk, "ann") == []
+
+    edit = await desk.services.policy_desk.store.in_force()
+    returns_to = {"expires_at": desk.services.clock() - timedelta(seconds=1), "returns_to": before}
+    await desk.follower._expire(replace(edit, **returns_to))
+    assert (await told(desk, "olaf"))[0].startswith("the approved rules are in force again")
+
+
+async def test_a_process_that_does_not_follow_is_told_of_once(desk: RuleDesk) -> None:
+    await desk.person("olaf", "policy-approver")
+    follower = desk.follower
+
+    async def lag(seconds: float) -> int:
+        async with follower._looking:
+            follower.error = "too slow here"
+            follower.behind_since = desk.services.clock() - timedelta(seconds=seconds)
+            await follower._tell_lag()
+            return sum("has not run the rules in force" in what for what in await told(desk, "olaf"))
+
+    before = await lag(5)
+    assert [await lag(40), await lag(50)] == [before + 1, before + 1]
+    await follower.look()
+    assert (follower.behind(), await lag(40)) == ((0.0, ""), before + 2)
+    await follower.look()
