@@ -32,7 +32,13 @@ MAX_GROUP: Final = 200
 MAX_STEPS: Final = 20
 EVERYBODY: Final = 100.0
 MOVED: Final = "Somebody changed the rollout in the meantime. Load it again, and decide again."
-NOT_BY_PERSON: Final = (*FOLDERS, "diversity", "gateway/config/retention", "gateway/config/diversity")
+NOT_BY_PERSON: Final = (
+    *FOLDERS,
+    "diversity",
+    "gateway/config/diversity",
+    "gateway/config/pictures",
+    "gateway/config/retention",
+)
 """Folders that others than the engine read, before or after a decision, for everybody alike: detectors find before it
 is known whose rules decide. A candidate that changes one of them can't be for some people."""
 _FOLDERS: Final = tuple(f"{folder}/" for folder in NOT_BY_PERSON)
