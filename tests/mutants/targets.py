@@ -44,7 +44,7 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         _unit("sealing", "sealing", "recheck"),
         _unit("drafts", "drafts"),
         _unit("sign_in", "sign_in", "sessions", "scim/lifecycle"),
-        _unit("authenticate", "authenticate", "api_keys", "sessions", "service_accounts"),
+        _unit("authenticate", "authenticate", "api_keys", "sessions", "service_accounts", "scim/lifecycle"),
         _unit("api_keys", "api_keys"),
         _unit("minting", "api_keys"),
         _unit("proposals", "proposals"),

@@ -14,6 +14,7 @@ from gateway.errors import Denied, InvalidRequest, NotFound, StepUpRequired, Una
 from gateway.exchange import Actor, ActorId, Credentials
 from gateway.identity import Identity, api_keys
 from gateway.identity.api_keys import GRANTABLE, ApiKeys, NewKey, checksum, is_well_formed
+from gateway.storage.database import Database
 from gateway.vocabulary import Permission, Role
 from tests.support.issuer import Issuer
 from tests.support.moment import Moment
@@ -108,6 +109,22 @@ def test_any_one_changed_character_fails_the_checksum(place: int, instead: str) 
 async def test_malformed_key_is_refused_before_the_database_is_asked(secret: str, moment: Moment) -> None:
     nowhere: Any = None
     assert await ApiKeys(nowhere, b"p" * 32, moment).find(secret) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["imp_pat_" + "a" * 43, "imp_pat_" + "a" * 45, "imp_abc_" + "a" * 44, "imp_pat_" + "-" * 44, "a" * 52, ""],
+)
+def test_a_checksum_alone_makes_no_key(body: str) -> None:
+    assert not is_well_formed(body + checksum(body))
+
+
+async def test_proposal_that_made_no_key_has_none(
+    visit: Visit, actor: Actor, database: Database, moment: Moment
+) -> None:
+    await mint(visit)
+    keys = ApiKeys(database, b"pepper" * 6, moment)
+    assert await keys.of_proposal("0b5d5a52-6f5c-4f0a-9d34-6c0f7f5e7b11") is None
 
 
 async def test_well_formed_key_that_nobody_made_is_refused(visit: Visit, actor: Actor) -> None:
