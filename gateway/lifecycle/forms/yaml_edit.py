@@ -212,6 +212,8 @@ def _assign_mapping(edits: _Edits, node: MappingNode, before: Mapping[str, Any],
 
 
 def _assign_sequence(edits: _Edits, node: SequenceNode, before: Sequence[Any], after: Sequence[Any]) -> None:
+    """Entries that change, go, or come behind the last one. Where one comes between others the list is written anew,
+    and what stood between its entries goes: the only place where a comment can get lost."""
     marks = [json.dumps(one, sort_keys=True) for one in before]
     wanted = [json.dumps(one, sort_keys=True) for one in after]
     gone: list[int] = []
@@ -260,7 +262,8 @@ def _column(edits: _Edits, node: Node) -> int:
 
 
 def _dash(edits: _Edits, item: Node) -> int:
-    return edits.text.rindex("-", 0, item.start_mark.index + (0 if item.start_mark.index else 1))
+    """Where the dash of a block's entry stands."""
+    return edits.text.rindex("-", 0, item.start_mark.index)
 
 
 def _take_out_and_add(
