@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.types.numeric import Int8
 
+from audit.record import Phase
 from audit.row import Row
 from audit.store.port import ClassFigures, TokenSource
 from audit.store.postgres.connection import Connection, ask, execute, scalar
@@ -106,12 +107,13 @@ class PostgresDay:
 
     def event(self, event_id: bytes) -> list[Row]:
         """The records of one event: its head, and its outcome if it has one."""
-        where = "r.event_id = %s and r.phase <> 'outcome'"
-        rows = list(read_rows(self._connection, self.day, self._classes, where, [event_id]))
-        if rows:
-            where = "r.head_seq = %s and r.phase = 'outcome'"
-            rows += read_rows(self._connection, self.day, self._classes, where, [rows[0].seq])
-        return rows
+        table = record_table(self.day)
+        # In one question: the time goes into the trip, and into planning each text once for each day.
+        heads = f"select h.seq from {table} h where h.event_id = %(id)s and h.phase <> 'outcome'"  # noqa: S608
+        outcomes = f"select o.seq from {table} o where o.head_seq = any(array({heads})) and o.phase = 'outcome'"  # noqa: S608
+        where = f"r.seq = any(array({heads} union all {outcomes}))"
+        rows = list(read_rows(self._connection, self.day, self._classes, where, {"id": event_id}))
+        return sorted(rows, key=lambda row: row.phase == Phase.OUTCOME)
 
     def count(self) -> int:
         return int(scalar(self._connection, f"select count(*) from {record_table(self.day)}"))  # noqa: S608

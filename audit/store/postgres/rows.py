@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from audit.row import COLUMNS, Row
-from audit.store.postgres.connection import Connection, execute
+from audit.store.postgres.connection import Connection, Parameters, execute
 from audit.store.postgres.tables import (
     RECORD_COLUMNS,
     SEALED_COLUMNS,
@@ -89,7 +89,7 @@ def row_select(day: date, classes: Sequence[str]) -> str:
 
 
 def read_rows(
-    connection: Connection, day: date, classes: Sequence[str], where: str, parameters: Sequence[object]
+    connection: Connection, day: date, classes: Sequence[str], where: str, parameters: Parameters
 ) -> Iterator[Row]:
     """Rows of a day that fulfil a condition, fetched at once."""
     statement = f"{row_select(day, classes)} where {where} order by r.seq"
