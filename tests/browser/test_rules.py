@@ -144,7 +144,9 @@ async def test_what_is_wrong_with_a_draft_is_shown_at_its_line(go: Visits, scree
     text = await area.input_value()
     await area.fill(text.replace("image_action if is_string(", "image_action if is_strng(", 1))
     await page.get_by_role("button", name="Save and check").click()
-    await page.wait_for_url("**/check**", timeout=CHECK_MS)
+    # What is to be mended in this very file is read beside its text.
+    await page.locator("#markers").wait_for(timeout=CHECK_MS)
+    await page.get_by_role("link", name="Check", exact=True).last.click()
     await expect(page.get_by_role("heading", name="To mend before it can be proposed")).to_be_visible()
     await looked_at(ann, screenshot_dir, "rules-check-refused")
     place = page.locator(".findings .place").first
@@ -231,14 +233,14 @@ async def test_one_decision_is_explained_and_a_replay_says_that_there_is_nothing
     await page.get_by_role("button", name="Ask the rules").click()
     await page.get_by_text("is not kept").first.wait_for()
     await page.goto(f"{base_of(page).removesuffix('/preview')}/preview")
-    await page.get_by_text("An input of your own").click()
+    await page.get_by_role("radio", name="An input of your own").check()
     field = page.get_by_label("JSON, as rules see it")
     await field.fill((await field.input_value()).replace('"mfa_age_seconds": 60', '"mfa_age_seconds": null'))
     await page.get_by_role("button", name="Ask the rules").click()
     await expect(page.get_by_role("region", name="This draft")).to_contain_text("no second factor", timeout=60_000)
     await looked_at(ann, screenshot_dir, "rules-preview")
     await page.get_by_label("JSON, as rules see it").fill("{")
-    await page.get_by_text("An input of your own").click()
+    await page.get_by_role("radio", name="An input of your own").check()
     await page.get_by_role("button", name="Ask the rules").click()
     await expect(page.get_by_text("The input is not JSON")).to_be_visible()
     await page.get_by_role("link", name="Replay", exact=True).click()
@@ -302,7 +304,7 @@ async def test_an_auditor_reads_and_is_offered_nothing_to_press(go: Visits, scre
     read = await bob.go(base_of(page).removeprefix(bob.url))
     await expect(read.get_by_role("button", name="Save", exact=True)).to_have_count(0)
     await expect(read.get_by_role("heading", level=1)).to_contain_text(XSS[0])
-    assert "pwned" not in await read.title()
+    assert (await read.title()).startswith("For the auditor <script>")
 
 
 async def test_where_rules_come_from_a_folder_the_page_says_so(visit: Visits, screenshot_dir: Path) -> None:
