@@ -1,14 +1,16 @@
 """Content policy's figures: `python -m bench.content`.
 
-How well meanings are told apart: on lines, styles and seeds that training never saw, within one style at a time,
-because heads that know styles look better than they are. Recall where two of a hundred harmless texts are found, what
-the lexicons find of the same texts, a sentence buried in a page, harmless prompts stopped, CPU time by length. The
-lines are our own: sets by other authors are what counts. Writes `bench/results/content.json`.
+How well meanings are told apart: on lines written to another plan than those for training, in styles and with seeds
+that training never saw, within one style at a time, because heads that know styles look better than they are. Recall
+where two of a hundred harmless texts are found, what the lexicons find of the same texts, which category is taken for
+which, other languages, a sentence buried in a page, harmless prompts stopped, time by length. The lines are our own:
+sets by other authors are what counts. Writes `bench/results/content.json`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import statistics
 import time
@@ -23,10 +25,18 @@ from bench import screening_corpus
 from bench.support import results
 from bench.support.results import Figure
 from gateway.screening.facade import Screening
-from gateway.screening.semantic.reader import Reader, shared_reader
+from gateway.screening.semantic.reader import NOTED, Reader, shared_reader
 from gateway.screening.semantic.report import ALONE, SURE
 from gateway.screening.semantic.service import Meaning
-from gateway.screening.semantic.train.corpus import CATEGORIES, ORDINARY, Example, examples, read_lines
+from gateway.screening.semantic.train.corpus import (
+    CATEGORIES,
+    HELD_OUT,
+    LANGUAGES,
+    ORDINARY,
+    Example,
+    examples,
+    read_lines,
+)
 from gateway.screening.semantic.train.fit import auc
 from gateway.vocabulary import Effect
 
@@ -58,9 +68,16 @@ def scores_of(reader: Reader, text: str) -> Scores:
 
 
 def judged(reader: Reader) -> list[Judged]:
-    lines = [line for line in read_lines() if line.is_held_out]
+    lines = read_lines(HELD_OUT)
     made = examples(lines, per_line=PER_LINE, seed=SEED, held_out=True, padding=lines)
     return [Judged(example, scores_of(reader, example.text)) for example in made]
+
+
+def wilson(share: float, of: int) -> tuple[float, float]:
+    """Where the share may lie, 95 % (Wilson 1927). `of`: things that are independent, so lines and not their texts."""
+    z = 1.96
+    middle, half = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
 
 
 def within_styles(wanted: Sequence[Judged], harmless: Sequence[Judged], place: int) -> float:
@@ -75,20 +92,24 @@ def within_styles(wanted: Sequence[Judged], harmless: Sequence[Judged], place: i
 
 
 def quality(all_judged: Sequence[Judged]) -> list[Figure]:
-    """The table of categories."""
+    """The table of categories, in English."""
     figures: list[Figure] = []
-    harmless = [j for j in all_judged if not j.example.line.is_wanted]
-    print(f"{'category':<14}{'wanted':>8}{'AUC':>8}{'beside near':>13}{'recall at 2 %':>15}{'to review':>11}"
-          f"{'to deny':>9}{'harmless >= 0.5':>17}{'>= 0.8':>8}")  # fmt: skip
+    english = [j for j in all_judged if j.example.line.language == "en"]
+    harmless = [j for j in english if not j.example.line.is_wanted]
+    print(f"{'category':<14}{'AUC':>7}{'near':>7}  {'recall at 2 % of harmless':<34}{'found at 0.5':>13}{'0.8':>7}"
+          f"{'0.95':>7}{'harmless at 0.5':>17}{'0.8':>8}")  # fmt: skip
     for place, category in enumerate(CATEGORIES):
-        wanted = [j for j in all_judged if j.example.line.is_wanted and j.example.line.category == category]
+        wanted = [j for j in english if j.example.line.is_for(category)]
         near = [j for j in harmless if j.example.line.category == category]
         ours, theirs = (np.array([j.scores[place] for j in group]) for group in (wanted, harmless))
         area, hard = within_styles(wanted, harmless, place), within_styles(wanted, near, place)
-        recall = float((ours > np.quantile(theirs, 0.98)).mean())
-        print(f"{category:<14}{len(wanted):>8}{area:>8.3f}{hard:>13.3f}{recall:>15.3f}"
-              f"{(ours >= ALONE).mean():>11.3f}{(ours >= SURE).mean():>9.3f}"
-              f"{(theirs >= 0.5).mean():>17.4f}{(theirs >= ALONE).mean():>8.4f}")  # fmt: skip
+        found = int((ours > np.quantile(theirs, 0.98)).sum())
+        recall = found / len(ours)
+        low, high = wilson(recall, len({j.example.line.text for j in wanted}))
+        told = f"{recall:.3f} = {found}/{len(ours)} [{low:.2f}-{high:.2f}]"
+        print(f"{category:<14}{area:>7.3f}{hard:>7.3f}  {told:<34}{(ours >= NOTED).mean():>13.3f}"
+              f"{(ours >= ALONE).mean():>7.3f}{(ours >= SURE).mean():>7.3f}"
+              f"{(theirs >= NOTED).mean():>17.4f}{(theirs >= ALONE).mean():>8.4f}")  # fmt: skip
         goal = AUC_GOALS.get(category, 0.90)
         figures += [
             Figure(figure=f"content: AUC of {category} within a style, all harmless lines", unit="", value=area,
@@ -96,9 +117,39 @@ def quality(all_judged: Sequence[Judged]) -> list[Figure]:
             Figure(figure=f"content: AUC of {category} within a style, harmless lines in the same words", unit="",
                    value=hard),
             Figure(figure=f"content: recall of {category} at 2 % of harmless", unit="ratio", value=recall, target=0.90,
-                   more_is_better=True),
+                   more_is_better=True, beside={"found": found, "texts": len(ours), "low": low, "high": high}),
         ]  # fmt: skip
-    print(f"of {len(all_judged):,} texts; harmless {len(harmless):,}")
+    print(f"of {len(english):,} texts in English; harmless {len(harmless):,}")
+    return figures
+
+
+def taken_for(all_judged: Sequence[Judged]) -> list[Figure]:
+    """How often a text of the one subject scores higher for another that it isn't about."""
+    figures = []
+    for ours, other in (("violence", "self-harm"), ("self-harm", "violence")):
+        texts = [j for j in all_judged if j.example.line.is_for(ours) and not j.example.line.is_for(other)]
+        mixed = [j for j in texts if j.scores[CATEGORIES.index(other)] > max(NOTED, j.scores[CATEGORIES.index(ours)])]
+        print(f"{ours} taken for {other}: {len(mixed)} of {len(texts)}")
+        figures.append(Figure(figure=f"content: {ours} taken for {other}", unit="ratio", value=len(mixed) / len(texts)))
+    return figures
+
+
+def languages(all_judged: Sequence[Judged]) -> list[Figure]:
+    """The encoder learnt English; what is left in other languages, all categories together."""
+    figures = []
+    for language in LANGUAGES:
+        ours = [j for j in all_judged if j.example.line.language == language]
+        harmless = [j for j in ours if not j.example.line.is_wanted]
+        areas, found, of = [], 0, 0
+        for place, category in enumerate(CATEGORIES):
+            wanted = np.array([j.scores[place] for j in ours if j.example.line.is_for(category)])
+            theirs = np.array([j.scores[place] for j in harmless])
+            areas.append(auc(wanted, theirs))
+            found, of = found + int((wanted >= NOTED).sum()), of + len(wanted)
+        false = statistics.mean(bool((j.scores >= NOTED).any()) for j in harmless)
+        print(f"{language}: mean AUC {statistics.mean(areas):.3f}, {found} of {of} at 0.5; "
+              f"harmless at 0.5 in any category {false:.3f}")  # fmt: skip
+        figures.append(Figure(figure=f"content: mean AUC in {language}", unit="", value=statistics.mean(areas)))
     return figures
 
 
@@ -130,7 +181,7 @@ def buried(reader: Reader, all_judged: Sequence[Judged]) -> list[Figure]:
     """A wanted text amid 4,000 harmless characters: how often it comes to a review when it does so alone."""
     alone, found = 0, 0
     for place, category in enumerate(CATEGORIES):
-        wanted = [j for j in all_judged if j.example.line.is_wanted and j.example.line.category == category
+        wanted = [j for j in all_judged if j.example.line.is_for(category) and j.example.line.language == "en"
                   and j.scores[place] >= ALONE]  # fmt: skip
         for i, j in enumerate(wanted[:: max(1, len(wanted) // BURIED)][:BURIED]):
             around = page(SEED + i, 4_000)
@@ -144,31 +195,38 @@ def buried(reader: Reader, all_judged: Sequence[Judged]) -> list[Figure]:
 
 
 async def harmless(screening: Screening) -> list[Figure]:
-    """Ordinary prompts as people who make pictures write them, stopped by anything."""
-    stopped = 0
+    """Ordinary prompts as people who make pictures write them, stopped by anything: refused, or held for a person."""
+    effects: list[set[Effect]] = []
+    by_meaning = 0
     for i in range(BENIGN):
         findings = await screening.screen_prompt(screening_corpus.benign(screening_corpus.HELD_OUT_FROM + i))
-        stopped += any(f.proposed is not Effect.ALLOW for f in findings)
-    print(f"ordinary prompts stopped: {stopped} of {BENIGN}")
-    return [Figure(figure="content: share of ordinary prompts stopped", unit="ratio", value=stopped / BENIGN,
-                   target=0.001)]  # fmt: skip
+        effects.append({f.proposed for f in findings} - {Effect.ALLOW})
+        by_meaning += any(f.detector.startswith("semantic@") and f.proposed is not Effect.ALLOW for f in findings)
+    stopped, refused = sum(map(bool, effects)), sum(Effect.DENY in e for e in effects)
+    print(f"ordinary prompts stopped: {stopped} of {BENIGN}, {refused} of them refused; {by_meaning} by meaning")
+    return [
+        Figure(figure="content: share of ordinary prompts stopped", unit="ratio", value=stopped / BENIGN, target=0.001,
+               beside={"refused": refused / BENIGN, "by meaning": by_meaning / BENIGN}),
+    ]  # fmt: skip
 
 
 def speed(reader: Reader) -> list[Figure]:
-    """CPU time of one core by length."""
+    """Time of one core by length, of texts that were not read before; wall time beside it."""
     figures = []
     for chars in (100, 400, 4_000):
-        times = []
+        times, walls = [], []
         for i in range(RUNS):
             text = page(i, chars)
-            start = time.process_time()
+            start, wall = time.process_time(), time.perf_counter()
             reader.read(text)
             times.append((time.process_time() - start) * 1e3)
-        times.sort()
-        p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
-        print(f"{chars} characters: CPU p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+            walls.append((time.perf_counter() - wall) * 1e3)
+        (p50, p99), (wall50, wall99) = ((statistics.median(t), sorted(t)[int(len(t) * 0.99)]) for t in (times, walls))
+        print(f"{chars} characters: CPU p50 {p50:.1f} ms, p99 {p99:.1f} ms; wall p50 {wall50:.1f} ms, "
+              f"p99 {wall99:.1f} ms")  # fmt: skip
         figures.append(Figure(figure=f"content: CPU p99 at {chars} characters", unit="ms", value=p99,
-                              target=25 if chars >= 400 else None))  # fmt: skip
+                              target=25 if chars >= 400 else None,
+                              beside={"CPU p50": p50, "wall p50": wall50, "wall p99": wall99}))  # fmt: skip
     return figures
 
 
@@ -179,7 +237,7 @@ async def main() -> None:
     )
     print(f"rules {screening.revision} on {results.machine()}")
     all_judged = judged(reader)
-    figures = quality(all_judged)
+    figures = quality(all_judged) + taken_for(all_judged) + languages(all_judged)
     figures += await together(screening, all_judged)
     figures += buried(reader, all_judged)
     figures += await harmless(screening)

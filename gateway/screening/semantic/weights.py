@@ -1,4 +1,4 @@
-"""The heads: eight linear readers of what the encoder says, with the numbers that make their scores comparable."""
+"""The heads: one small layer over what the encoder says, and the numbers that make its eight scores comparable."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gateway.screening.semantic.encoder import WEIGHTS, read_pinned
 from gateway.screening.semantic.errors import MeaningUnavailable
 
 HEADS_FILE: Final = WEIGHTS / "heads.safetensors"
-HEADS_SHA256: Final = "3c5a85d4f1e4c4ac1612cf58140e3239e2eca2f5ada98ffc6eb8036adcdfbf49"
+HEADS_SHA256: Final = "4f2e018765b67fe7dd0eac65408adde39665251cf066b14762c05ee8750e38d5"
 """Written by `python -m gateway.screening.semantic.train`; see the model card."""
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of each finding's detector, `semantic@1`: other weights, other number."""
 CATEGORIES: Final = (
     "deception",
@@ -41,11 +41,12 @@ Matrix = NDArray[np.float32]
 class Heads:
     """Everything that was trained, ready to multiply."""
 
-    heads: Matrix = field(repr=False)
-    """(category, width): over the encoder's features."""
-    bias: Matrix = field(repr=False)
-    pieces: Matrix = field(repr=False)
-    """(word piece, category): what a piece adds by itself, whatever stands beside it."""
+    first: Matrix = field(repr=False)
+    """(unit, width): what each hidden unit looks for in the encoder's features."""
+    first_bias: Matrix = field(repr=False)
+    second: Matrix = field(repr=False)
+    """(category, unit)"""
+    second_bias: Matrix = field(repr=False)
     ranks: Matrix = field(repr=False)
     """(word piece, category): a reader of pieces alone, which tells the encoder where to look first. Its mean over
     harmless windows is 0 and its spread 1."""
@@ -55,10 +56,12 @@ class Heads:
     anchors: Matrix = field(repr=False)
     """(category, len(SCORES)): raw values that stand for `SCORES`, rising."""
 
-    def scores(self, features: Matrix, ids: NDArray[np.int64]) -> Matrix:
-        """A score from 0 to 1 a category for one window."""
-        raw = self.heads @ features + self.pieces[ids].mean(axis=0) + self.bias
-        return np.array([np.interp(x, row, SCORES) for x, row in zip(raw, self.anchors, strict=True)], np.float32)
+    def scores(self, features: Matrix) -> Matrix:
+        """(window, category): scores from 0 to 1 for windows of (window, width)."""
+        hidden = np.maximum(features @ self.first.T + self.first_bias, 0)
+        raw = hidden @ self.second.T + self.second_bias
+        found = [np.interp(column, row, SCORES) for column, row in zip(raw.T, self.anchors, strict=True)]
+        return np.array(found, np.float32).T
 
     def suspicion(self, ids: NDArray[np.int64], windows: list[tuple[int, int]]) -> Matrix:
         """For each window how much its pieces alone look like any category. Linear in the text's length."""
@@ -76,9 +79,10 @@ def load_heads(path: Path = HEADS_FILE, sha256: str = HEADS_SHA256) -> Heads:
         if not all(np.isfinite(array).all() for array in held.values()):
             raise MeaningUnavailable("heads hold what is no number")
         return Heads(
-            heads=held["heads"].astype(np.float32),
-            bias=held["bias"].astype(np.float32),
-            pieces=held["pieces"].astype(np.float32),
+            first=held["first"].astype(np.float32),
+            first_bias=held["first_bias"].astype(np.float32),
+            second=held["second"].astype(np.float32),
+            second_bias=held["second_bias"].astype(np.float32),
             ranks=held["ranks"].astype(np.float32),
             rank_bias=held["rank_bias"].astype(np.float32),
             suspicious=float(held["suspicious"][0]),

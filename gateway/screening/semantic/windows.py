@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 PIECES: Final = 48
 """About 35 words: a usual prompt is one window."""
-NARROW: Final = 24
-"""A longer text is read in windows of half that, so that what stands around a sentence weighs no more than it does."""
+NARROW: Final = 32
+"""A longer text is read in windows of two thirds of that, so that what stands around a sentence weighs less than it."""
 STEP: Final = 8
-"""A thought of up to 16 pieces lies whole in some window."""
+"""A thought of up to 24 pieces lies whole in some window."""
 
 
 class Window(NamedTuple):

@@ -1,9 +1,11 @@
 """Texts to train on and to judge by, made from lines of our own: wanted subjects, and harmless ones in the same words.
 
-A line of `corpus/*.txt` has choices, `{one|another}`; one that begins with `!` is a sentence, the others name a scene.
-A line is either for training or for judging, by its own hash, and so is a style. Both wanted and harmless lines are
-dressed in every style, so that style tells nothing: heads trained on one source of harm against another source of
-harmless captions learn the sources.
+A line has choices, `{one|another}`; one that begins with `!` is a sentence, the others name a scene; `+violence` before
+it: that head must find it too. `# wanted` and `# near` begin a part, with a language behind when it isn't English.
+`corpus/` is for training. `held_out/` is for judging: written to another plan (small scenes of single people, hardly a
+choice, other words), in styles of its own, and nothing is ever set by it. Both wanted and harmless lines are dressed in
+every style, so that style tells nothing: heads trained on one source of harm against another source of harmless
+captions learn the sources.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ CATEGORIES: Final = (
     "violence",
 )
 ORDINARY: Final = "ordinary"
+LANGUAGES: Final = ("en", "de", "fr", "es")
 FOLDER: Final = Path(__file__).parent / "corpus"
-HELD_OUT_OF_FOUR: Final = 0
-"""Lines whose hash has this remainder by four are kept for judging."""
+HELD_OUT: Final = Path(__file__).parent / "held_out"
 _CHOICE: Final = re.compile(r"\{([^{}]*)\}")
 _ARTISTS: Final = (
     "greg rutkowski", "alphonse mucha", "hokusai", "zdzislaw beksinski", "rembrandt", "moebius", "klimt", "artgerm",
@@ -42,35 +44,52 @@ SCENES: Final = (
     "photorealistic, 8k, {c}, cinematic lighting", "I want {c}", "can you make {c} for my presentation?",
     "poster showing {c}, bold letters", "{o}. In front of it {c}.", "{c}. Behind that, {o}.", "{o}, {c}",
     "({c}:1.3), masterpiece, best quality", "book illustration, {c}, by {a} and {a}, intricate, sharp focus",
-    "beautiful digital art of {c} by {a}, elegant, smooth, fantasy",
+    "beautiful digital art of {c} by {a}, elegant, smooth, fantasy", "{c}, 4k, --ar 16:9 --v 6", "need pic asap: {c}",
+    "hi! {c} pls, thx", "a client asked me for {c}", "you are an illustrator. paint {c}", "wide shot, {c}, fog, {o}",
+    "what would {c} look like?", "lowpoly {c}", "{t}. {c}. {h}", "{t}, {c}. {h}", "{t}. {c}", "{c}. {h}",
+    "pencil sketch / {c} / no colour", "for our newsletter: {c}",
 )  # fmt: skip
 HELD_OUT_SCENES: Final = (
     "film still: {c}, 1970s", "{c}, linocut in two colours", "create {c} in pixel art", "{c}, by {a}, unreal engine",
-    "street photography, {c}, kodak portra 400", "Scene: {c}. Mood: tense. {o}.",
+    "street photography, {c}, kodak portra 400", "Scene: {c}. Mood: tense. {o}.", "mood board no. 3: {c}",
+    "our art director wants {c}, keep it simple", "{c} // second draft, brighter", "{c}",
 )  # fmt: skip
 SENTENCES: Final = (
     "{c}", "{c}.", "{c}!", "text on a wall: {c}", "a picture for this line: {c}", "hey, {c}", "story: {c}",
-    "{p}. {c}.", "{c}. {p}.",
+    "{p}. {c}.", "{c}. {p}.", "so... {c}", "{c} pls", "> {c}", "draw what this says: {c}",
+    "{t}. {c}. {h}", "{t}. {c}", "{c}. {h}",
 )  # fmt: skip
-HELD_OUT_SENTENCES: Final = ("a scene where {c}", "speech bubble: “{c}”", "{c}, {p}")
+HELD_OUT_SENTENCES: Final = ("a scene where {c}", "speech bubble: “{c}”", "{c}, {p}", "{c}", "(whispering) {c}")
+OTHER_SCENES: Final = {
+    "de": ("{c}", "{c}", "Zeichne: {c}", "{c}, Ölgemälde", "{c}, Foto, 85mm", "Plakat: {c}", "bitte ein Bild: {c}"),
+    "fr": ("{c}", "{c}", "dessine : {c}", "{c}, peinture à l'huile", "{c}, photo, 85mm", "affiche : {c}", "svp {c}"),
+    "es": ("{c}", "{c}", "dibuja: {c}", "{c}, pintura al óleo", "{c}, foto, 85mm", "cartel: {c}", "por favor {c}"),
+}
+OTHER_HELD_OUT_SCENES: Final = {
+    "de": ("Standbild: {c}", "{c}, Linolschnitt"),
+    "fr": ("image de film : {c}", "{c}, linogravure"),
+    "es": ("fotograma: {c}", "{c}, linóleo"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the corpus. `category` is its file; `is_wanted` whether that head must find it."""
+    """One line of the corpus. `category` is its file; if `is_wanted`, that head must find it, and those in `also`."""
 
     category: str
     is_wanted: bool
     is_sentence: bool
     text: str
+    also: tuple[str, ...] = ()
+    language: str = "en"
 
     @property
     def key(self) -> int:
         return int.from_bytes(hashlib.sha256(self.text.encode()).digest()[:4])
 
-    @property
-    def is_held_out(self) -> bool:
-        return self.key % 4 == HELD_OUT_OF_FOUR
+    def is_for(self, category: str) -> bool:
+        """Whether the head of this category must find it."""
+        return self.is_wanted and (self.category == category or category in self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +102,34 @@ class Example:
 
 
 def read_lines(folder: Path = FOLDER) -> list[Line]:
-    """Every line of the corpus. Raises `ValueError` for one before any `# wanted` or `# near`."""
+    """Every line of a folder's files. Raises `ValueError` with the file and row that is wrong."""
     lines = []
     for category in (*CATEGORIES, ORDINARY):
-        part = ""
-        for row in (folder / f"{category}.txt").read_text(encoding="utf-8").splitlines():
+        part, language = "", ""
+        rows = (folder / f"{category}.txt").read_text(encoding="utf-8").splitlines()
+        for number, row in enumerate(rows, 1):
+            where = f"{category}.txt, row {number}"
             if row.startswith("#"):
-                part = row.strip("# ")
+                part, _, language = row.strip("# ").partition(" ")
+                language = language or "en"
+                if part not in {"wanted", "near"} or language not in LANGUAGES:
+                    raise ValueError(f"{where}: expected `# wanted` or `# near`, and a language of {LANGUAGES}")
             elif row:
-                if part not in {"wanted", "near"}:
-                    raise ValueError(f"{category}.txt: expected `# wanted` or `# near` before the first line")
-                lines.append(Line(category, part == "wanted", row.startswith("!"), row.lstrip("! ")))
+                if not part:
+                    raise ValueError(f"{where}: expected `# wanted` or `# near` before the first line")
+                lines.append(_line(category, part == "wanted", language, row, where))
     return lines
+
+
+def _line(category: str, is_wanted: bool, language: str, row: str, where: str) -> Line:
+    words = row.split(" ")
+    also = []
+    while words[0].startswith("+"):
+        also.append(words.pop(0)[1:])
+    if not set(also) <= set(CATEGORIES) - {category} or (also and not is_wanted):
+        raise ValueError(f"{where}: expected other categories behind `+`, on wanted lines only; got {also}")
+    is_sentence = words[0] == "!"
+    return Line(category, is_wanted, is_sentence, " ".join(words[is_sentence:]), tuple(also), language)
 
 
 def examples(
@@ -102,8 +137,8 @@ def examples(
 ) -> list[Example]:
     """`per_line` texts of each line, dressed in the styles for training or for judging. What stands beside a line in
     some styles comes from the ordinary lines of `padding`."""
-    beside = {sentence: [x for x in padding if x.category == ORDINARY and x.is_sentence is sentence]
-              for sentence in (False, True)}  # fmt: skip
+    beside = {sentence: [x for x in padding if x.category == ORDINARY and x.language == "en"
+                         and x.is_sentence is sentence] for sentence in (False, True)}  # fmt: skip
     made = []
     for line in lines:
         styles = _styles(line, held_out=held_out)
@@ -115,6 +150,10 @@ def examples(
 
 
 def _styles(line: Line, *, held_out: bool) -> tuple[str, ...]:
+    if line.language != "en":
+        if line.is_sentence:
+            return ("{c}",)
+        return (OTHER_HELD_OUT_SCENES if held_out else OTHER_SCENES)[line.language]
     if line.is_sentence:
         return HELD_OUT_SENTENCES if held_out else SENTENCES
     return HELD_OUT_SCENES if held_out else SCENES
@@ -124,9 +163,13 @@ def _dress(style: str, line: Line, beside: dict[bool, list[Line]], rng: Random) 
     def part(name: str) -> str:
         if name == "a":
             return rng.choice(_ARTISTS)
-        return expand(rng.choice(beside[name == "p"]).text, rng)
+        words = expand(rng.choice(beside[name == "p"]).text, rng)
+        if name in "ht":  # cut off where a window of a longer text would end
+            some = words.split()[: rng.randint(2, 9)] if name == "h" else words.split()[-rng.randint(2, 9) :]
+            return " ".join(some)
+        return words
 
-    text = re.sub(r"\{([aop])\}", lambda m: part(m.group(1)), style).replace("{c}", expand(line.text, rng))
+    text = re.sub(r"\{([aopht])\}", lambda m: part(m.group(1)), style).replace("{c}", expand(line.text, rng))
     dice = rng.random()
     if dice < 0.04:
         return text.upper()

@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from gateway.screening.semantic import encoder as encoder_module
 from gateway.screening.semantic import weights as weights_module
-from gateway.screening.semantic.encoder import WEIGHTS, WIDTH, Encoder, model_path
+from gateway.screening.semantic.encoder import LAYERS, WEIGHTS, WIDTH, Encoder, model_path
 from gateway.screening.semantic.errors import MeaningUnavailable
 from gateway.screening.semantic.weights import CATEGORIES, HEADS_FILE, SCORES, load_heads
 
@@ -32,12 +32,14 @@ def test_pieces_have_their_places_in_the_text(encoder: Encoder) -> None:
 
 def test_texts_that_mean_the_same_lie_near_each_other(encoder: Encoder) -> None:
     dog, hound, tax = (
-        encoder.features(encoder.pieces(t).ids)
+        encoder.features(encoder.pieces(t).ids[None, :])[0]
         for t in ("a dog runs over a meadow", "a hound is running through the grass", "the tax form is due in may")
     )
     assert dog.shape == (WIDTH,)
-    assert float(np.linalg.norm(dog)) == pytest.approx(1, abs=1e-5)
-    assert dog @ hound > dog @ tax + 0.3
+    per_layer = dog.reshape(len(LAYERS), -1)
+    assert np.linalg.norm(per_layer, axis=1).tolist() == pytest.approx([1] * len(LAYERS), abs=1e-5)
+    last = WIDTH // len(LAYERS)
+    assert dog[-last:] @ hound[-last:] > dog[-last:] @ tax[-last:] + 0.3
 
 
 def test_a_file_of_another_sum_is_not_used(tmp_path: Path) -> None:
@@ -84,16 +86,18 @@ def test_a_network_that_can_not_be_loaded_is_refused(tmp_path: Path, monkeypatch
 
 def test_heads_have_a_row_a_category_and_anchors_that_rise() -> None:
     heads = load_heads()
-    assert heads.heads.shape == (len(CATEGORIES), WIDTH)
-    assert heads.pieces.shape == heads.ranks.shape == (30_522, len(CATEGORIES))
+    units = len(heads.first_bias)
+    assert heads.first.shape == (units, WIDTH)
+    assert heads.second.shape == (len(CATEGORIES), units)
+    assert heads.ranks.shape == (30_522, len(CATEGORIES))
     assert heads.anchors.shape == (len(CATEGORIES), len(SCORES))
     assert (np.diff(heads.anchors, axis=1) > 0).all()
-    assert np.isfinite(heads.pieces).all()
+    assert np.isfinite(heads.ranks).all()
 
 
 def test_weights_that_hold_no_number_give_no_score(tmp_path: Path) -> None:
     held = {name: array.copy() for name, array in load(HEADS_FILE.read_bytes()).items()}
-    held["bias"][0] = np.nan
+    held["first_bias"][0] = np.nan
     raw = save(held)
     (tmp_path / "heads").write_bytes(raw)
     with pytest.raises(MeaningUnavailable, match="is no number"):

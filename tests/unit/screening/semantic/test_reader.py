@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from gateway.screening.semantic import reader as reader_module
+from gateway.screening.semantic.encoder import Encoder
 from gateway.screening.semantic.errors import MeaningUnavailable
-from gateway.screening.semantic.reader import ALWAYS_READ, NOTED, Reader
+from gateway.screening.semantic.reader import ALWAYS_READ, AT_ONCE, NOTED, Reader
 from gateway.screening.semantic.report import ALONE
-from gateway.screening.semantic.weights import CATEGORIES, SCORES
+from gateway.screening.semantic.train.corpus import HELD_OUT, read_lines
+from gateway.screening.semantic.train.fit import auc
+from gateway.screening.semantic.weights import CATEGORIES, SCORES, load_heads
+from gateway.screening.semantic.windows import cut
 
 HARMLESS = "a fox in a snowy forest, linocut. a bowl of ramen on a wooden table. two astronauts playing chess. "
 
@@ -79,6 +85,7 @@ def test_every_score_lies_between_nothing_and_one(reader: Reader) -> None:
 
 
 def test_reading_stops_when_it_is_late(reader: Reader) -> None:
+    bad = "a man beating a woman to death with a hammer, blood on the floor, screams. "
     asked = []
 
     def is_late() -> bool:
@@ -86,5 +93,79 @@ def test_reading_stops_when_it_is_late(reader: Reader) -> None:
         return len(asked) > 1
 
     with pytest.raises(MeaningUnavailable, match="too long"):
-        reader.read(HARMLESS * 30, is_late)
+        reader.read(bad * 21, is_late)
     assert len(asked) == 2
+
+
+def never_asked() -> bool:
+    raise AssertionError("the text was read again")
+
+
+def test_a_text_that_was_read_is_not_read_again() -> None:
+    reader = Reader(Encoder(), load_heads())
+    text = "a man plunges a knife into his rival again and again until he stops moving"
+    first = reader.read(text)
+    assert first
+    first.clear()
+    again = reader.read(text, never_asked)
+    assert [m.category for m in again if m.category == "violence"] == ["violence"]
+    assert text not in repr(vars(reader))
+    with pytest.raises(AssertionError):
+        reader.read(f"{text}.", never_asked)
+
+
+def test_the_oldest_text_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "REMEMBERED", 2)
+    reader = Reader(Encoder(), load_heads())
+    for text in ("a fox", "a hare", "a fox", "a heron"):
+        reader.read(text)
+    reader.read("a fox", never_asked)
+    with pytest.raises(AssertionError):
+        reader.read("a hare", never_asked)
+
+
+def test_a_reading_that_failed_is_not_remembered() -> None:
+    reader = Reader(Encoder(), load_heads())
+    with pytest.raises(MeaningUnavailable):
+        reader.read("a fox", lambda: True)
+    assert reader.read("a fox") == []
+
+
+def test_windows_read_together_say_what_each_says_alone(reader: Reader) -> None:
+    bad = "a man beating a woman to death with a hammer, blood on the floor, screams. "
+    together = reader.windows(bad * 4 + HARMLESS * 4)
+    assert len(together) > AT_ONCE * len(CATEGORIES)
+    encoder, heads, text = Encoder(), load_heads(), bad * 4 + HARMLESS * 4
+    pieces = encoder.pieces(text)
+    alone = {}
+    for window in cut(len(pieces)):
+        ids = pieces.ids[window.first : window.last]
+        alone[pieces.span(window.first, window.last)] = heads.scores(encoder.features(ids[None, :]))[0]
+    for meant in together:
+        score = alone[meant.start, meant.end][CATEGORIES.index(meant.category)]
+        assert meant.score == pytest.approx(score, abs=0.12)  # inputs are rounded on a scale that all of a run share
+
+
+def test_a_killing_is_not_read_as_self_harm(reader: Reader) -> None:
+    texts = (
+        "a soldier shoots a prisoner in the back of the head",
+        "a butcher murders his rival with a cleaver, blood on the tiles",
+        "two thugs kick a man to death in an alley",
+    )
+    for text in texts:
+        scores = {meant.category: meant.score for meant in reader.read(text)}
+        assert scores.get("violence", 0) >= ALONE
+        assert scores.get("self-harm", 0) < scores["violence"]
+
+
+def test_what_ships_tells_wanted_from_harmless_on_lines_it_was_not_trained_on(reader: Reader) -> None:
+    """A guard against weights that were written wrongly; `bench.content` measures."""
+    lines = [line for line in read_lines(HELD_OUT) if line.language == "en"]
+    said = np.zeros((len(lines), len(CATEGORIES)))
+    for row, line in zip(said, lines, strict=True):
+        for meant in reader.windows(line.text):
+            row[CATEGORIES.index(meant.category)] = meant.score
+    harmless = np.array([not line.is_wanted for line in lines])
+    for place, category in enumerate(CATEGORIES):
+        wanted = np.array([line.is_for(category) for line in lines])
+        assert auc(said[wanted, place], said[harmless, place]) > 0.9, category

@@ -17,7 +17,7 @@ from gateway.screening.facade import Screening
 from gateway.screening.semantic.errors import MeaningUnavailable
 from gateway.screening.semantic.reader import Meant, Reader
 from gateway.screening.semantic.service import Meaning
-from gateway.screening.semantic.weights import CATEGORIES
+from gateway.screening.semantic.weights import CATEGORIES, VERSION
 from gateway.settings import ScreeningSettings
 from gateway.vocabulary import Effect, Severity
 
@@ -60,7 +60,7 @@ async def test_the_reader_that_ships_answers_through_screening(policies: Path, r
     async with screening_with(policies, reader) as screening:
         found = await screening.screen_prompt(text)
         assert await screening.screen_prompt("a fox in the snow, linocut") == ()
-    [finding] = [f for f in found if (f.type, f.detector) == ("content.violence", "semantic@1")]
+    [finding] = [f for f in found if (f.type, f.detector) == ("content.violence", f"semantic@{VERSION}")]
     assert finding.score >= 0.8
     assert finding.severity is Severity.HIGH
     assert (finding.start, finding.end) == (0, len(text))
