@@ -27,6 +27,7 @@ from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.content import Files, difference
 from gateway.lifecycle.drafts import Version
+from gateway.packs.drafting import pack_changes
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
 
@@ -44,10 +45,13 @@ class _Body(BaseModel):
 
 
 class DraftBody(_Body):
-    """A new draft upon the rules in force, or upon `base`. A file's content, or null for one that goes."""
+    """A new draft upon the rules in force, or upon `base`. A file's content, or null for one that goes; `pack` begins
+    it with what a policy pack and its `options` make otherwise, and `files` go upon that."""
 
     title: Text
     files: FilesBody = {}
+    pack: Annotated[str, Field(max_length=64)] = ""
+    options: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=20)] = []
     note: Text = ""
     base: Annotated[str, Field(max_length=64)] = ""
 
@@ -176,7 +180,11 @@ async def open_draft(request: Request, body: DraftBody) -> dict[str, Any]:
     """Open one."""
     actor, desk = await _writer(request)
     base = (await desk.store.find(body.base)).digest if body.base else (await desk.store.in_force()).standing
-    unsaved = await desk.drafts.first(base=base, changes=_changes(body.files), by=actor.id, note=body.note)
+    changes: dict[str, bytes | None] = {}
+    if body.pack:
+        changes = pack_changes((await desk.store.bundle(base)).files, body.pack, body.options)
+    changes |= _changes(body.files)
+    unsaved = await desk.drafts.first(base=base, changes=changes, by=actor.id, note=body.note)
     draft = desk.drafts.named(body.title, actor.id, unsaved.version)
     await _record_version(request, actor, unsaved.version, draft.title)
     await desk.drafts.open(draft, unsaved)

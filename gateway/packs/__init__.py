@@ -4,9 +4,10 @@ A pack is a folder here: `pack.yaml` says for whom it is and which control each 
 otherwise, `options/NAME/` what may be added besides. What comes of it is a plain folder of rules, which loads, is
 tested and changes like any other; nothing remembers that it was a pack.
 
-* `pack.py`   packs as they lie here
-* `merge.py`  a data file with some of its values otherwise, its comments kept
-* `build.py`  the shipped rules and a pack, made into one set of files
+* `pack.py`      packs as they lie here
+* `merge.py`     a data file with some of its values otherwise, its comments kept
+* `build.py`     the shipped rules and a pack, made into one set of files
+* `drafting.py`  the same as a change of rules that are in force
 """
 
 from gateway.packs.build import BuildFailed, build, shipped_rules
