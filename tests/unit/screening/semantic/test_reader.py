@@ -134,7 +134,7 @@ def test_a_reading_that_failed_is_not_remembered() -> None:
 def test_windows_read_together_say_what_each_says_alone(reader: Reader) -> None:
     bad = "a man beating a woman to death with a hammer, blood on the floor, screams. "
     together = reader.windows(bad * 4 + HARMLESS * 4)
-    assert len(together) > AT_ONCE * len(CATEGORIES)
+    assert len(together) >= AT_ONCE * len(CATEGORIES)
     encoder, heads, text = Encoder(), load_heads(), bad * 4 + HARMLESS * 4
     pieces = encoder.pieces(text)
     alone = {}
