@@ -1,17 +1,19 @@
 """What the picture detectors see and what they cost: `python -m bench.pictures`.
 
 CPU time of each stage on one thread; pictures in which nothing is wrong and that would be stopped none the less; text
-that is read back, turned and small; faces found. Harmless pictures: those of the documentation, made ones, two
-photographs of scikit-learn, and, where scikit-image is importable (it is no part of the project: put it on PYTHONPATH),
-its sample pictures and its hundred tiny faces and hundred tiny non-faces (25 pixels, grey, enlarged). That is a small
-and an easy set: it finds a detector that broke, and says little about photographs from a telephone. Writes
-`bench/results/pictures.json`.
+that is read back, turned and small; faces found; changed copies of listed pictures; the memorisation watch's search.
+Harmless pictures: those of the documentation, made ones, two photographs of scikit-learn, and, where scikit-image is
+importable (it is no part of the project: put it on PYTHONPATH), its sample pictures and its hundred tiny faces and
+hundred tiny non-faces (25 pixels, grey, enlarged). That is a small and an easy set: it finds a detector that broke, and
+says little about photographs from a telephone. Writes `bench/results/pictures.json`.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +26,11 @@ from PIL import Image
 
 from bench.support import results
 from bench.support.results import Figure
-from gateway.provenance.fingerprint import turned
+from gateway.provenance.crops import crops
+from gateway.provenance.fingerprint import ALIKE, LEAST_QUALITY, Blocked, BlockList, fingerprint, turned
 from gateway.screening.image.chain import look
 from gateway.screening.image.faces import faces
+from gateway.screening.image.nearness import Nearness, Seen
 from gateway.screening.image.nudity import nudity
 from gateway.screening.image.reading import read
 from gateway.screening.image.report import NUDITY_REVIEW
@@ -38,6 +42,8 @@ ROOT = Path(__file__).parents[1]
 SHOW_FACES = frozenset({"astronaut.png", "camera.png"})
 STAGES: dict[str, Callable[[Pixels], Any]] = {"fingerprint": turned, "text": read, "faces": faces, "nudity": nudity}
 MOST_MADE = 40
+SEED = 5
+A_MILLION = 1_000_000
 NUMBER = "4111111111111111"
 
 
@@ -114,6 +120,90 @@ def written() -> list[Figure]:
     return [Figure(figure="text: drawn card numbers missed", unit="ratio", value=len(missed) / tried, target=0.1)]
 
 
+def blocked(pictures: Sequence[tuple[str, Image.Image]]) -> list[Figure]:
+    """Half of the pictures are listed, with their crops and without; how many of their changed copies are found, and
+    how many changed copies of the other half are taken for one of them."""
+    rng = np.random.default_rng(SEED)
+    telling = [(name, _smaller(image)) for name, image in pictures]
+    telling = [(name, image) for name, image in telling if fingerprint(np.asarray(image)).quality >= LEAST_QUALITY]
+    order = [telling[place] for place in rng.permutation(len(telling))]
+    listed, others = order[: len(order) // 2], order[len(order) // 2 :]
+    whole = [Blocked(fingerprint(np.asarray(image)), name) for name, image in listed]
+    cut = [Blocked(mark, name) for name, image in listed for mark in crops(np.asarray(image))]
+    lists = {"whole": BlockList(whole), "with crops": BlockList([*whole, *cut])}
+    print(f"block lists: {len(listed)} listed, {len(cut) / len(listed):.0f} crops each, {len(others)} others")
+    figures = []
+    for attack, change in _attacks(rng).items():
+        marks = [(name, turned(np.asarray(change(image)))) for name, image in [*listed, *listed]]
+        strange = [turned(np.asarray(change(image))) for _, image in others]
+        row = []
+        for kind, known in lists.items():
+            found = sum(
+                (match := known.match(laid)) is not None and match.blocked.label == name for name, laid in marks
+            )
+            wrong = sum(known.match(laid) is not None for laid in strange)
+            row.append(f"{kind} {found / len(marks):.0%} found, {wrong} others")
+        print(f"{attack:>16}: {'; '.join(row)}")
+        figures.append(
+            Figure(
+                figure=f"block list with crops, {attack}: missed",
+                unit="ratio",
+                value=1 - found / len(marks),
+                target=0.05,
+            )
+        )
+        figures.append(
+            Figure(figure=f"block list with crops, {attack}: others found", unit="pictures", value=wrong, target=0)
+        )
+    return figures
+
+
+def _attacks(rng: np.random.Generator) -> dict[str, Callable[[Image.Image], Image.Image]]:
+    def cut(share: float, image: Image.Image) -> Image.Image:
+        """So much of both sides is cut away, anywhere."""
+        (left, top), (width, height) = rng.random(2) * share, image.size
+        right, bottom = left + 1 - share, top + 1 - share
+        return image.crop((round(width * left), round(height * top), round(width * right), round(height * bottom)))
+
+    def saved(quality: int, image: Image.Image) -> Image.Image:
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=quality)
+        return Image.open(out).convert("RGB")
+
+    def mirrored(image: Image.Image) -> Image.Image:
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+    return {
+        "JPEG 50": partial(saved, 50),
+        "half the size": lambda image: image.resize((image.width // 2, image.height // 2)),
+        "mirrored": mirrored,
+        **{f"{share:.0%} cut": partial(cut, share) for share in (0.05, 0.1, 0.15, 0.2, 0.25)},
+        "20% cut, both": lambda image: saved(60, mirrored(cut(0.2, image))),
+    }
+
+
+def _smaller(image: Image.Image) -> Image.Image:
+    small = image.copy()
+    small.thumbnail((256, 256))
+    return small
+
+
+def compared() -> list[Figure]:
+    """The memorisation watch's search: one picture and its mirror image against a million others'."""
+    near = Nearness()
+    prints, actors = os.urandom(32 * A_MILLION), os.urandom(8 * A_MILLION)
+    near.add(Seen(n, prints[32 * n : 32 * n + 32], actors[8 * n : 8 * n + 8], 0) for n in range(A_MILLION))
+    asked = [prints[:32], prints[32:64]]
+    spent = []
+    for _ in range(9):
+        begun = time.perf_counter()
+        found = near.near(asked, most=ALIKE, actor=bytes(8), since=0)
+        spent.append((time.perf_counter() - begun) * 1e3)
+    took = statistics.median(spent)
+    print(f"memorisation watch: {took:.0f} ms among a million fingerprints ({len(found)} found of the 2 there)")
+    return [Figure(figure="memorisation watch: search of a million", unit="ms", value=took, target=50.0)]
+
+
 def costs(photograph: Image.Image) -> list[Figure]:
     """CPU milliseconds a stage and of the whole chain, by size."""
     figures = []
@@ -142,7 +232,7 @@ def main() -> None:
     pictures = list(samples())
     print(f"pictures on {results.machine()}")
     photograph = next((image for name, image in pictures if name == "china.jpg"), pictures[-1][1])
-    figures = [*costs(photograph), *harmless(pictures), *written(), *tiny_faces()]
+    figures = [*costs(photograph), *harmless(pictures), *written(), *tiny_faces(), *blocked(pictures), *compared()]
     print(f"written to {results.write('pictures', figures)}")
 
 

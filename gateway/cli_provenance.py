@@ -15,7 +15,8 @@ from gateway.cli_provenance_ask import ask
 from gateway.provenance.block_file import add
 from gateway.provenance.certificates import CertificateRefused
 from gateway.provenance.check import MAX_BYTES, PROBLEMS, Checked, Checker, Known, Lookups, Verdict
-from gateway.provenance.fingerprint import Fingerprint
+from gateway.provenance.crops import crops
+from gateway.provenance.fingerprint import turned
 from gateway.provenance.opening import Provenance, make_missing, open_provenance
 from gateway.settings import ProvenanceSettings
 
@@ -95,18 +96,19 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         label: Annotated[str, typer.Option(help="A word for the record: why, and not what it shows.")] = "blocked",
         config: Config = None,
     ) -> None:
-        """Add a picture's fingerprint to a list of blocked pictures, unless the list knows it already."""
+        """Add the fingerprints of a picture and its crops to a list of blocked pictures, unless the list knows it."""
         settings = settings_of(config)
         path = list_path or settings.block_list_path
         if path is None:
             _stop("Say which list: --list FILE, or set provenance.block_list_path.", 2)
-        data, laid = _read(file), _Laid()
         # No secret and no certificate: a fingerprint needs none, and a stranger's file is taken apart in the child.
-        checked = asyncio.run(Checker(b"", (), laid.lookups, settings.check_timeout_seconds).check(data))
-        if not laid.prints:
-            _stop(f"{file}: {PROBLEMS[checked.problem]}.", 2)
+        checker = Checker(b"", (), _BLIND, settings.check_timeout_seconds)
+        pixels, problem = asyncio.run(checker.pixels(_read(file)))
+        if pixels is None:
+            _stop(f"{file}: {PROBLEMS[problem]}.", 2)
+        laid, cut = turned(pixels), crops(pixels)
         try:
-            known = add(path, laid.prints, label)
+            known = add(path, laid, label, cut)
         except ValueError as error:
             _stop(f"{path}: {error}.", 1)
         except OSError as error:
@@ -114,7 +116,7 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         if known is not None:
             typer.echo(f"{path}: there already, {known.distance} bits away, as {known.blocked.label}")
             return
-        typer.echo(f"{path}: added {laid.prints[0]}")
+        typer.echo(f"{path}: added {laid[0]} and {len(cut)} crops")
 
 
 def missing(settings: ProvenanceSettings) -> list[str]:
@@ -151,21 +153,6 @@ def told(checked: Checked) -> list[str]:
 
 async def _nothing(_: Any) -> Sequence[Known]:
     return ()
-
-
-class _Laid:
-    """Lookups that find nothing and keep what was asked for: the fingerprints of a picture, laid in all eight ways."""
-
-    def __init__(self) -> None:
-        self.prints: Sequence[Fingerprint] = ()
-
-    @property
-    def lookups(self) -> Lookups:
-        return Lookups(by_record=_nothing, by_handle=_nothing, near=self._near)
-
-    async def _near(self, prints: Sequence[Fingerprint]) -> Sequence[Known]:
-        self.prints = prints
-        return ()
 
 
 _BLIND = Lookups(by_record=_nothing, by_handle=_nothing, near=_nothing)

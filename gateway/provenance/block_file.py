@@ -17,8 +17,9 @@ NEW_MODE: Final = 0o644
 """A fingerprint shows nothing of its picture, and the gateway that reads the list may be another user."""
 
 
-def add(path: Path, laid: Sequence[Fingerprint], label: str) -> Match | None:
-    """Block the picture whose fingerprints, laid down in all eight ways, are `laid` (the first is upright).
+def add(path: Path, laid: Sequence[Fingerprint], label: str, crops: Sequence[Fingerprint] = ()) -> Match | None:
+    """Block the picture whose fingerprints, laid down in all eight ways, are `laid` (the first is upright), and what is
+    left of it when its edges are cut away (`crops`).
 
     None when it was added: durable, and whoever reads the list sees the old one or the new one. Else what was there
     already, and the file is as it was. Lines and comments of others stay as they are. Raises ValueError for a picture
@@ -34,10 +35,10 @@ def add(path: Path, laid: Sequence[Fingerprint], label: str) -> Match | None:
         known = before.match(laid)
         if known is not None:
             return known
-        blocked = Blocked(laid[0], word)
-        before.with_(blocked)  # refuses what would match everything that is flat
+        blocked = [Blocked(mark, word) for mark in (laid[0], *crops)]
+        added = BlockList(blocked)  # refuses what would match everything that is flat
         apart = "" if not text or text.endswith("\n") else "\n"
-        _replace(path, f"{text}{apart}{BlockList([blocked]).write()}")
+        _replace(path, f"{text}{apart}{added.write()}")
     return None
 
 

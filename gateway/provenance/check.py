@@ -144,6 +144,14 @@ class Checker:
             **found,
         )
 
+    async def pixels(self, data: bytes) -> tuple[NDArray[np.uint8] | None, str]:
+        """The picture in `data`, at most SHOWN a side and looked into by nobody else; or None and one of PROBLEMS."""
+        if not 0 < len(data) <= MAX_BYTES:
+            return None, "bytes"
+        async with self._turns:
+            told, pixels = await self._take_apart(data)
+        return pixels, str(told["problem"])
+
     def _look(self, pixels: NDArray[np.uint8]) -> tuple[Found | None, tuple[Fingerprint, ...]]:
         return find(self._marks, pixels), turned(pixels)
 

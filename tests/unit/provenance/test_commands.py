@@ -20,6 +20,7 @@ from gateway import cli_login, cli_provenance_ask
 from gateway.cli import app
 from gateway.login.device_flow import DeviceFlow
 from gateway.provenance.block_file import add
+from gateway.provenance.crops import crops
 from gateway.provenance.fingerprint import BlockList, fingerprint, turned
 from tests.support.device_issuer import ACCESS, GATEWAY, DeviceIssuer, tokens
 from tests.support.memory_keyring import MemoryKeyring
@@ -186,6 +187,11 @@ def listed(tmp_path: Path) -> Path:
     return path
 
 
+def lines(label: str) -> str:
+    """What a list holds of the picture."""
+    return "".join(f"{mark} {label}\n" for mark in (fingerprint(PIXELS), *crops(PIXELS)))
+
+
 def block(picture: Path, path: Path, *more: str) -> Result:
     return run("provenance", "block", picture, "--list", path, *more)
 
@@ -193,8 +199,9 @@ def block(picture: Path, path: Path, *more: str) -> Result:
 def test_a_picture_is_blocked_once_and_the_rest_of_the_list_stays(picture: Path, listed: Path) -> None:
     before = listed.read_text("utf-8")
     first = block(picture, listed, "--label", "withdrawn  logo")
-    assert (first.exit_code, first.stdout) == (0, f"{listed}: added {fingerprint(PIXELS)}\n"), first.output
-    assert listed.read_text("utf-8") == f"{before}\n{fingerprint(PIXELS)} withdrawn logo\n"
+    said = f"{listed}: added {fingerprint(PIXELS)} and {len(crops(PIXELS))} crops\n"
+    assert (first.exit_code, first.stdout) == (0, said), first.output
+    assert listed.read_text("utf-8") == f"{before}\n{lines('withdrawn logo')}"
     assert listed.stat().st_mode & 0o777 == 0o640
     after = listed.read_bytes()
     again = block(picture, listed)
@@ -206,7 +213,10 @@ def test_a_picture_is_blocked_once_and_the_rest_of_the_list_stays(picture: Path,
 
 def test_the_same_picture_laid_otherwise_or_saved_again_is_there_already(picture: Path, listed: Path) -> None:
     assert block(picture, listed).exit_code == 0
-    for pixels, form in ((PIXELS, "JPEG"), (PIXELS[:, ::-1], "PNG"), (PIXELS.transpose(1, 0, 2), "WEBP")):
+    height, width = PIXELS.shape[:2]
+    cut = PIXELS[height // 5 :, : -(width // 5)]
+    others = ((PIXELS, "JPEG"), (PIXELS[:, ::-1], "PNG"), (PIXELS.transpose(1, 0, 2), "WEBP"), (cut[:, ::-1], "JPEG"))
+    for pixels, form in others:
         picture.write_bytes(encoded(pixels, form))
         assert "there already" in block(picture, listed).stdout
 
@@ -216,7 +226,7 @@ def test_a_new_list_is_begun_and_a_link_stays_one(picture: Path, tmp_path: Path)
     link.symlink_to(real)
     assert block(picture, link).exit_code == 0
     assert link.is_symlink()
-    assert real.read_text("utf-8") == f"{fingerprint(PIXELS)} blocked\n"
+    assert real.read_text("utf-8") == lines("blocked")
     assert real.stat().st_mode & 0o777 == 0o644
 
 
