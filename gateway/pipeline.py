@@ -22,6 +22,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from gateway.credits.ledger import Ledger
 from gateway.credits.prices import price
@@ -37,6 +38,7 @@ from gateway.provenance.marking import Marking
 from gateway.recording import Call, OpenRecord, Recorder
 from gateway.running import Running
 from gateway.screening.facade import Screening
+from gateway.screening.image.watch import Asked
 from gateway.upstream import ImageServer, Made, make_each
 from gateway.vocabulary import Effect, Permission
 
@@ -112,23 +114,28 @@ class Pipeline:
     ) -> Decision:
         """Policy's answer, kept in the record; raises the refusal it asks for."""
         with record.call.timings.stage("policy"):
-            record.policy_input = build_input(
-                request_id=record.request_id,
-                now=self.clock(),
-                actor=record.actor,
-                request=request,
-                origin=record.call.origin,
-                usage=record.usage,
-                findings=findings,
-                uploads=record.uploads,
-                stage=stage,
-                cost_credits=price(request),
-                prompt_hmac=self.screening.fingerprint(request.prompt),
-            )
+            record.policy_input = self._question(record, request, stage, findings)
             record.detectors[stage] = self.screening.revision  # those in force go with the rules that are asked now
             decision = await self.policy.decide(record.policy_input)
         record.decisions.append(decision)
         return obey(decision, stage)
+
+    def _question(
+        self, record: OpenRecord, request: ImageRequest, stage: str, findings: Sequence[Finding]
+    ) -> dict[str, Any]:
+        return build_input(
+            request_id=record.request_id,
+            now=self.clock(),
+            actor=record.actor,
+            request=request,
+            origin=record.call.origin,
+            usage=record.usage,
+            findings=findings,
+            uploads=record.uploads,
+            stage=stage,
+            cost_credits=price(request),
+            prompt_hmac=self.screening.fingerprint(request.prompt),
+        )
 
     async def _screen(self, record: OpenRecord, request: ImageRequest) -> list[dict[str, str]]:
         """The texts that may be forwarded, by field: for all pictures, or for each where each says something else."""
@@ -160,15 +167,20 @@ class Pipeline:
         await self._decide(record, request, "upload", found)
 
     async def _show(self, record: OpenRecord, request: ImageRequest, partial: Partial) -> Partial | None:
-        """Partial pictures pass moderation and are marked too; a doubtful one is left out, the finished one decides."""
-        if await self.screening.screen_pictures([partial.picture]):
-            return None
+        """Partial pictures pass moderation and are marked too; one that policy doesn't allow as it is is left out, and
+        the finished one decides."""
+        found = await self.screening.screen_pictures([partial.picture])
+        if found:
+            decision = await self.policy.decide(self._question(record, request, "output", found))
+            if decision.effect is not Effect.ALLOW:
+                return None
         (marked,) = await self._mark(record, request, [partial.picture])
         return replace(partial, data=marked.data)
 
     async def _moderate(self, record: OpenRecord, request: ImageRequest, pictures: Sequence[Picture]) -> None:
         with record.call.timings.stage("moderate"):
-            found = await self.screening.screen_pictures(pictures)
+            asked = Asked.of(record.request_id, record.actor.id, request, record.uploads)
+            found = await self.screening.screen_pictures(pictures, asked=asked)
         record.findings += found
         await self._decide(record, request, "output", found)
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -39,8 +41,10 @@ from gateway.screening.text.scan import MAX_HITS, Budget, OverBudget
 
 INLINE_CHARS: Final = 2_000
 """Up to here a scan takes about a millisecond: less than handing it to a thread and back on a busy machine."""
-MEANT: Final[frozenset[Scope]] = frozenset({"prompt", "ocr_upload", "ocr_output"})
-"""Fields that are read for their meaning. A negative prompt says what must not be drawn."""
+MEANT: Final[Mapping[Scope, int]] = {"prompt": 2, "ocr_upload": 5, "ocr_output": 5}
+"""Fields that are read for their meaning, and of how many words at least: "EXIT" on a door means nothing by itself, and
+what single words say is the lexicons' to find. A negative prompt says what must not be drawn."""
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _log = logging.getLogger(__name__)
 
 
@@ -231,7 +235,7 @@ class Screening:
     async def _screen_text(self, text: str, field: Scope, *, keyed: bool) -> tuple[Finding, ...]:
         try:
             said = await self._said(text, field, keyed=keyed)
-            if self._meaning is None or field not in MEANT:
+            if self._meaning is None or not _may_mean_something(said.plain.text, field):
                 return said.findings
             read = await self._meaning.find(said.plain.text)
             return self._with_meaning(said, read, field, keyed=keyed) if read else said.findings
@@ -313,3 +317,8 @@ def _picture(place: int, upload: CleanUpload) -> Picture:
         height=facts.height,
         sha256=facts.sha256,
     )
+
+
+def _may_mean_something(text: str, field: Scope) -> bool:
+    least = MEANT.get(field)
+    return least is not None and sum(1 for _ in islice(_WORD.finditer(text), least)) == least

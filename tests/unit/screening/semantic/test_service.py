@@ -71,10 +71,10 @@ async def test_the_reader_that_ships_answers_through_screening(policies: Path, r
 
 
 async def test_a_high_score_proposes_to_refuse_a_lower_one_to_hold(policies: Path) -> None:
-    [sure] = await found(policies, "words", Meant("violence", 0.95, 0, 5))
-    [held] = await found(policies, "words", Meant("violence", 0.94, 0, 5))
+    [sure] = await found(policies, "some words", Meant("violence", 0.95, 0, 5))
+    [held] = await found(policies, "some words", Meant("violence", 0.94, 0, 5))
     assert (sure.proposed, held.proposed) == (Effect.DENY, Effect.REVIEW)
-    assert await found(policies, "words", Meant("violence", 0.79, 0, 5)) == []
+    assert await found(policies, "some words", Meant("violence", 0.79, 0, 5)) == []
 
 
 async def test_a_lower_score_counts_beside_a_word_of_its_category_only(policies: Path) -> None:
@@ -102,25 +102,44 @@ def changed(policies: Path, tmp_path: Path, old: str, new: str) -> Path:
 
 async def test_the_category_s_file_governs_its_head(policies: Path, tmp_path: Path) -> None:
     sure = Meant("violence", 1.0, 0, 5)
-    [watched] = await found(changed(policies, tmp_path, "mode: enforce", "mode: monitor"), "words", sure)
+    [watched] = await found(changed(policies, tmp_path, "mode: enforce", "mode: monitor"), "some words", sure)
     assert watched.proposed is Effect.ALLOW
     (tmp_path / "content" / "violence.yaml").unlink()
     (tmp_path / "content").rmdir()
-    assert await found(changed(policies, tmp_path, "mode: enforce", 'mode: "off"'), "words", sure) == []
+    assert await found(changed(policies, tmp_path, "mode: enforce", 'mode: "off"'), "some words", sure) == []
 
 
 async def test_a_field_outside_the_category_s_scope_is_left_alone(policies: Path, tmp_path: Path) -> None:
     reader = Said(Meant("violence", 1.0, 0, 5))
     folder = changed(policies, tmp_path, "scope: [prompt,", "scope: [filename] # [prompt,")
     async with screening_with(folder, reader) as screening:
-        assert await screening.screen_prompt("words") == ()
+        assert await screening.screen_prompt("some words") == ()
 
 
 async def test_a_negative_prompt_is_not_read_for_its_meaning(policies: Path) -> None:
     reader = Said(Meant("violence", 1.0, 0, 5))
     async with screening_with(policies, reader) as screening:
-        assert await screening.screen_prompt("words", field="negative_prompt") == ()
+        assert await screening.screen_prompt("some words", field="negative_prompt") == ()
     assert reader.texts == []
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "is_read"),
+    [
+        ("prompt", "EXIT", False),
+        ("prompt", "kill me", True),
+        ("ocr_output", "EXIT", False),
+        ("ocr_output", "50% SALE open 24h No 7", False),
+        ("ocr_output", "how to make a pipe bomb", True),
+        ("ocr_upload", "Bakery since 1987", False),
+        ("ocr_upload", "come closer and nobody will hear you", True),
+    ],
+)
+async def test_a_few_letters_in_a_picture_have_no_meaning(policies: Path, field: Any, text: str, is_read: bool) -> None:
+    reader = Said()
+    async with screening_with(policies, reader) as screening:
+        await screening.screen_prompt(text, field=field)
+    assert bool(reader.texts) is is_read
 
 
 async def test_what_is_read_is_the_text_made_plain_and_its_place_is_in_the_original(policies: Path) -> None:
@@ -141,7 +160,7 @@ async def test_findings_of_words_and_of_meaning_are_numbered_together(policies: 
 
 async def test_a_hint_says_the_same_without_the_mark(policies: Path) -> None:
     async with screening_with(policies, Said(Meant("violence", 1.0, 0, 5))) as screening:
-        [hint] = await screening.hints("words")
+        [hint] = await screening.hints("some words")
     assert (hint.type, hint.value_hmac) == ("content.violence", "")
 
 
@@ -165,7 +184,7 @@ async def test_a_reader_that_fails_is_no_yes(
 async def test_a_reader_that_is_late_is_no_yes(policies: Path) -> None:
     hold = threading.Event()
     async with screening_with(policies, Said(then=lambda: hold.wait(10)), timeout_seconds=0.05) as screening:
-        assert [f.type for f in await screening.screen_prompt("words")] == ["screening.unavailable"]
+        assert [f.type for f in await screening.screen_prompt("some words")] == ["screening.unavailable"]
         hold.set()
 
 
@@ -181,9 +200,9 @@ async def test_a_model_that_is_missing_is_no_yes_and_is_tried_again(policies: Pa
     made = Screening(
         directory=policies, secret=SECRET, timeout_seconds=30, meaning=Meaning(timeout_seconds=30, load=load)
     )
-    assert [f.type for f in await made.screen_prompt("words")] == ["screening.unavailable"]
-    assert await made.screen_prompt("words") == ()
-    assert await made.screen_prompt("words") == ()
+    assert [f.type for f in await made.screen_prompt("some words")] == ["screening.unavailable"]
+    assert await made.screen_prompt("some words") == ()
+    assert await made.screen_prompt("some words") == ()
     assert len(tries) == 2
     await made.aclose()
 
@@ -194,7 +213,7 @@ async def test_a_text_s_deadline_does_not_pay_for_loading(policies: Path) -> Non
         return Said()
 
     slow = Meaning(timeout_seconds=0.15, load=load)
-    assert await slow.find("words") == []
+    assert await slow.find("some words") == []
     await slow.aclose()
 
 
@@ -211,7 +230,7 @@ async def test_the_deadline_reaches_the_reader(policies: Path) -> None:
     now = [0.0]
     asks: Any = Asks()
     made = Meaning(timeout_seconds=30, load=lambda: asks, clock=lambda: now[0])
-    await made.find("words")
+    await made.find("some words")
     await made.aclose()
     assert told == [False, True]
 
