@@ -230,6 +230,17 @@ async def test_step_up_of_a_session_that_is_not_there_any_more_is_refused(visit:
         await visit.arrive(visit.issuer.approve(departure.url))
 
 
+async def test_a_key_signs_nobody_out(visit: Visit) -> None:
+    await visit.sign_in()
+    identity = visit.identity
+    key = await identity.keys.prepare(await visit.actor(), name="script", scopes=["image:generate"], days=1)
+    await identity.keys.store(key)
+    by_key = await identity.authenticate(Credentials(method="POST", authorization=f"Bearer {key.secret}"), HERE)
+    with pytest.raises(Unauthenticated):
+        await identity.sign_out(by_key)
+    assert await is_in(visit)
+
+
 async def test_step_up_of_a_browser_that_lost_its_session_is_refused(visit: Visit) -> None:
     await visit.sign_in()
     departure = await visit.identity.begin_step_up(visit.credentials(), 300, "/keys")
