@@ -26,7 +26,10 @@ from tests.mutants.targets import TARGETS, Target
 ROOT = Path(__file__).resolve().parents[2]
 _COPIED = ("gateway", "tests", "pyproject.toml")
 _LINKED = ("audit", "policies", "demo", "model_server", "helm", "docs", "bench", "constraints.txt")
-_SECONDS = 300
+_SECONDS = 1800
+"""For the tests of an unchanged file, on a machine that does much else."""
+_PATIENCE = 5
+"""How many times as long the tests of a mutant may take: after that it hangs, and nobody overlooks that."""
 
 
 class Bench:
@@ -44,24 +47,24 @@ class Bench:
             if (ROOT / name).exists():
                 (folder / name).symlink_to(ROOT / name)
 
-    def is_noticed(self, mutant: Mutant, tests: Sequence[str]) -> bool:
-        """Does a test go red?"""
+    def is_noticed(self, mutant: Mutant, tests: Sequence[str], seconds: float) -> bool:
+        """Does a test go red, or not come to an end in `seconds`?"""
         path = self._folder / mutant.path
         path.write_text(mutant.source, "utf-8")
         try:
-            return not self.passes(tests)
+            return not self.passes(tests, seconds)
         finally:
             path.write_text((ROOT / mutant.path).read_text("utf-8"), "utf-8")
 
-    def passes(self, tests: Sequence[str]) -> bool:
+    def passes(self, tests: Sequence[str], seconds: float = _SECONDS) -> bool:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self._folder)}
         try:
             done = subprocess.run(
-                command, cwd=self._folder, env=environment, capture_output=True, timeout=_SECONDS, check=False
+                command, cwd=self._folder, env=environment, capture_output=True, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            return False  # nobody overlooks that
+            return False
         if done.returncode not in (0, 1, 2):
             said = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
             raise RuntimeError(f"pytest could not run: {said}")
@@ -109,14 +112,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder.mkdir()
             benches.put(Bench(folder))
 
-        def unchanged(target: Target) -> tuple[str, bool]:
+        def unchanged(target: Target) -> tuple[str, bool, float]:
             bench = benches.get()
+            started = time.monotonic()
             try:
-                return target.path, bench.passes(target.tests)
+                return target.path, bench.passes(target.tests), time.monotonic() - started
             finally:
                 benches.put(bench)
 
-        for path, passes in pool.map(unchanged, targets):
+        seconds: dict[str, float] = {}
+        for path, passes, taken in pool.map(unchanged, targets):
+            seconds[path] = 60 + _PATIENCE * taken
             if not passes:
                 print(f"{path}: its tests fail already; mend them first.")
                 return 2
@@ -125,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mutant, target = pair
             bench = benches.get()
             try:
-                return mutant, bench.is_noticed(mutant, target.tests)
+                return mutant, bench.is_noticed(mutant, target.tests, seconds[target.path])
             finally:
                 benches.put(bench)
 
