@@ -39,7 +39,7 @@ SettingsOf = Callable[[Path | None], PolicySettings]
 
 def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
     """Add the commands. Each ends with 0 when all is well, 1 when rules or a bundle are not, 2 when it can't look."""
-    policy = typer.Typer(no_args_is_help=True, help="Rules: lint, test, bundle, verify.")
+    policy = typer.Typer(no_args_is_help=True, help="Rules: lint, test, explain, replay, publish, roll back.")
     app.add_typer(policy, name="policy")
 
     @policy.command("lint")
@@ -168,6 +168,7 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         typer.echo(key.public_pem.decode(), nl=False)
 
     cli_packs.add_to(policy, _tried)
+    cli_replay.add_explain(policy)
     cli_replay.add_to(policy)
     cli_rules.add_to(policy)
 

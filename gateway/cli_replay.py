@@ -1,7 +1,10 @@
-"""`imprimatur policy replay` and `preview`: a gateway says what other rules would have done, to whoever signed in."""
+"""`imprimatur policy replay` and `preview`: a gateway says what other rules would have done, to whoever signed in.
+`explain` says it here, of one input.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import sys
@@ -14,9 +17,14 @@ import typer
 
 from gateway.cli_asking import AsJson, Asking, Folder, Server, TokenStdin, plain, stop
 from gateway.policy.bundle import CAPABILITIES, DATA_FILES, MANIFEST, BundleRefused, is_test, read_bundle
+from gateway.policy.trial import try_out
+from gateway.replay import runner
 from gateway.replay.report import as_table
+from gateway.replay.runner import ReplayFailed
 
 LOOK_SECONDS: Final = 0.5
+DECISION_SECONDS: Final = 5.0
+"""An author's machine may be busy."""
 ENDED: Final = ("done", "failed", "cancelled")
 
 
@@ -86,6 +94,46 @@ def add_to(policy: typer.Typer) -> None:
             return
         for title, key in (("in force", "baseline"), ("these rules", "candidate")):
             typer.echo(plain(_explained(title, told[key])))
+
+
+def add_explain(policy: typer.Typer) -> None:
+    """Add the command that needs no gateway. Ends with 0 for a decision, 1 for rules that give none, 2 for no input."""
+
+    @policy.command("explain")
+    def explain(
+        given: Annotated[Path, typer.Argument(metavar="INPUT", help="A file with an input as JSON; - for stdin.")],
+        folder: Folder = Path("policies"),
+        expect: Annotated[
+            str, typer.Option(help="End with 1 unless this is the effect: allow, mask, review, deny.")
+        ] = "",
+        as_json: AsJson = False,
+    ) -> None:
+        """Decide one input by these rules, here, and explain it: which rules fired, and which condition did not hold,
+        at which line, for want of which fact."""
+        try:
+            document = json.loads(sys.stdin.read() if str(given) == "-" else given.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            stop(f"{given}: expected an input as JSON ({error}). docs/reference/policy-input.md shows one.")
+        if not isinstance(document, dict):
+            stop(f"{given}: expected a JSON object. docs/reference/policy-input.md shows one.")
+        try:
+            told = asyncio.run(_decided(folder, document))
+        except (BundleRefused, ReplayFailed) as refused:
+            typer.secho(plain(str(refused)), fg="red", err=True)
+            raise typer.Exit(1) from None
+        if as_json:
+            typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        else:
+            typer.echo(plain(_explained("these rules", told)))
+        if expect and told["effect"] != expect:
+            typer.secho(plain(f"Expected {expect}, decided {told['effect']}."), fg="red", err=True)
+            raise typer.Exit(1)
+
+
+async def _decided(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    rules = await try_out(read_bundle(folder), decision_seconds=DECISION_SECONDS)
+    told: dict[str, Any] = (await runner.preview(rules, None, document))["candidate"]
+    return told
 
 
 def _files(folder: Path) -> dict[str, str]:

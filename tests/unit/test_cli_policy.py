@@ -13,6 +13,7 @@ from gateway.cli import app
 from gateway.policy.tarball import SIGNATURES, pack, unpack
 from gateway.settings import CONFIG_VARIABLE
 from tests.support.policy import change, copy_of_shipped, replaced
+from tests.unit.replay.conftest import document
 
 PAGE = Path(__file__).parents[2] / "docs/reference/policy-input.md"
 
@@ -166,3 +167,44 @@ def test_each_command_says_what_it_is_for(command: str) -> None:
     answer = call(command, "--help")
     assert answer.exit_code == 0
     assert "Usage" in answer.stdout
+
+
+class TestExplain:
+    """One input decided on the author's own machine."""
+
+    @pytest.fixture
+    def given(self, tmp_path: Path) -> Path:
+        path = tmp_path / "input.json"
+        path.write_text(json.dumps(document()))
+        return path
+
+    def test_the_rules_that_fired_are_named_with_their_place(self, folder: Path, given: Path) -> None:
+        changed = document(subject={"mfa_age_seconds": None})
+        given.write_text(json.dumps(changed))
+        result = call("explain", given, folder)
+        assert result.exit_code == 0, result.output
+        assert result.output.startswith("these rules: deny")
+        assert "mfa." in result.output
+        assert "gateway/access/access.rego:" in result.output
+
+    def test_it_can_be_held_to_an_effect(self, folder: Path, given: Path) -> None:
+        assert call("explain", given, folder, "--expect", "allow").exit_code == 0
+        refused = call("explain", given, folder, "--expect", "deny")
+        assert refused.exit_code == 1
+        assert "Expected deny, decided allow." in refused.output
+
+    def test_a_program_reads_it_as_json(self, folder: Path, given: Path) -> None:
+        assert json.loads(call("explain", given, folder, "--json").output)["effect"] == "allow"
+
+    @pytest.mark.parametrize("text", ["", "[]", "{", "7"])
+    def test_what_is_no_input_ends_with_two(self, folder: Path, given: Path, text: str) -> None:
+        given.write_text(text)
+        result = call("explain", given, folder)
+        assert result.exit_code == 2
+        assert "policy-input.md" in result.output
+
+    def test_rules_that_do_not_load_end_with_one(self, folder: Path, given: Path) -> None:
+        change(folder, {"gateway/image/authz/more.rego": "package gateway.image.authz\n\nbroken if {\n"})
+        result = call("explain", given, folder)
+        assert result.exit_code == 1
+        assert "more.rego:" in result.output
