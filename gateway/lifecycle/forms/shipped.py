@@ -122,6 +122,13 @@ LIMITS: Final = Form(
                 "pixels": Number(label="Pixels together", most=10**10),
             },
         ),
+        Table(
+            at=("size_groups",),
+            title="Sizes for some groups",
+            help="A size that is not here is open to whoever may use the model.",
+            key=Text(label="Size", pattern=r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}"),
+            columns={"": Words(label="Groups")},
+        ),
         Single(at=("usage", "user_day"), title="Requests a day", cell=Number(label="Requests a day")),
         Single(at=("usage", "user_month"), title="Requests a month", cell=Number(label="Requests a month")),
         Single(at=("usage", "in_flight"), title="Requests at once", cell=Number(label="Requests at once", least=1)),

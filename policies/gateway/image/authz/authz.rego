@@ -134,6 +134,28 @@ count_permitted if {
 size_permitted if input.resource.size in model.sizes
 
 # METADATA
+# title: Sizes that only some groups may ask for
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+restricted_sizes := object.get(data.gateway.config.limits, "size_groups", {})
+
+# METADATA
+# title: The size is open to everybody, or to a group of theirs
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+size_open if {
+	is_object(restricted_sizes)
+	object.get(restricted_sizes, input.resource.size, null) == null
+}
+
+size_open if {
+	some group in input.subject.groups
+	group in restricted_sizes[input.resource.size]
+}
+
+# METADATA
 # title: It is one of the hours in which pictures may be made
 # custom:
 #   owner: security-team
@@ -339,6 +361,20 @@ deny contains data.gateway.lib.reason(
 ) if {
 	model_known
 	not size_permitted
+}
+
+# METADATA
+# title: Refuse sizes that are for other groups
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-6
+deny contains data.gateway.lib.reason(
+	"size.not-permitted",
+	"Pictures of this size are for other groups. Choose another size, or `auto`.",
+	"low", "gateway.image.authz.size_open", "NIST SP 800-53 SC-6",
+) if {
+	image_action
+	not size_open
 }
 
 # METADATA

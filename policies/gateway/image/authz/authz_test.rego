@@ -221,6 +221,26 @@ test_sizes_that_the_model_does_not_make_are_denied if {
 	decide({"resource": {"size": "auto"}}).effect == "allow"
 }
 
+test_sizes_of_some_groups_are_denied_to_others if {
+	limits := object.union(config.limits, {"size_groups": {"512x512": ["posters", "beta"]}})
+	large := object.union(config, {"limits": limits})
+	some_of_them := object.union(good, {"subject": object.union(good.subject, {"groups": ["design", "posters"]})})
+	of_any_size := object.union(good, {"resource": object.union(good.resource, {"size": "auto"})})
+	data.gateway.image.authz.size_open with input as some_of_them with data.gateway.config as large
+	data.gateway.image.authz.size_open with input as of_any_size with data.gateway.config as large
+	not data.gateway.image.authz.size_open with input as good with data.gateway.config as large
+	refused := data.gateway.image.authz.decision with input as good
+		with data.gateway.config as large
+		with data.gateway.image.house as no_house
+	refused.effect == "deny"
+	{reason.rule | some reason in refused.reasons} == {"gateway.image.authz.size_open"}
+}
+
+test_groups_of_sizes_that_are_none_open_nothing if {
+	odd := object.union(config, {"limits": object.union(config.limits, {"size_groups": ["512x512"]})})
+	not data.gateway.image.authz.size_open with input as good with data.gateway.config as odd
+}
+
 test_the_hours_are_those_of_the_company_s_clock if {
 	is_denied_for({"time": "2026-11-20T06:59:59.999Z"}, {"hours.closed"})
 	decide({"time": "2026-11-20T07:00:00.000Z"}).effect == "allow"
