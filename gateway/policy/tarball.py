@@ -75,8 +75,10 @@ def unpack(packed: bytes) -> dict[str, bytes]:
                 if member.size > MAX_FILE_BYTES and name != DATA:
                     raise BundleRefused(Problem(name, 0, 0, f"is larger than {MAX_FILE_BYTES} bytes"))
                 stream = archive.extractfile(member)
-                if stream is None or len(files) >= MAX_FILES:
-                    raise BundleRefused(Problem(name, 0, 0, f"is no file, or one of more than {MAX_FILES}"))
+                if stream is None:  # not a check: `_safe_name` lets regular files through alone
+                    raise BundleRefused(Problem(name, 0, 0, "is no file"))
+                if len(files) >= MAX_FILES:
+                    raise BundleRefused(Problem(name, 0, 0, f"is one of more than {MAX_FILES}"))
                 files[name] = stream.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
         raise BundleRefused(Problem("", 0, 0, f"is no .tar.gz: {type(error).__name__}")) from None

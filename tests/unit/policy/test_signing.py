@@ -129,6 +129,8 @@ def test_a_token_of_its_own_choice_of_algorithm_is_refused() -> None:
         ({"iat": "yesterday"}, "does not say when"),
         ({"iat": True}, "does not say when"),
         ({"iat": None}, "does not say when"),
+        ({"iat": -1}, "does not say when"),
+        ({"iat": 1 << 60}, "does not say when"),
         ({"files": None}, "lists no files"),
         ({"files": [{"name": "a"}]}, "lists no files"),
     ],
@@ -140,6 +142,11 @@ def test_a_token_that_says_something_else_is_refused(change: dict[str, object], 
     files = forged(claims, {"alg": "ES256", "kid": "policy-1"}, ECKey.import_key(pem))
     with pytest.raises(BundleRefused, match=says):
         verify(files, {"policy-1": key.public_pem}, now=NOW)
+
+
+def test_what_is_signed_already_is_not_signed_over() -> None:
+    with pytest.raises(ValueError, match="older signature"):
+        KEY.sign(signed(), NOW)
 
 
 def test_a_weaker_hash_is_refused() -> None:

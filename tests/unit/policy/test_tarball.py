@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.policy.bundle import BundleRefused, Rules, read_bundle
+from gateway.policy.bundle import MAX_FILE_BYTES, MAX_FILES, BundleRefused, Rules, read_bundle
 from gateway.policy.tarball import DATA, opa_files, pack, unpack
 from gateway.policy.trial import try_out
 from tests.support.policy import SHIPPED, UNHURRIED_SECONDS, copy_of_shipped
@@ -64,6 +64,20 @@ def test_two_files_of_one_name_are_refused() -> None:
     """Whoever checks the first and uses the second was fooled."""
     with pytest.raises(BundleRefused, match="twice"):
         unpack(archive((named("a.rego"), b"1"), (named("/a.rego"), b"2")))
+
+
+def test_one_file_may_be_so_large_and_the_data_larger() -> None:
+    large = b" " * (MAX_FILE_BYTES + 1)
+    with pytest.raises(BundleRefused, match="is larger than"):
+        unpack(archive((named("a/a.rego"), large)))
+    assert unpack(archive((named("data.json"), large))) == {DATA: large}
+
+
+def test_more_files_than_a_bundle_may_have_are_refused() -> None:
+    members = [(named(f"a/{number}.rego"), b"") for number in range(MAX_FILES + 1)]
+    assert len(unpack(archive(*members[:-1]))) == MAX_FILES
+    with pytest.raises(BundleRefused, match="more than"):
+        unpack(archive(*members))
 
 
 def test_what_unpacks_to_far_more_is_refused() -> None:
