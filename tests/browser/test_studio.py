@@ -111,7 +111,7 @@ async def test_the_marks_lie_exactly_under_the_words(visit):
     text = "One line\n" + "many words that wrap around the edge of the paper " * 4 + "dana.miller@contoso.com\n\nend"
     field = page.get_by_label("What should it show?")
     await field.fill(text)
-    await page.locator("#shadow mark").wait_for()
+    await page.locator("#shadow mark").first.wait_for()
     same = """() => {
       const a = document.querySelector('#prompt'), b = document.querySelector('#shadow');
       const [x, y] = [a, b].map((e) => e.getBoundingClientRect());

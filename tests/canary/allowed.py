@@ -151,6 +151,13 @@ ALLOWED: Final = (
         is_own=True,
     ),
     Allowed(
+        why="own words: a draft's title and note stand in the form again when it was refused",
+        where="4xx page of POST /rules/drafts/new",
+        route="POST /rules/drafts/new",
+        position="form (title|note)( alone)?",
+        is_own=True,
+    ),
+    Allowed(
         why="own words: where somebody goes back to after the sign-in or a second factor",
         place="headers of answers",
         where=r"3xx \w+ of .*",

@@ -79,7 +79,7 @@ async def test_too_late_is_no_answer() -> None:
 
 
 async def test_a_decoder_that_dies_takes_nobody_along(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door.sys, "executable", "/bin/false")
+    monkeypatch.setattr("gateway.child.sys.executable", "/bin/false")
     with pytest.raises(UploadsUnavailable, match="no answer"):
         await UploadCleaner(UNHURRIED_SECONDS).clean([upload(png())], nothing)
 
