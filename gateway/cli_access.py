@@ -22,7 +22,8 @@ from gateway.identity.seals import NewSeal, Seal, Seals
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.vocabulary import Effect, Event
-from gateway.wiring import audit_settings, make_clock
+from gateway.wiring import make_clock
+from gateway.wiring_audit import audit_settings
 
 Config = Annotated[
     Path | None,

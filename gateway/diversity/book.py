@@ -39,11 +39,6 @@ class Diversity:
         self.error = ""
         """What is wrong with the files as they lie; empty when they are the ones in force."""
 
-    def rewrite(self, prompt: str, request_id: str, index: int = 0) -> str | None:
-        """What the model is to see for picture `index` of a request; None = the prompt as it is."""
-        self._refresh()
-        return self._current.rewrite(prompt, drawn_for(request_id, index))
-
     def rewrite_each(self, prompt: str, request_id: str, n: int) -> tuple[str, ...] | None:
         """One text a picture, each with lots of its own; None = the prompt as it is, for all."""
         self._refresh()

@@ -15,7 +15,6 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -24,6 +23,7 @@ from typing import Final, Protocol
 
 from gateway.lifecycle.alarm import LAG_SECONDS, PolicyAlarm
 from gateway.lifecycle.content import OPERATORS_OWN, materialise
+from gateway.lifecycle.lagging import Lagging
 from gateway.lifecycle.refusals import Conflict
 from gateway.lifecycle.stage_follower import StageFollower
 from gateway.lifecycle.store import FOLDER, OPERATOR, Activation, Kind, RevisionStore
@@ -33,8 +33,6 @@ from gateway.screening.rules.ruleset import FOLDERS, RuleSet
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_SECONDS: Final = 1.0
-LONGEST_RETRY_SECONDS: Final = 60.0
 
 Note = Callable[[Kind, str, str, str], Awaitable[None]]
 """Records that rules come into force: kind, digest, reason, digest before. Durable when it returns."""
@@ -51,7 +49,7 @@ class Detectors(Protocol):
     def put_in_force(self, rules: RuleSet) -> None: ...
 
 
-class Follower:
+class Follower(Lagging):
     """Keeps this process on the revision in force. `first`, `seed`, `attach`, then `run`."""
 
     def __init__(
@@ -62,8 +60,8 @@ class Follower:
         poll_seconds: float = 0.5,
         note: Note | None = None,
     ) -> None:
+        super().__init__(clock)
         self._store = store
-        self._clock = clock
         self._poll_seconds = poll_seconds
         self._note = note
         self._place = Path(tempfile.mkdtemp(prefix="imprimatur-policy-"))
@@ -78,18 +76,12 @@ class Follower:
         self._seed: Bundle | None = None
         self._looking = asyncio.Lock()  # a route looks too, so that its answer finds the rules in force
         self._detector_files: Mapping[str, bytes] = {}
-        self._refused = ""
-        self._retry_at = 0.0
-        self._retry_seconds = FIRST_RETRY_SECONDS
         self.rules: Final = self._place / "rules"
         self.detectors: Final = self._place / "detectors"
         self.digest = ""
         """The revision that this process runs."""
         self.number = 0
         """The line of the list that it has carried out."""
-        self.behind_since: datetime | None = None
-        self.error = ""
-        """Why the revision in force is not the one that this process runs; empty when it is."""
 
     async def first(self, folder: Path) -> None:
         """Lay out what is in force, or `folder` when nothing ever was. Raises BundleRefused, ValueError."""
@@ -158,12 +150,12 @@ class Follower:
                 await self.stages.make_way(active)
             if active.digest == self.digest:
                 self._is_current(active)
-            elif active.digest != self._refused or time.monotonic() >= self._retry_at:
+            elif self._may_try(active.digest):
                 await self._follow(active)
             if self.stages is not None and active.digest == self.digest:
                 await self.stages.follow(active)
         except Exception as error:
-            self.behind_since = self.behind_since or self._clock()
+            self._fall_behind()
             self.error = f"what is in force can't be looked up: {type(error).__name__}"
             log.exception("policy.follow_failed")
         await self._tell_lag()
@@ -197,7 +189,7 @@ class Follower:
                 await self.alarm.tell("the approved rules are in force again", reason=reason)
 
     async def _follow(self, active: Activation) -> None:
-        self.behind_since = self.behind_since or self._clock()
+        self._fall_behind()
         old = self.digest
         bundle = await self._store.bundle(active.digest)
         new = self._folder(bundle.digest)
@@ -207,7 +199,7 @@ class Follower:
         try:
             self._staged = (bundle.digest, await self._prepared(self._detectors, bundle, new))
         except ValueError as error:  # RuleError is one
-            self._stay(active, str(error))
+            self._refuse(active, str(error))
             return
         _point(self.rules, new)
         try:
@@ -215,7 +207,7 @@ class Follower:
                 await reloader.check()
                 if reloader.digest != bundle.digest:
                     _point(self.rules, self._folder(old))
-                    self._stay(active, reloader.error or "the engine did not take them")
+                    self._refuse(active, reloader.error or "the engine did not take them")
                     return
             self._exchange_detectors()  # where the engine is elsewhere; otherwise they went with its rules
         finally:
@@ -242,16 +234,11 @@ class Follower:
         self._staged = None
 
     def _is_current(self, active: Activation) -> None:
-        self.number, self.behind_since = active.number, None
-        self.error = self._refused = ""
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self.number = active.number
+        self._catch_up()
 
-    def _stay(self, active: Activation, why: str) -> None:
-        if self._refused != active.digest:
-            self._retry_seconds = FIRST_RETRY_SECONDS
-        self._refused, self.error = active.digest, why
-        self._retry_at = time.monotonic() + self._retry_seconds
-        self._retry_seconds = min(self._retry_seconds * 2, LONGEST_RETRY_SECONDS)
+    def _refuse(self, active: Activation, why: str) -> None:
+        self._stay(active.digest, why)
         log.error("policy.behind", extra={"fields": {"revision": active.digest[:REVISION_CHARS], "cause": why}})
 
     def _folder(self, digest: str) -> Path:

@@ -8,12 +8,12 @@ beside rules which are no longer there.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
+from gateway.lifecycle.lagging import Lagging
 from gateway.lifecycle.refusals import Conflict
 from gateway.lifecycle.rollouts import RolloutStore, Step, StepKind
 from gateway.lifecycle.staged import Staged
@@ -23,8 +23,6 @@ from gateway.policy.engine import EngineFailed
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_SECONDS: Final = 1.0
-LONGEST_RETRY_SECONDS: Final = 60.0
 ACTOR: Final = "system:policy"
 
 NoteEnd = Callable[[Step, str], Awaitable[None]]
@@ -32,7 +30,7 @@ NoteEnd = Callable[[Step, str], Awaitable[None]]
 TryOut = Callable[[Bundle], Awaitable[Rules]]
 
 
-class StageFollower:
+class StageFollower(Lagging):
     """Keeps this process on the rollout that runs."""
 
     def __init__(
@@ -45,21 +43,15 @@ class StageFollower:
         note_end: NoteEnd,
         clock: Callable[[], datetime],
     ) -> None:
+        super().__init__(clock)
         self._store = store
         self._rollouts = rollouts
         self._staged = staged
         self._try_out = try_out
         self._note_end = note_end
-        self._clock = clock
         self._rules: Rules | None = None  # those of `step`: a wider audience needs no other trial
-        self._refused = 0
-        self._retry_at = 0.0
-        self._retry_seconds = FIRST_RETRY_SECONDS
         self.step: Step | None = None
         """What this process carries out: the line of the rollout by which it decides for some; None when for nobody."""
-        self.behind_since: datetime | None = None
-        self.error = ""
-        """Why the candidate decides for nobody here, although it should; empty when it does."""
 
     async def make_way(self, active: Activation) -> None:
         """Before others come into force. A candidate that comes into force for everybody stays until they are there:
@@ -74,27 +66,31 @@ class StageFollower:
             return  # `active` was read before that: the next look sees both
         if last is None or not last.is_beside(active):
             await self._withdraw()
-            self._is_current()
+            self._catch_up()
             if last is not None and last.goes_on:
                 await self._end(last, active)
-        elif self._is_new(last) and (self._refused != last.number or time.monotonic() >= self._retry_at):
+        elif self._is_new(last) and self._may_try(last.number):
             await self._offer(last)
 
     def _is_new(self, last: Step) -> bool:
         return self.step is None or self.step.number != last.number
 
     async def _offer(self, step: Step) -> None:
-        self.behind_since = self.behind_since or self._clock()
+        self._fall_behind()
         try:
             if self.step is not None and self.step.digest != step.digest:
                 await self._withdraw()
             rules = self._rules or await self._try_out(await self._store.bundle(step.digest))
             await self._staged.offer(rules, step.audience)
         except (BundleRefused, EngineFailed, ValueError) as error:
-            self._stay(step, str(error))
+            self._stay(step.number, str(error))
+            log.error(
+                "policy.rollout.behind",
+                extra={"fields": {"revision": step.digest[:REVISION_CHARS], "cause": self.error}},
+            )
             return
         self.step, self._rules = step, rules
-        self._is_current()
+        self._catch_up()
         log.info(
             "policy.rollout.followed",
             extra={"fields": {"revision": step.digest[:REVISION_CHARS], "percent": step.stage.percent}},
@@ -117,15 +113,3 @@ class StageFollower:
                 await self._rollouts.follow_with(
                     tx, last, StepKind.END, actor=ACTOR, reason=reason, activation=active.number
                 )
-
-    def _is_current(self) -> None:
-        self.behind_since, self.error, self._refused = None, "", 0
-        self._retry_seconds = FIRST_RETRY_SECONDS
-
-    def _stay(self, step: Step, why: str) -> None:
-        if self._refused != step.number:
-            self._retry_seconds = FIRST_RETRY_SECONDS
-        self._refused, self.error = step.number, why
-        self._retry_at = time.monotonic() + self._retry_seconds
-        self._retry_seconds = min(self._retry_seconds * 2, LONGEST_RETRY_SECONDS)
-        log.error("policy.rollout.behind", extra={"fields": {"revision": step.digest[:REVISION_CHARS], "cause": why}})

@@ -89,7 +89,8 @@ from gateway.storage.migrate import upgrade
 from gateway.upstream.catalogue import Model
 from gateway.upstream.fields import NOT_FOR_VARIATIONS
 from gateway.vocabulary import TASKS, Effect, Role, Severity
-from gateway.wiring import audit_settings, open_services
+from gateway.wiring import open_services
+from gateway.wiring_audit import audit_settings
 from tests.support.marks import own_marks
 from tests.support.patience import UNHURRIED
 

@@ -15,7 +15,8 @@ from audit import AuditLog, Query, Subject
 from gateway.cli import app
 from gateway.identity.seals import normal
 from gateway.settings import Settings
-from gateway.wiring import audit_settings, make_clock
+from gateway.wiring import make_clock
+from gateway.wiring_audit import audit_settings
 
 runner = CliRunner()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -23,7 +24,7 @@ def wrong(where: str, message: str) -> InvalidRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(ABC):
     """One value."""
 
     name: ClassVar[str] = ""
@@ -33,9 +34,9 @@ class Cell:
     optional: bool = False
     """Whether the key may be missing in the file."""
 
+    @abstractmethod
     def check(self, value: Any, where: str) -> Any:
         """The value as it may stand in a file. Raises InvalidRequest."""
-        raise NotImplementedError
 
     def parse(self, sent: Sequence[str], where: str) -> Any:
         """The same from what a page sent."""
@@ -151,7 +152,7 @@ class Words(Cell):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(ABC):
     """One part of a form: what stands at `at` in its file."""
 
     at: tuple[str, ...]
@@ -160,13 +161,13 @@ class Section:
 
     name: ClassVar[str] = ""
 
+    @abstractmethod
     def check(self, value: Any) -> Any:
         """Raises InvalidRequest."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parse(self, sent: Sent, before: Any) -> Any:
         """The value from a page's fields. `before` is what the page showed: what it did not show stays."""
-        raise NotImplementedError
 
     @property
     def where(self) -> str:

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.canonical import decode
-from audit.row import COLUMNS, Row, authenticator_of, envelope_commitment, index_commitment, leaf_data, leaf_of
+from audit.row import (
+    COLUMNS,
+    Plain,
+    Row,
+    authenticator_of,
+    envelope_commitment,
+    index_commitment,
+    leaf_data,
+    leaf_of,
+    make_row,
+)
 
 ROW = Row(
     seq=7,
@@ -93,3 +103,13 @@ def test_the_same_envelope_under_another_salt_is_another_commitment(salt: bytes)
 def test_an_authenticator_needs_the_days_key() -> None:
     assert authenticator_of(b"k" * 32, b"l" * 32) != authenticator_of(b"j" * 32, b"l" * 32)
     assert authenticator_of(b"k" * 32, b"l" * 32) != authenticator_of(b"k" * 32, b"m" * 32)
+
+
+def test_a_row_made_in_one_go_is_the_row_that_is_read_again() -> None:
+    """What is bound when it is written and when it is verified is the same, column for column."""
+    assert COLUMNS[: len(Plain._fields)] == Plain._fields
+    made = make_row(Plain(*ROW[: len(Plain._fields)]), bytes(range(32)), b"x" * 32, b"subject", b"content", b"k" * 32)
+    assert made.leaf == leaf_of(made)
+    assert made.authenticator == authenticator_of(b"k" * 32, made.leaf)
+    assert made.index_commitment == index_commitment(made.index_salt or b"", made.terms or b"")
+    assert made[: len(Plain._fields)] == ROW[: len(Plain._fields)]
