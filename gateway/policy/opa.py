@@ -110,9 +110,7 @@ class OpaEngine:
         """Ready when OPA says that its bundles are active, and both entry points answer."""
         error = ""
         try:
-            if self._client is None:
-                raise EngineFailed("not started")
-            if not await self._client.check_health(query={"bundles": "true"}):
+            if not await self._opened().check_health(query={"bundles": "true"}):
                 raise EngineFailed("OPA can't be reached, or its bundles are not active")
             for entry in EntryPoint:
                 evaluation = await self._ask(entry, {})
@@ -135,13 +133,18 @@ class OpaEngine:
             await self._client.close_connection()
             self._client = None
 
-    async def _ask(self, entry: EntryPoint, document: Mapping[str, Any]) -> Evaluation:
+    def _opened(self) -> _Client:
+        """Raises EngineFailed before the start and after the end."""
         if self._client is None:
             raise EngineFailed("not started")
+        return self._client
+
+    async def _ask(self, entry: EntryPoint, document: Mapping[str, Any]) -> Evaluation:
+        client = self._opened()
         package, _, rule = entry.value.rpartition(".")
         try:
             async with asyncio.timeout(self._decision_seconds):
-                body = await self._client.query_rule(dict(document), package, rule, QUERY)
+                body = await client.query_rule(dict(document), package, rule, QUERY)
         except aiohttp.ClientResponseError as error:
             # OPA's own message can quote the input, so only the number goes on.
             raise EngineFailed(f"OPA answered {error.status}") from None
@@ -176,11 +179,10 @@ class OpaEngine:
 
     async def _status(self) -> object:
         """OPA's own word on its bundles. Raises EngineFailed."""
-        if self._client is None:
-            raise EngineFailed("not started")
+        client = self._opened()
         try:
             async with asyncio.timeout(STATUS_SECONDS):
-                return await self._client.status()
+                return await client.status()
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             raise EngineFailed(f"OPA did not tell its status ({type(error).__name__})") from None
 

@@ -98,7 +98,7 @@ def _safe_name(member: tarfile.TarInfo) -> str:
     name = member.name.removeprefix("./").lstrip("/")
     if not member.isreg():
         raise BundleRefused(Problem(name, 0, 0, "is a link or a device: a bundle holds files only"))
-    if not name or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+    if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
         raise BundleRefused(Problem(name, 0, 0, "is a name that leads out of the bundle"))
     return name
 

@@ -127,6 +127,8 @@ def _ill_formed(kind: str, told: dict[str, Any]) -> web.Response | None:
         "unknown-key": web.json_response({"result": {**ALLOW, "allow": True}, **told}),
         "no-effect": web.json_response({"result": {"reasons": [], "obligations": {}}, **told}),
         "bad-json": web.Response(text='{"result": {"effect": "allow"', content_type="application/json"),
+        "json-as-html": web.Response(text=json.dumps({"result": ALLOW, **told}), content_type="text/html"),
+        "202": web.json_response({"result": ALLOW, **told}, status=202),
         "html": web.Response(text="<html>proxy error</html>", content_type="text/html"),
         "garbage": web.Response(body=bytes(range(256)), content_type="application/json"),
         "empty": web.Response(body=b"", content_type="application/json"),

@@ -16,7 +16,7 @@ import pytest_asyncio
 from gateway.errors import PolicyUnavailable
 from gateway.exchange import Decision
 from gateway.policy import Policy
-from gateway.policy.engine import EngineFailed
+from gateway.policy.engine import EngineFailed, EntryPoint
 from gateway.policy.opa import OpaEngine
 from gateway.policy.opa_status import BundleAge
 from gateway.policy.revisions import Revisions
@@ -58,7 +58,22 @@ async def engines() -> AsyncIterator[Any]:
 
 
 @pytest.mark.parametrize(
-    "fault", ["500", "503", "401", "404", "redirect", "list", "bad-json", "html", "garbage", "empty", "cut-off"]
+    "fault",
+    [
+        "500",
+        "503",
+        "401",
+        "404",
+        "redirect",
+        "list",
+        "bad-json",
+        "html",
+        "json-as-html",
+        "202",
+        "garbage",
+        "empty",
+        "cut-off",
+    ],
 )
 async def test_no_answer_is_503(server: OpaProcess, engines: Any, fault: str) -> None:
     policy = Policy(await engines(server.url))
@@ -109,6 +124,16 @@ async def test_a_server_that_is_not_there_is_503(engines: Any) -> None:
         await policy.decide(image())
     assert not await policy.ready()
     assert "can't be reached" in (await policy.health()).error
+
+
+async def test_an_engine_that_is_not_started_or_closed_decides_nothing(server: OpaProcess) -> None:
+    engine = OpaEngine(server.url, clock=lambda: NOW, decision_seconds=UNHURRIED_SECONDS)
+    for _ in range(2):
+        with pytest.raises(EngineFailed, match="not started"):
+            await engine.evaluate(EntryPoint.IMAGE, image())
+        assert (await engine.health()).error == "not started"
+        await engine.start()
+        await engine.aclose()
 
 
 async def test_a_question_is_asked_once(server: OpaProcess, engines: Any) -> None:
@@ -194,6 +219,7 @@ async def test_it_is_not_ready_when_decisions_could_not_be_had(
         "ftp://127.0.0.1",
         "127.0.0.1:8181",
         "http://",
+        "https://",
         "http://user:secret@127.0.0.1:8181",
         "http://127.0.0.1:8181/v1",
         "http://127.0.0.1:8181/?x=1",
@@ -309,6 +335,16 @@ async def test_no_word_on_its_bundles_is_no_confirmation(engines: Any) -> None:
         assert "did not tell" in (await policy.health()).error
     finally:
         quiet.stop()
+
+
+@pytest.mark.parametrize("told", [{"bundles": []}, {"bundles": ["a"]}, {"bundles": {}}, {}, [], None])
+async def test_a_status_that_names_no_bundles_says_what_to_switch_on(told: Any) -> None:
+    async def ask() -> object:
+        return {"result": told}
+
+    age = BundleAge(ask, clock=lambda: NOW, stale_after=timedelta(minutes=2))
+    await age.look()
+    assert "switch its status plugin and bundles on" in age.problem()
 
 
 async def test_its_word_is_asked_for_again_and_again(server: OpaProcess) -> None:
