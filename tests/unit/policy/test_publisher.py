@@ -72,6 +72,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     await made.publisher.aclose()
 
 
+async def test_before_it_has_read_the_folder_there_is_nothing_to_hand_out(tmp_path: Path) -> None:
+    publisher = Desk(copy_of_shipped(tmp_path)).publisher
+    assert await publisher.other_than('"any"', 0) is None
+    assert await publisher.other_than("", 1) is None
+
+
 async def test_the_folder_becomes_a_signed_bundle(desk: Desk) -> None:
     found = verify(unpack(desk.current.body), {"policy-1": KEY.public_pem}, now=NOW)
     assert found.revision == desk.current.revision == desk.publisher.reloader.revision
