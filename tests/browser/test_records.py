@@ -114,7 +114,8 @@ async def test_pages_follow_each_other_without_gaps(visit, preview: Running):
         if not await older.count():
             break
         await older.click()
-    assert seen == preview.requests[::-1]
+    assert len(set(seen)) == len(seen)
+    assert [request for request in seen if request in preview.requests] == preview.requests[::-1]
     await page.get_by_role("link", name="Newest").click()
     assert "cursor" not in page.url
 

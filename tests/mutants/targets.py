@@ -70,7 +70,6 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         _policy("publisher"),
         _policy("opa", "opa"),
         _policy("opa_status", "opa"),
-        _policy("style"),
     ),
     "login": (
         Target("gateway/login/device_flow.py", ("tests/unit/login/test_device_flow.py",)),
