@@ -28,6 +28,8 @@ class Told:
     records: set[str] = field(default_factory=set)
     refused: int = 0
     kills: dict[str, int] = field(default_factory=dict)
+    ready_seconds: list[float] = field(default_factory=list)
+    """From the start of a process to a log that is open, of each writer."""
 
     def count(self, kind: str) -> None:
         self.kills[kind] = self.kills.get(kind, 0) + 1
@@ -52,6 +54,7 @@ class Writer:
         self._told = told
         self._rest = b""
         self.is_ready = False
+        self._started = time.monotonic()
         self._log = settings.with_suffix(f".{os.getpid()}-{time.monotonic_ns()}.stderr")
         self._stderr = self._log.open("wb")
         self.process = subprocess.Popen(
@@ -96,7 +99,9 @@ class Writer:
         return self._log.read_text("utf-8", "replace")[-3000:]
 
     def _read(self, data: bytes) -> None:
-        self.is_ready = self.is_ready or b"ready\n" in data
+        if not self.is_ready and b"ready\n" in data:
+            self.is_ready = True
+            self._told.ready_seconds.append(time.monotonic() - self._started)
         self._rest = self._told.take(self._rest + data)
 
 
@@ -151,7 +156,11 @@ def storm(
                 running.remove(victim)
                 victim.kill()
             if (number + 1) % 50 == 0:
-                say(f"{number + 1} kills, {len(told.records):,} acknowledged records")
+                opened = sorted(told.ready_seconds[-50:])
+                say(
+                    f"{number + 1} kills, {len(told.records):,} acknowledged records; the last writers were ready in "
+                    f"{opened[len(opened) // 2]:.1f} s, the slowest in {opened[-1]:.1f} s"
+                )
     finally:
         for writer in running:
             writer.kill()
