@@ -25,7 +25,7 @@ from gateway.replay.runner import ReplayFailed
 LOOK_SECONDS: Final = 0.5
 DECISION_SECONDS: Final = 5.0
 """An author's machine may be busy."""
-ENDED: Final = ("done", "failed", "cancelled")
+ENDED: Final = ("done", "failed", "cancelled", "lost")
 
 
 def add_to(policy: typer.Typer) -> None:

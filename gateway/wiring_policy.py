@@ -72,8 +72,8 @@ def make_policy_desk(
 ) -> PolicyDesk:
     section = settings.policy
 
-    def find_replay(id: str) -> Replayed:
-        job = replays.get(id)
+    async def find_replay(id: str) -> Replayed:
+        job = await replays.get(id)
         return Replayed(
             id=job.id,
             candidate=job.candidate_digest,

@@ -17,7 +17,8 @@ from gateway.api.access import origin_of, require
 from gateway.errors import InvalidRequest, NotFound
 from gateway.policy.bundle import MAX_BYTES, MAX_FILES, Bundle, BundleRefused, Problem, bundle_of
 from gateway.policy.trial import try_out
-from gateway.replay.desk import TRIAL_DECISION_SECONDS, Job
+from gateway.replay.desk import TRIAL_DECISION_SECONDS
+from gateway.replay.jobs import Job
 from gateway.replay.runner import ReplayFailed
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
@@ -66,27 +67,27 @@ async def start(request: Request, body: ReplayBody) -> dict[str, Any]:
     against = None if body.against is None else await _rules(request, body.against)
     content = {"candidate": candidate.digest, "against": "" if against is None else against.digest, "days": body.days}
     await services.record(Event.POLICY_REPLAY, actor, origin_of(request), content=content)
-    return job_json(services.replaying.replays.start(candidate, against, days=body.days, by=actor.id))
+    return job_json(await services.replaying.replays.start(candidate, against, days=body.days, by=actor.id))
 
 
 @router.get("/v1/policy/replays")
 async def replays(request: Request) -> dict[str, Any]:
-    """Those that this gateway still knows, the newest first, without their reports."""
+    """Those that are kept, whichever gateway runs them: the newest first, without their reports."""
     await require(request, Permission.POLICY_REPLAY)
-    found = services_of(request).replaying.replays.list()
-    return {"object": "list", "data": [job_json(job) | {"report": None} for job in found]}
+    found = await services_of(request).replaying.replays.list()
+    return {"object": "list", "data": [job_json(job) for job in found]}
 
 
 @router.get("/v1/policy/replays/{replay_id}")
 async def replay(request: Request, replay_id: str) -> dict[str, Any]:
     """How far it is, or its report."""
     await require(request, Permission.POLICY_REPLAY)
-    return job_json(services_of(request).replaying.replays.get(replay_id))
+    return job_json(await services_of(request).replaying.replays.get(replay_id))
 
 
 @router.delete("/v1/policy/replays/{replay_id}")
 async def cancel(request: Request, replay_id: str) -> dict[str, Any]:
-    """End it."""
+    """End it, whichever gateway runs it. One that goes on a moment longer says so: `cancel_asked`."""
     await require(request, Permission.POLICY_REPLAY)
     return job_json(await services_of(request).replaying.replays.cancel(replay_id))
 
@@ -164,6 +165,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "baseline": job.baseline_digest or None,
         "done": job.done,
         "total": job.total,
+        "cancel_asked": job.is_cancel_asked,
         "failure": job.failure,
         "problems": [problem_json(problem) for problem in job.problems[:MAX_PROBLEMS]],
         "report": job.report,

@@ -79,7 +79,7 @@ class PolicyDesk:
         _must_be(draft, version)
         report, active = await self._report(draft), await self.store.in_force()
         staged = None if stage is None else await self._stage(draft, stage)
-        payload = self.kind.payload(draft, report, active, self._impact(draft, impact), staged)
+        payload = self.kind.payload(draft, report, active, await self._impact(draft, impact), staged)
         return self._proposals.draft(self.kind.name, payload, note=note, by=by.id)
 
     async def keep_proposed(self, draft: Draft, proposal: Proposal) -> None:
@@ -152,7 +152,7 @@ class PolicyDesk:
                 returns_to=active.digest,
             )
 
-    def _impact(self, draft: Draft, replay: str | None) -> dict[str, Any] | None:
+    async def _impact(self, draft: Draft, replay: str | None) -> dict[str, Any] | None:
         if replay is None:
             if self._require_replay:
                 raise InvalidRequest(
@@ -161,7 +161,7 @@ class PolicyDesk:
                     param="impact",
                 )
             return None
-        return frozen(self._find_replay(replay), digest=draft.version.digest, base=draft.version.base)
+        return frozen(await self._find_replay(replay), digest=draft.version.digest, base=draft.version.base)
 
     async def _stage(self, draft: Draft, asked: Mapping[str, Any]) -> Stage:
         if self.follower.stages is None:

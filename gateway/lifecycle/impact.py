@@ -6,7 +6,7 @@ other rules than those that the change is upon, speaks for another change and is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -30,11 +30,12 @@ class Replayed:
     """Digests of the two sets of files."""
     days: int
     ended_at: datetime | None
-    """None while it runs, and when it failed."""
+    """None while it runs."""
     report: Mapping[str, Any] | None
+    """None unless it is done."""
 
 
-FindReplay = Callable[[str], Replayed]
+FindReplay = Callable[[str], Awaitable[Replayed]]
 """By id. Raises NotFound."""
 
 

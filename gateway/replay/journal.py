@@ -59,7 +59,8 @@ class Journal:
         self._keeps_for = keeps_for
         self._waiting: deque[_Seen] = deque()
         self._writing = asyncio.Lock()
-        self._erased_seen = -1
+        self.erased_seen = -1
+        """How many events had been erased from the log when `forget_erased` last looked."""
         self.left_out = 0
         """Decisions that were not to be kept: the records of their people are kept shorter, or not at all."""
         self.lost = 0
@@ -103,6 +104,16 @@ class Journal:
         asked = select(func.coalesce(func.sum(replay_pages.c.decisions), 0)).where(self._within(days))
         async with self._database.reading() as tx:
             return int((await tx.execute(asked)).scalar_one())
+
+    async def oldest_day(self, days: int) -> date | None:
+        """The oldest of the last `days` of which something is kept and can be read, or None."""
+        asked = select(replay_pages.c.day).where(self._within(days)).distinct().order_by(replay_pages.c.day)
+        async with self._database.reading() as tx:
+            found: list[date] = list((await tx.execute(asked)).scalars())
+        for day in found:
+            if await asyncio.to_thread(self._sealer.key, day) is not None:
+                return day
+        return None
 
     async def pages(self, days: int) -> AsyncIterator[bytes]:
         """The decisions of the last `days`, oldest first, a page at a time: lines of JSON objects with `document`,
@@ -152,12 +163,12 @@ class Journal:
         """Take out what was erased from the log, by event ids as raw bytes. Returns how many decisions went. Costs
         nothing while no erasure is new."""
         events = await asyncio.to_thread(erased)
-        if len(events) == self._erased_seen:
+        if len(events) == self.erased_seen:
             return 0
         await self.flush()
         ids = {str(uuid.UUID(bytes=event)) for event in events}
         gone = await self._forget(lambda document: document["request_id"] in ids) if ids else 0
-        self._erased_seen = len(events)
+        self.erased_seen = len(events)
         return gone
 
     async def forget(self, actor: str) -> int:

@@ -13,6 +13,7 @@ from audit import AuditError, AuditLog, Entry, Subject
 from gateway.observe.metrics import Metrics
 from gateway.policy.bundle import Bundle, read_bundle
 from gateway.replay.desk import Replays
+from gateway.replay.jobs import JobStore
 from gateway.replay.journal import Journal, KeepsFor
 from gateway.replay.sealing import Sealer
 from gateway.replay.shadow import Shadow, Shadows
@@ -34,7 +35,7 @@ class Replaying:
     async def sweep(self) -> None:
         """Destroy what is past its days, and what was erased from the log meanwhile."""
         await self.journal.sweep()
-        await self.replays.forget_erased()
+        await self.replays.sweep()
 
     async def aclose(self) -> None:
         """End replays and the shadow, write what waits."""
@@ -57,15 +58,15 @@ def open_replaying(
 ) -> Replaying:
     """`rules_folder` holds the rules in force. Inputs are sealed under keys in `keys_folder`, which gateways share, and
     those are wrapped under one derived from the file `secret_path`. Raises ValueError for one that can't be used."""
-    journal = Journal(
-        database, Sealer.from_file(secret_path, keys_folder), clock, keep_days=settings.keep_days, keeps_for=keeps_for
-    )
+    sealer = Sealer.from_file(secret_path, keys_folder)
+    journal = Journal(database, sealer, clock, keep_days=settings.keep_days, keeps_for=keeps_for)
 
     async def in_force() -> Bundle:
         return await asyncio.to_thread(read_bundle, rules_folder)
 
     replays = Replays(
         journal,
+        JobStore(database, sealer, clock, keep_days=settings.keep_days),
         in_force=in_force,
         erased=audit.governance.erased.all,
         clock=clock,

@@ -88,14 +88,14 @@ class Sealer:
         return gone
 
     @staticmethod
-    def seal(key: AESGCM, day: date, page: bytes) -> bytes:
-        """`page` under the key of its day."""
-        return _seal(key, page, f"page/{day}")
+    def seal(key: AESGCM, day: date, page: bytes, *, what: str = "page") -> bytes:
+        """`page` under the key of its day. It opens as `what` it was sealed, and as nothing else."""
+        return _seal(key, page, f"{what}/{day}")
 
     @staticmethod
-    def open(key: AESGCM, day: date, sealed: bytes) -> bytes:
+    def open(key: AESGCM, day: date, sealed: bytes, *, what: str = "page") -> bytes:
         """Raises PageUnreadable."""
-        return _open(key, sealed, f"page/{day}", day)
+        return _open(key, sealed, f"{what}/{day}", day)
 
     def _path(self, day: date) -> Path:
         return self._folder / f"{day.isoformat()}.key"

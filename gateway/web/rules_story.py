@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.api import policies, policy_force
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, NotFound
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.content import Files, conflicts, difference
 from gateway.lifecycle.drafts import MAX_NOTE, Draft
-from gateway.replay.desk import Job, State
+from gateway.replay.jobs import Job, State
 from gateway.services import services_of
 from gateway.vocabulary import Permission
 from gateway.web.rules_diff import file_diffs
 from gateway.web.rules_shared import Fields, Trouble, address, attempt, body, draft_of, draft_page, may, read_fields
 
 router = APIRouter(include_in_schema=False)
+
+MAX_IMPACTS: Final = 5
+"""Replays of one version that its proposal offers."""
 
 
 @router.get("/rules/drafts/{draft_id}/changes")
@@ -191,7 +195,7 @@ async def _propose(
     can_see = await may(request, Permission.POLICY_REPLAY)
     context: Mapping[str, Any] = {
         "savers": sorted(await desk.drafts.savers(found.id)),
-        "jobs": _impacts(request, found) if can_see else [],
+        "jobs": await _impacts(request, found) if can_see else [],
         "note": kept["note"],
         "reason": kept["reason"],
         "minutes": kept["minutes"] or "30",
@@ -206,15 +210,20 @@ async def _propose(
     return await draft_page(request, actor, desk, found, "rules_propose.html", context, trouble)
 
 
-def _impacts(request: Request, found: Draft) -> list[Job]:
-    """Replays of exactly this version against what it is upon: what can stand in the proposal."""
-    jobs = services_of(request).replaying.replays.list()
-    return [
+async def _impacts(request: Request, found: Draft) -> list[Job]:
+    """The newest replays of exactly this version against what it is upon: what can stand in the proposal."""
+    replays = services_of(request).replaying.replays
+    pair = (found.version.digest, found.version.base)
+    fitting = [
         job
-        for job in jobs
-        if job.state is State.DONE
-        and (job.candidate_digest, job.baseline_digest) == (found.version.digest, found.version.base)
+        for job in await replays.list()
+        if job.state is State.DONE and (job.candidate_digest, job.baseline_digest) == pair
     ]
+    shown: list[Job] = []
+    for job in fitting[:MAX_IMPACTS]:
+        with suppress(NotFound):  # it went in this moment
+            shown.append(await replays.get(job.id))
+    return shown
 
 
 def _whole(text: str, name: str) -> int:

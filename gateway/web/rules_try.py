@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.api import replays
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, NotFound
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.drafts import Draft
 from gateway.policy.input import INPUT_VERSION
-from gateway.replay.desk import ENDS, Job
+from gateway.replay.desk import Replays
+from gateway.replay.jobs import Job
 from gateway.replay.report import KINDS
 from gateway.services import services_of
 from gateway.vocabulary import Permission
@@ -143,20 +144,29 @@ async def _replay(
     if await may(request, Permission.POLICY_REPLAY):
         jobs = services_of(request).replaying.replays
         digests = {version.digest: version.number for version in await desk.drafts.versions(found.id)}
-        known = [one for one in jobs.list() if one.candidate_digest in digests]
+        known = [one for one in await jobs.list() if one.candidate_digest in digests]
         wanted = request.query_params.get("job", "")
-        job = next((one for one in known if one.id == wanted), None) if wanted else (known[0] if known else None)
+        ids = [one.id for one in known if wanted in ("", one.id)]
+        job = await _whole(jobs, ids[0]) if ids else None
         if wanted and job is None and trouble is None:
             trouble = Trouble(status=404, message="There is no such replay here any more: start it again.")
     context = {
         "job": job,
         "jobs": known,
-        "is_over": job is not None and job.state in ENDS,
+        "is_over": job is not None and job.has_ended,
         "is_newest": job is not None and job.candidate_digest == found.version.digest,
         "kinds": KINDS,
         "most_days": replays.MAX_DAYS,
     }
     return await draft_page(request, actor, desk, found, "rules_replay.html", context, trouble)
+
+
+async def _whole(jobs: Replays, job_id: str) -> Job | None:
+    """With its report; None when it went in this moment."""
+    try:
+        return await jobs.get(job_id)
+    except NotFound:
+        return None
 
 
 def example(request: Request) -> dict[str, Any]:

@@ -162,15 +162,18 @@ def _picture() -> bytes:
 
 
 @asynccontextmanager
-async def open_bed(state: Path, policy: Mapping[str, Any] | None = None) -> AsyncIterator[Bed]:
+async def open_bed(
+    state: Path, policy: Mapping[str, Any] | None = None, *, database_url: str = "", records_url: Path | None = None
+) -> AsyncIterator[Bed]:
     """The gateway with everything under `state`; its provider and image server are not there, and not needed. `policy`
-    are settings of that section."""
+    are settings of that section. A gateway that shares its database with another one is given its URL, and a file with
+    that of the log's, where that is in PostgreSQL too."""
     secrets = {}
     for name in ("identity", "screening", "model-server"):
         secrets[name] = state / f"{name}.key"
         secrets[name].write_bytes(name.encode() * 8)
     settings = Settings(
-        database_url=f"sqlite+aiosqlite:///{state / 'gateway.sqlite'}",
+        database_url=database_url or f"sqlite+aiosqlite:///{state / 'gateway.sqlite'}",
         pictures_path=state / "pictures",
         server={"public_url": URL},
         policy={**UNHURRIED["policy"], **(policy or {})},
@@ -186,6 +189,7 @@ async def open_bed(state: Path, policy: Mapping[str, Any] | None = None) -> Asyn
         upstream={"url": "http://127.0.0.1:9", "secret_path": secrets["model-server"]},
         audit={
             "directory": state / "audit",
+            "database_url_path": records_url,
             "kek_path": state / "kek.key",
             "signing_key_path": state / "signing.key",
             "witness_path": state / "witness.txt",

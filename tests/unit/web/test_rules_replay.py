@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from gateway.lifecycle.drafts import Draft, Version
 from gateway.replay.decider import Outcome
-from gateway.replay.desk import Job, State
+from gateway.replay.jobs import LOST, Job, State
 from gateway.replay.report import KINDS, Tally
 from gateway.vocabulary import Effect
 from gateway.web.rules_shared import address
@@ -65,7 +65,7 @@ def shown(job: Job | None, **more: Any) -> str:
         "trouble": None,
         "job": job,
         "jobs": [] if job is None else [job],
-        "is_over": job is not None and job.state is State.DONE,
+        "is_over": job is not None and job.has_ended,
         "is_newest": True,
         "kinds": KINDS,
         "most_days": 30,
@@ -75,11 +75,9 @@ def shown(job: Job | None, **more: Any) -> str:
 
 
 def job(state: State, **more: Any) -> Job:
-    made = Job(id="j1", by="ann", days=7, created_at=AT, candidate_digest="c" * 64, against_digest="")
-    made.state = state
-    for name, value in more.items():
-        setattr(made, name, value)
-    return made
+    return Job(
+        id="j1", by="ann", days=7, created_at=AT, candidate_digest="c" * 64, against_digest="", state=state, **more
+    )
 
 
 def test_a_report_says_whom_it_hits_and_shows_names_as_text() -> None:
@@ -98,8 +96,10 @@ def test_every_state_of_a_replay_has_its_words() -> None:
     running = shown(job(State.RUNNING, done=1200, total=5000))
     assert "1,200 of 5,000 decisions" in running
     assert 'value="cancel"' in running
-    assert "was cancelled" in shown(job(State.CANCELLED), is_over=True)
-    assert "took too long" in shown(job(State.FAILED, failure="took too long"), is_over=True)
+    assert "is being cancelled" in shown(job(State.RUNNING, is_cancel_asked=True))
+    assert LOST in shown(job(State.LOST, failure=LOST))
+    assert "was cancelled" in shown(job(State.CANCELLED))
+    assert "took too long" in shown(job(State.FAILED, failure="took too long"))
     assert "nothing to replay" in shown(job(State.DONE, report={"days": 7, **Tally(minutes_per_review=1).report()}))
     assert "earlier version" in shown(job(State.DONE, report=report()), is_newest=False)
     assert "does not replay" in shown(None, may_replay=False)

@@ -14,8 +14,9 @@ async function look() {
   const progress = byId("progress");
   progress.max = job.total || 1;
   progress.value = job.done;
-  put(byId("progress-said"), job.status === "waiting" ? say("waiting")
-    : say("done", { done: number.format(job.done), all: number.format(job.total) }));
+  const said = job.cancel_asked ? say("cancelling") : job.status === "waiting" ? say("waiting")
+    : say("done", { done: number.format(job.done), all: number.format(job.total) });
+  put(byId("progress-said"), said);
   return setTimeout(look, 700);
 }
 
