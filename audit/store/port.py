@@ -31,10 +31,19 @@ T = TypeVar("T")
 # Beyond this many records between the records and the tree something is wrong (a full disk); stop taking more.
 MAX_BEHIND = 200_000
 
-# Records of one day that have a token; more is "many". Fetching so many and sorting them reads about as many pages of
-# the disk (a few milliseconds) as walking a day of some 100,000 records, of which so many have it, until a page of
-# results is full.
+# Records of one day that have a token; more is "many", in a day of few records.
 FREQUENT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchCosts:
+    """What decides between the ways through one day, in its store. The unit is fetching one record by its token."""
+
+    frequent: int = (
+        FREQUENT  # records that have a token, from which on it is better walked in order, if that is another
+    )
+    sparse: int = 0  # entries of a plain index below which it leads rather than a token that is walked in order
+    plain: int = 2  # one entry of a plain index, whose two halves are looked at for a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +87,11 @@ class DayView(Protocol):
     @property
     def walks_tokens_in_order(self) -> bool:
         """Are the records of a token found newest first, however many there are? If not, a search counts them before,
-        up to ``FREQUENT``, and says which of the two ways it wants."""
+        up to ``costs.frequent``, and says which of the two ways it wants."""
         ...
+
+    @property
+    def costs(self) -> SearchCosts: ...
 
     def token_source(self, tokens: Sequence[bytes], before_seq: int) -> TokenSource:
         """Records with any of these tokens (one person in several classes), below ``before_seq``: a cheap answer if

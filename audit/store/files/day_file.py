@@ -21,7 +21,7 @@ from audit.errors import StoreDamaged
 from audit.row import COLUMNS, Row
 from audit.store.disk import Disk
 from audit.store.files.sqlite import connect_fresh, connect_reader, connect_writer, insert_many
-from audit.store.port import ClassFigures, TokenSource
+from audit.store.port import ClassFigures, SearchCosts, TokenSource
 
 DAY_FORMAT = 1
 RECORD_COLUMNS = COLUMNS[: COLUMNS.index("subject")]
@@ -168,6 +168,7 @@ class DayReader:
 
     tokens_are_copied = True  # into ``term``
     walks_tokens_in_order = True  # the primary key of ``term``
+    costs = SearchCosts()
 
     def __init__(self, path: Path, day: date) -> None:
         self.day = day

@@ -5,18 +5,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from math import isqrt
 from typing import Any
 
 from psycopg.types.numeric import Int8
 
 from audit.record import Phase
 from audit.row import Row
-from audit.store.port import ClassFigures, TokenSource
+from audit.store.port import FREQUENT, ClassFigures, SearchCosts, TokenSource
 from audit.store.postgres.connection import Connection, ask, execute, scalar
 from audit.store.postgres.rows import read_rows, row_select, sealed_source
 from audit.store.postgres.tables import reason_table, record_table, sealed_table
 
 _FETCH = 500  # rows a round trip where all of a day are read: some MiB of ciphertext
+
+# Fetching the records of a token costs as much for each as walking a day in order costs for two; of the latter, a page
+# of results takes fifty times what a day holds for each that has the token.
+_WALKED_FOR_A_FETCH = 50
+_PLAIN = 5  # two tuples of the index of ``head_seq``, and the tokens of both
+_SPARSE = 10  # a plain index with less than each tenth record: walking all for a token would look at more
 
 _NO_SEQ = -1
 _NOWHERE = TokenSource("(select null::bigint as head_seq where false) t", (), "", (), "t.head_seq")
@@ -32,8 +39,12 @@ class PostgresDay:
     tokens_are_copied = False
     walks_tokens_in_order = False
 
-    def __init__(self, connection: Connection, day: date, classes: Sequence[str]) -> None:
+    def __init__(self, connection: Connection, day: date, classes: Sequence[str], records: int = 0) -> None:
+        """``records``: about how many it holds; decides nothing but how it is searched."""
         self.day = day
+        self.costs = SearchCosts(
+            frequent=max(FREQUENT, isqrt(_WALKED_FOR_A_FETCH * records)), sparse=records // _SPARSE, plain=_PLAIN
+        )
         self._connection = connection
         self._classes = tuple(classes)
         self._tables = {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -29,11 +30,20 @@ class Deadline(Exception):
     """The read took too long between two of its statements."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is told of a day before it is looked at. ``records`` is about how many there are: a clock that was set back
+    mixes the numbers of two days."""
+
+    classes: list[str]
+    records: int
+
+
 class _TimedDay(PostgresDay):
     """A day whose statements are not begun after the deadline; the server ends those that run."""
 
-    def __init__(self, connection: Connection, day: date, classes: Sequence[str], deadline: float) -> None:
-        super().__init__(connection, day, classes)
+    def __init__(self, connection: Connection, day: date, known: _Known, deadline: float) -> None:
+        super().__init__(connection, day, known.classes, known.records)
         self._deadline = deadline
 
     def select(self, sql: str, parameters: Sequence[object]) -> Iterator[tuple[Any, ...]]:
@@ -48,15 +58,15 @@ class SnapshotReader:
     def __init__(self, connection: Connection, deadline: float = float("inf")) -> None:
         self._connection = connection
         self._deadline = deadline
-        self._classes: dict[date, list[str]] | None = None  # of each day with records; read once, for all days
+        self._known: dict[date, _Known] | None = None  # of each day with records; read once, for all days
 
     def days(self) -> list[date]:
         """Days with records, oldest first."""
         return list(self._by_day())
 
     def day(self, day: date) -> PostgresDay | None:
-        classes = self._by_day().get(day)
-        return None if classes is None else _TimedDay(self._connection, day, classes, self._deadline)
+        known = self._by_day().get(day)
+        return None if known is None else _TimedDay(self._connection, day, known, self._deadline)
 
     def select_each(
         self, questions: Sequence[tuple[DayView, str, Sequence[object]]]
@@ -78,15 +88,18 @@ class SnapshotReader:
         for number, *row in found:
             yield number, tuple(row)
 
-    def _by_day(self) -> dict[date, list[str]]:
-        if self._classes is None:
+    def _by_day(self) -> dict[date, _Known]:
+        if self._known is None:
             found = execute(
                 self._connection,
                 "select d.day, array(select s.class_ from audit.scope s where s.day = d.day and not s.is_dropped"
-                " order by 1) from audit.day d where d.end_seq > 0 order by d.day",
+                " order by 1), d.end_seq from audit.day d where d.end_seq > 0 order by d.day",
             )
-            self._classes = {date.fromisoformat(day): classes for day, classes in found}
-        return self._classes
+            self._known, before = {}, 0
+            for day, classes, end_seq in found:
+                self._known[date.fromisoformat(day)] = _Known(classes, max(0, end_seq - before))
+                before = end_seq
+        return self._known
 
 
 class Reader:

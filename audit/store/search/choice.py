@@ -2,7 +2,7 @@
 
 What a count costs is what it looks at. A plain index counts a thousand entries in no time. The records of a blind token
 may lie anywhere in the day, a page of the disk each: so they are counted up to a few first, and up to more only where
-that does not decide.
+that does not decide. What is cheap in which store, ``SearchCosts`` tells.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from audit.query import Condition
-from audit.store.port import FREQUENT, DayView, StoreReader
+from audit.store.port import DayView, SearchCosts, StoreReader
 from audit.store.search.filters import is_blind
 from audit.store.search.sql import Sql, join, select, wrapped
 from audit.store.search.tokens import Tokens
 
 _RARE: Final = 50  # no need to look for a rarer one
 _COUNTED: Final = 1_000  # entries of a plain index that are counted; more is "many"
-# An entry of a plain index is an event, whose other halves are looked up; a token finds an event once for each half.
-_WEIGHT_OF_PLAIN: Final = 2
 _MANY: Final = 2**62
+_SPARSE: Final = 2**61  # many entries of a plain index, yet few of all that a token's walk in order would look at
 # Looking whether a token is rarer than a plain index with so few entries costs this share of walking that at most.
 _WORTH_COUNTING: Final = 4
 
@@ -78,36 +77,52 @@ class Part:
 def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> list[Lead]:
     """The lead of each day: of those that are many, the first."""
     chosen = [leads[0] for _, leads in days]
-    open_days = [at for at, (_, leads) in enumerate(days) if len(leads) > 1]
-    bounds = dict.fromkeys(open_days, _RARE)
+    costs = [part.view.costs for part, _ in days]
+    bounds = {at: Bounds(_RARE, _COUNTED) for at, (_, leads) in enumerate(days) if len(leads) > 1}
     for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
-        weights = [_weight(lead, count, _RARE) for lead, count in zip(leads, counts, strict=True)]
+        weights = [bounds[at].weight(lead, count, costs[at]) for lead, count in zip(leads, counts, strict=True)]
         best = min(range(len(leads)), key=lambda number: (weights[number], number))
         chosen[at] = leads[best]
-        bounds[at] = min(FREQUENT, weights[best] // _WORTH_COUNTING)
-        if bounds[at] <= _RARE:
+        of_tokens = min(costs[at].frequent, weights[best] // _WORTH_COUNTING)
+        if of_tokens <= _RARE:
             del bounds[at]
-    bounds |= {at: FREQUENT for at, (_, leads) in enumerate(days) if len(leads) == 1 and leads[0].has_two_ways}
+        else:
+            bounds[at] = Bounds(of_tokens, max(_COUNTED, costs[at].sparse))
+    for at, (_, leads) in enumerate(days):
+        if len(leads) == 1 and leads[0].has_two_ways:
+            bounds[at] = Bounds(costs[at].frequent, _COUNTED)
     for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
-        weights = [_weight(lead, count, bounds[at]) for lead, count in zip(leads, counts, strict=True)]
+        weights = [bounds[at].weight(lead, count, costs[at]) for lead, count in zip(leads, counts, strict=True)]
         best = min(range(len(leads)), key=lambda number: (weights[number], number))
         chosen[at] = leads[best].for_many() if weights[best] == _MANY else leads[best]
     return chosen
 
 
-def _weight(lead: Lead, count: int, bound: int) -> int:
-    if lead.is_blind:
-        return _MANY if count >= bound else max(count, _RARE)
-    return _MANY if count >= _COUNTED else max(count * _WEIGHT_OF_PLAIN, _RARE)
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far the records of one day are counted."""
+
+    of_tokens: int
+    of_plain: int
+
+    def of(self, lead: Lead) -> int:
+        return self.of_tokens if lead.is_blind else self.of_plain
+
+    def weight(self, lead: Lead, count: int, costs: SearchCosts) -> int:
+        """What it would cost to let this one lead, which has so many as far as they were counted."""
+        if count >= self.of(lead):
+            return _MANY
+        if lead.is_blind:
+            return max(count, _RARE)
+        return _SPARSE if count >= _COUNTED else max(count * costs.plain, _RARE)
 
 
 def _counted(
-    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], bounds: Mapping[int, int]
+    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], bounds: Mapping[int, Bounds]
 ) -> list[tuple[int, Sequence[int]]]:
-    """How many records each candidate of these days walks over: asked of all days at once, each up to its bound, that
-    of tokens being the day's in ``bounds``."""
+    """How many records each candidate of these days walks over: asked of all days at once, each up to its bound."""
     asked, at = [], list(bounds)
     for number in at:
         part, leads = days[number]
@@ -117,7 +132,7 @@ def _counted(
                 "(select count(*) from (",
                 _walks(lead),
                 f" limit ?) c) as n{name}",
-                bounds[number] if lead.is_blind else _COUNTED,
+                bounds[number].of(lead),
             )
             for name, lead in enumerate(leads)
         ]

@@ -12,6 +12,7 @@ import pytest
 from audit import Query, Subject
 from audit.query import read_query
 from audit.store.port import StoreReader
+from audit.store.postgres import day_view
 from audit.store.postgres.connection import ask
 from audit.store.postgres.reader import SnapshotReader
 from audit.store.search import choice
@@ -39,6 +40,12 @@ async def log(place: Any, make: Any) -> AsyncIterator[Any]:
         with place.dba() as dba:
             dba.execute("analyze")  # as the server does by itself within a minute, and plans then anew
         yield log
+
+
+def call_frequent(monkeypatch: pytest.MonkeyPatch, records: int) -> None:
+    """A token that so many records of a day have, however large the day, is walked in order."""
+    monkeypatch.setattr(day_view, "FREQUENT", records)
+    monkeypatch.setattr(day_view, "_WALKED_FOR_A_FETCH", 0)
 
 
 def plan_of(log: Any, place: Any, text: str, reader: StoreReader) -> DayPlan:
@@ -91,7 +98,7 @@ def _numbered(statement: str) -> str:
 async def test_no_kind_of_search_scans_a_day_or_begins_with_its_records(
     log: Any, place: Any, text: str, bound: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "FREQUENT", bound)
+    call_frequent(monkeypatch, bound)
     monkeypatch.setattr(choice, "_RARE", min(bound, choice._RARE))
     plan = await explained(log, place, text)
     assert "Seq Scan" not in plan
@@ -106,7 +113,7 @@ async def test_a_token_of_few_records_is_looked_up_and_one_of_many_is_walked_in_
     few = await explained(log, place, "actor:alice")
     assert "terms_idx" in few
     assert "Index Scan Backward" not in few
-    monkeypatch.setattr(choice, "FREQUENT", 10)
+    call_frequent(monkeypatch, 10)
     many = await explained(log, place, "actor:alice")
     assert "terms_idx" not in many
     assert "Index Scan Backward" in many
@@ -141,7 +148,7 @@ async def test_both_ways_and_all_numbers_of_days_find_the_same(
 
     expected = await pages(50)
     assert len(expected) == len(set(expected)) > 0
-    monkeypatch.setattr(choice, "FREQUENT", 1)
+    call_frequent(monkeypatch, 1)
     monkeypatch.setattr("audit.store.search._DAYS_AT_ONCE", (2,))
     assert await pages(7) == expected
 

@@ -8,11 +8,13 @@ from typing import Any, cast
 import pytest
 
 from audit.query import Condition, Field
-from audit.store.port import FREQUENT, DayView, StoreReader
+from audit.store.port import FREQUENT, DayView, SearchCosts, StoreReader
 from audit.store.search.choice import Lead, Part, Walk, choose
 from audit.store.search.sql import Sql
 from audit.store.search.tokens import Tokens
 
+LARGE: SearchCosts = SearchCosts(frequent=4_000, sparse=33_000, plain=5)
+"""Of a day of 330,000 records where a token's walk in order is one over all records."""
 ACTOR, EFFECT = Condition(Field.ACTOR, ("alice",)), Condition(Field.EFFECT, ("deny",))
 
 
@@ -33,13 +35,20 @@ class Counts:
             yield number, tuple(counts)
 
 
-def lead_of(token: int, effect: int | None) -> tuple[Lead, Counts]:
+class Day:
+    """A day of which no more is asked than what it costs to search it."""
+
+    def __init__(self, costs: SearchCosts) -> None:
+        self.costs = costs
+
+
+def lead_of(token: int, effect: int | None, costs: SearchCosts | None = None) -> tuple[Lead, Counts]:
     reader = Counts(token, effect or 0)
     frequent = Walk(Sql("everything"), "d.head_seq")
     leads = [Lead((Walk(Sql("token"), "d.head_seq", frequent=frequent),), ACTOR, is_exact=True)]
     if effect is not None:
         leads.append(Lead((Walk(Sql("effect"), "d.head_seq"),), EFFECT, is_exact=True))
-    part = Part(cast(DayView, None), Tokens(()), 1)
+    part = Part(cast(DayView, Day(costs or SearchCosts())), Tokens(()), 1)
     (chosen,) = choose(cast(StoreReader, reader), [(part, leads)])
     return chosen, reader
 
@@ -59,6 +68,22 @@ def lead_of(token: int, effect: int | None) -> tuple[Lead, Counts]:
 )
 def test_the_rarer_leads(token: int, effect: int, leader: Condition) -> None:
     assert lead_of(token, effect)[0].condition is leader
+
+
+@pytest.mark.parametrize(
+    ("token", "effect", "leader", "in_order"),
+    [
+        (380, 333, ACTOR, False),  # two halves of each of the others would be looked at
+        (600, 333, EFFECT, False),
+        (3_900, 6_000, ACTOR, False),
+        (100_000, 6_000, EFFECT, False),  # in order, nineteen of twenty records would be looked at for nothing
+        (100_000, 100_000, ACTOR, True),
+    ],
+)
+def test_on_a_large_day_without_an_order_of_tokens(token: int, effect: int, leader: Condition, in_order: bool) -> None:
+    chosen = lead_of(token, effect, LARGE)[0]
+    assert chosen.condition is leader
+    assert (chosen.walks[0].source.text == "everything") is in_order
 
 
 @pytest.mark.parametrize("effect", [60, 101, 333, 900])
