@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -82,6 +82,8 @@ class Line:
     text: str
     also: tuple[str, ...] = ()
     language: str = "en"
+    author: str = "1"
+    """The number in the file's name: what one author wrote is judged by what others wrote."""
 
     @property
     def key(self) -> int:
@@ -102,22 +104,29 @@ class Example:
 
 
 def read_lines(folder: Path = FOLDER) -> list[Line]:
-    """Every line of a folder's files. Raises `ValueError` with the file and row that is wrong."""
+    """Every line of a folder's files: `<category>.txt`, and `<category>.2.txt` and so on by other authors. Raises
+    `ValueError` with the file and row that is wrong."""
     lines = []
     for category in (*CATEGORIES, ORDINARY):
-        part, language = "", ""
-        rows = (folder / f"{category}.txt").read_text(encoding="utf-8").splitlines()
-        for number, row in enumerate(rows, 1):
-            where = f"{category}.txt, row {number}"
-            if row.startswith("#"):
-                part, _, language = row.strip("# ").partition(" ")
-                language = language or "en"
-                if part not in {"wanted", "near"} or language not in LANGUAGES:
-                    raise ValueError(f"{where}: expected `# wanted` or `# near`, and a language of {LANGUAGES}")
-            elif row:
-                if not part:
-                    raise ValueError(f"{where}: expected `# wanted` or `# near` before the first line")
-                lines.append(_line(category, part == "wanted", language, row, where))
+        for path in (folder / f"{category}.txt", *sorted(folder.glob(f"{category}.*.txt"))):
+            lines += _lines(category, path)
+    return lines
+
+
+def _lines(category: str, path: Path) -> list[Line]:
+    part, language, lines = "", "", []
+    author = path.stem.removeprefix(category).removeprefix(".") or "1"
+    for number, row in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        where = f"{path.name}, row {number}"
+        if row.startswith("#"):
+            part, _, language = row.strip("# ").partition(" ")
+            language = language or "en"
+            if part not in {"wanted", "near"} or language not in LANGUAGES:
+                raise ValueError(f"{where}: expected `# wanted` or `# near`, and a language of {LANGUAGES}")
+        elif row:
+            if not part:
+                raise ValueError(f"{where}: expected `# wanted` or `# near` before the first line")
+            lines.append(replace(_line(category, part == "wanted", language, row, where), author=author))
     return lines
 
 
