@@ -84,7 +84,7 @@ class Discovery:
 
 def client(tls: ssl.SSLContext) -> httpx2.AsyncClient:
     """The HTTP client for providers: short patience, no redirects (they would lead out of the configured issuer), no
-    settings from the environment (`settings.py` alone reads that)."""
+    settings from the environment (`gateway.settings` alone reads that)."""
     return httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False, verify=tls)
 
 

@@ -30,7 +30,7 @@ CONFLICTS: Final[frozenset[frozenset[Role]]] = frozenset(
 """Pairs that one person may not hold together (NIST SP 800-53 r5, AC-5; ISO/IEC 27001:2022, A.5.3)."""
 
 EMERGENCY_PREFIX: Final = "emergency|"
-"""Of the ids of those who opened an emergency. No provider can be called that (`gateway/settings.py`)."""
+"""Of the ids of those who opened an emergency. No provider can be called that (`gateway/settings/identity.py`)."""
 EMERGENCY_ROLES: Final = frozenset({Role.BREAK_GLASS})
 
 RolesOfGroups = Mapping[str, frozenset[Role]]

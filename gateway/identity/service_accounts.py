@@ -26,7 +26,7 @@ from gateway.storage.database import Database
 from gateway.vocabulary import Permission, Role
 
 PREFIX: Final = "service|"
-"""Of their ids. No provider can be called that (`gateway/settings.py`)."""
+"""Of their ids. No provider can be called that (`gateway/settings/identity.py`)."""
 ROLES: Final = frozenset({Role.SERVICE})
 
 SERVICE_SCOPES: Final = (Permission.IMAGE_GENERATE, Permission.MODEL_LIST)
