@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
+
+ROOT = Path(__file__).parents[2]
 
 runner = CliRunner()
 
@@ -39,8 +42,9 @@ def test_every_command_explains_itself(words):
 
 
 def test_migrating_twice_is_the_same_as_once(config):
+    newest = max(path.stem[:4] for path in (ROOT / "gateway/storage/migrations/versions").glob("[0-9]*.py"))
     for _ in range(2):
-        assert "revision 0007" in runner.invoke(app, ["migrate", "-c", str(config)]).output
+        assert f"revision {newest}" in runner.invoke(app, ["migrate", "-c", str(config)]).output
 
 
 def test_keys_are_made_for_our_eyes_only_and_never_made_twice(config, tmp_path):
