@@ -1,4 +1,4 @@
-"""Writes the reference pages that the code already knows: settings, errors, vocabulary, commands, packs.
+"""Writes the reference pages that the code already knows: settings, errors, vocabulary, commands, packs, figures.
 
     python -m docs.gen [--check]
 
@@ -24,7 +24,7 @@ from pydantic_core import PydanticUndefined
 
 from audit.cli import app as audit_command
 from audit.vocabulary import LogEvent, LogReason
-from docs import packs
+from docs import figures, packs
 from gateway import errors, vocabulary
 from gateway.cli import app as imprimatur_command
 from gateway.settings import CONFIG_VARIABLE, Settings
@@ -332,6 +332,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "vocabulary.md": vocabulary_page,
     "commands.md": commands_page,
     "policy-packs.md": packs.page,
+    "figures.md": figures.page,
 }
 
 

@@ -1,4 +1,5 @@
-"""Figures on paper: `bench/results/NAME.json`, a list of {figure, unit, value, target, met, beside}."""
+"""Figures on paper: `bench/results/NAME.json`, {measured, machine, figures}, each figure being {figure, unit, value,
+target, more_is_better, met, beside}. docs/reference/figures.md is made of them."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "results"
@@ -43,7 +45,12 @@ def write(name: str, figures: Sequence[Figure]) -> Path:
     """Write them down; returns where."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps([asdict(f) | {"met": f.met} for f in figures], indent=2) + "\n", "utf-8")
+    told = {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "machine": _BEFORE,
+        "figures": [asdict(f) | {"met": f.met} for f in figures],
+    }
+    path.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
     return path
 
 
@@ -60,3 +67,6 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0))
     load = os.getloadavg()[0]
     return f"{cpu}, {cores} cores, Python {platform.python_version()}, load average {load:.1f} before the run"
+
+
+_BEFORE = machine()

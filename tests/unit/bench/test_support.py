@@ -90,7 +90,9 @@ def test_figures_carry_target_verdict_and_peers(tmp_path: Path, monkeypatch: pyt
         for cpu in (0.1, 0.3, 0.2) if name == GATEWAY else (0.01, 0.01, 0.01):
             row.add(cpu, Load(answered=100, seconds=1, p50_ms=1, p99_ms=2, errors=0))
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    written = json.loads(results.write("gateway", figures(table)).read_text("utf-8"))
+    told = json.loads(results.write("gateway", figures(table)).read_text("utf-8"))
+    assert "cores" in told["machine"]
+    written = told["figures"]
     judged = [f for f in written if f["target"]]
     assert judged == [
         {
