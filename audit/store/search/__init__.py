@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
-from itertools import chain, groupby, repeat
+from itertools import chain, count, groupby, repeat
 from operator import itemgetter
 
 from audit.keys.ring import KeyRing
@@ -113,14 +113,36 @@ class Search:
             yield plan_days(query, reader, parts)
 
 
+def _heads(reader: StoreReader, plans: Sequence[DayPlan], limit: int) -> Iterator[Sequence[int]]:
+    """The newest matches of one day after the other: those that planning found, and those that are asked for now."""
+    asked = []
+    for plan in plans:
+        if plan.heads is None:
+            sql = plan.newest(limit)
+            asked.append((plan.view, sql.text, sql.parameters))
+    found = groupby(reader.select_each(asked), key=itemgetter(0))
+    places = count()  # among those that are asked
+    waiting: tuple[int, list[int]] | None = None
+    for plan in plans:
+        if plan.heads is not None:
+            yield plan.heads[:limit]
+            continue
+        if waiting is None:  # not before it is wanted: a store may ask one day after the other
+            place, rows = next(found, (-1, iter(())))
+            waiting = place, sorted((seq for _, (seq,) in rows), reverse=True)
+        if waiting[0] == next(places):
+            yield waiting[1]
+            waiting = None
+        else:
+            yield []
+
+
 def _newest(reader: StoreReader, plans: Sequence[DayPlan], limit: int) -> list[tuple[date, Row, Row | None]]:
     """The newest matches of some days, at most so many. First their numbers, then, of those that are shown, the rest:
     all at the one moment that the reader sees."""
     heads: list[tuple[int, int]] = []  # place of the day, sequence number
-    statements = [plan.newest(limit) for plan in plans]
-    asked = [(plan.view, sql.text, sql.parameters) for plan, sql in zip(plans, statements, strict=True)]
-    for number, of_day in groupby(reader.select_each(asked), key=itemgetter(0)):
-        heads += sorted(((number, seq) for _, (seq,) in of_day), key=itemgetter(1), reverse=True)
+    for number, of_day in enumerate(_heads(reader, plans, limit)):
+        heads += ((number, seq) for seq in of_day)
         if len(heads) >= limit:
             break
     if not heads:

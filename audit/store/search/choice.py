@@ -90,7 +90,7 @@ def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> 
         else:
             bounds[at] = Bounds(of_tokens, max(_COUNTED, costs[at].sparse))
     for at, (_, leads) in enumerate(days):
-        if len(leads) == 1 and leads[0].has_two_ways:
+        if len(leads) == 1 and leads[0].has_two_ways:  # with conditions beside it that can't lead
             bounds[at] = Bounds(costs[at].frequent, _COUNTED)
     for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
@@ -98,6 +98,22 @@ def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> 
         best = min(range(len(leads)), key=lambda number: (weights[number], number))
         chosen[at] = leads[best].for_many() if weights[best] == _MANY else leads[best]
     return chosen
+
+
+def fetch_few(reader: StoreReader, days: Sequence[tuple[Part, Lead]]) -> list[list[int] | None]:
+    """``head_seq`` of all that the lead of each day walks over, without repeats, newest first; ``None`` where that is
+    many. Costs what counting them would."""
+    asked = []
+    for part, lead in days:
+        statement = wrapped("", _walks(lead), " limit ?", part.view.costs.frequent)
+        asked.append((part.view, statement.text, statement.parameters))
+    found: list[list[int]] = [[] for _ in days]
+    for at, (head,) in reader.select_each(asked):
+        found[at].append(head)
+    return [
+        sorted(set(heads), reverse=True) if len(heads) < part.view.costs.frequent else None
+        for heads, (part, _) in zip(found, days, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

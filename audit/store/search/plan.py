@@ -7,7 +7,7 @@ Several walks (a person in two classes of records, two effects, the codes of a f
 The rarest condition leads. How rare each is, is counted up to a bound, which costs less than walking the wrong one; of
 those beyond the bound, what blind tokens find goes first, then effect, reason, action. Without any, all records are
 walked. Where a store finds the records of a token in no order, the count also tells whether to fetch them all or to
-walk the day and look at each.
+walk the day and look at each; where nothing but a token is asked for, they are fetched instead of counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 from audit.query import Condition, Field, Query
 from audit.query.fields import OPEN, PREFIX
 from audit.store.port import DayView, StoreReader, TokenSource
-from audit.store.search.choice import Lead, Part, Walk, choose
+from audit.store.search.choice import Lead, Part, Walk, choose, fetch_few
 from audit.store.search.filters import created_between, filter_of, hangs_on_head, is_blind
 from audit.store.search.sql import Sql, all_of, join, select, wrapped
 from audit.store.search.tokens import Tokens
@@ -40,6 +40,8 @@ class DayPlan:
     query: Query = field(repr=False)
     view: DayView = field(repr=False)
     tokens: Tokens = field(repr=False)
+    heads: Sequence[int] | None = None
+    """``head_seq`` of all events that match, newest first, where planning found them."""
 
     def newest(self, limit: int) -> Sql:
         """``head_seq`` of the newest events that match, without repeats, newest first."""
@@ -102,17 +104,34 @@ def plan_days(query: Query, reader: StoreReader, parts: Sequence[Part]) -> list[
         leads = list(_leads(query, part))
         if all(lead.walks for lead in leads):  # else no record of the day has a code of that family
             days.append((part, leads or [_all_heads(part.before_seq)]))
+    if _asks_for_tokens_alone(query, days):
+        # A token is of one tenant: whatever has it matches.
+        found = fetch_few(reader, [(part, leads[0]) for part, leads in days])
+        return [
+            _plan(query, part, lead.for_many() if heads is None else lead, heads)
+            for (part, (lead,)), heads in zip(days, found, strict=True)
+        ]
     return [_plan(query, part, lead) for (part, _), lead in zip(days, choose(reader, days), strict=True)]
 
 
-def _plan(query: Query, part: Part, lead: Lead) -> DayPlan:
+def _asks_for_tokens_alone(query: Query, days: Sequence[tuple[Part, Sequence[Lead]]]) -> bool:
+    """Is a match whatever has a token of the only lead, in a store that finds those of many in another way?"""
+    others = [condition for condition in query.conditions if condition.field is not Field.DAY]
+    return (
+        len(others) == 1
+        and query.created_from is query.created_to is None
+        and all(len(leads) == 1 and leads[0].is_exact and leads[0].has_two_ways for _, leads in days)
+    )
+
+
+def _plan(query: Query, part: Part, lead: Lead, heads: Sequence[int] | None = None) -> DayPlan:
     filters = tuple(
         condition
         for condition in query.conditions
         if condition.field is not Field.DAY  # it was asked before: see ``holds_on``
         and not (lead.is_exact and condition is lead.condition)
     )
-    return DayPlan(lead, filters, query, part.view, part.tokens)
+    return DayPlan(lead, filters, query, part.view, part.tokens, heads)
 
 
 def _leads(query: Query, part: Part) -> Iterator[Lead]:
