@@ -16,7 +16,7 @@ from audit.store.search.tokens import Tokens
 
 
 class Asked:
-    """A reader whose days answer with so many numbers, one day after the other; ``days`` are those that were reached."""
+    """A reader whose days answer with so many numbers, one after the other; ``days`` are those that were reached."""
 
     def __init__(self, answers: Sequence[Sequence[int]]) -> None:
         self._answers = answers
