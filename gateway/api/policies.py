@@ -27,6 +27,8 @@ from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
 from gateway.lifecycle.content import Files, difference
 from gateway.lifecycle.drafts import Version
+from gateway.lifecycle.refusals import Conflict
+from gateway.lifecycle.store import MOVED
 from gateway.packs.drafting import pack_changes
 from gateway.services import services_of
 from gateway.vocabulary import Event, Permission
@@ -72,10 +74,13 @@ class RestoreBody(_Body):
     version: Number
 
 
-class AfterBody(_Body):
-    """An act upon the newest version."""
+class RebaseBody(_Body):
+    """The newest version upon the rules in force. `files` says of each file that both changed how it shall be there;
+    whoever looked at them names the rules that they saw in force, `onto`."""
 
     after: Number
+    files: FilesBody = {}
+    onto: Annotated[str, Field(max_length=64)] = ""
 
 
 class CommentBody(_Body):
@@ -240,11 +245,15 @@ async def restore(request: Request, draft_id: str, body: RestoreBody) -> dict[st
 
 
 @router.post("/drafts/{draft_id}/rebase")
-async def rebase(request: Request, draft_id: str, body: AfterBody) -> dict[str, Any]:
-    """Put the same changes upon the rules in force now. 409 names the files that both changed."""
+async def rebase(request: Request, draft_id: str, body: RebaseBody) -> dict[str, Any]:
+    """Put the same changes upon the rules in force now. 409 names the files that both changed and `files` does not."""
     actor, desk = await _writer(request)
     found, active = await desk.drafts.get(draft_id), await desk.store.in_force()
-    unsaved = await desk.drafts.rebased(found, after=body.after, onto=active.standing, by=actor.id)
+    if body.onto not in ("", active.standing):
+        raise Conflict(MOVED, param="onto")
+    unsaved = await desk.drafts.rebased(
+        found, after=body.after, onto=active.standing, by=actor.id, decided=_changes(body.files)
+    )
     await _record_version(request, actor, unsaved.version, found.title)
     return draft_json(await desk.drafts.save(unsaved))
 

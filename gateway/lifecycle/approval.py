@@ -26,6 +26,8 @@ from gateway.lifecycle.store import MOVED, Activation, Kind, RevisionStore
 from gateway.policy.bundle import Problem
 from gateway.vocabulary import Code, Event, Permission, Severity
 
+READ_CHANGE: Final = "Read the change"
+"""The line that names where the change is to be read."""
 MFA_SECONDS: Final = 300
 """How old the second factor of whoever puts rules in force may be. The rules ask for it too; here it stands where a
 change of the rules can't take it away."""
@@ -115,7 +117,7 @@ class PolicyKind:
             ("Lint", f"{check['warnings']} warnings, nothing to mend"),
             ("Detectors", f"{check['detectors']} pass their own tests"),
             *impact.lines_of(_impact(payload), self._clock()),
-            ("Read the change", f"/v1/policy/drafts/{draft.id}/diff?version={version.number}"),
+            (READ_CHANGE, f"/v1/policy/drafts/{draft.id}/diff?version={version.number}"),
         ]
         warnings = [why for why in [await self._hindrance(draft, payload)] if why]
         warnings += impact.warnings_of(_impact(payload))

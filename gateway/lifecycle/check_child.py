@@ -107,6 +107,7 @@ def check(request: Mapping[str, Any]) -> dict[str, Any]:
         "failed": failed,
         "coverage": covered / every if every else 0.0,
         "files": {path: round(found.share, 4) for path, found in sorted(lines.items())},
+        "missed": {path: sorted(found.not_covered) for path, found in sorted(lines.items()) if found.not_covered},
         "detectors": detectors,
     }
 

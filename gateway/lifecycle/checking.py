@@ -30,6 +30,8 @@ CHECK_SECONDS: Final = 60.0
 DECISION_SECONDS: Final = 5.0
 """What a decision of the trial may take here; how fast it must be is judged by each gateway that takes the rules."""
 MAX_PROBLEMS: Final = 500
+MAX_MISSED: Final = 5_000
+"""Lines of one file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class Report:
     floor: float = 1.0
     files: Mapping[str, float] = field(default_factory=dict)
     """The same for each file of rules."""
+    missed: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Lines that no test ran, from 1, of each file that has any."""
     detectors: int = 0
     """Rule files whose own tests passed."""
     at: datetime
@@ -68,7 +72,12 @@ class Report:
             ],
             "warnings": [_problem_json(problem) for problem in self.warnings],
             "tests": {"run": self.tests, "failed": self.failed},
-            "coverage": {"share": round(self.coverage, 4), "floor": self.floor, "files": dict(self.files)},
+            "coverage": {
+                "share": round(self.coverage, 4),
+                "floor": self.floor,
+                "files": dict(self.files),
+                "missed": {path: list(lines) for path, lines in self.missed.items()},
+            },
             "detectors": {"passed": self.detectors},
             "checked_at": self.at.isoformat(),
         }
@@ -158,6 +167,7 @@ class Checker:
             coverage=done["coverage"],
             floor=self._floor,
             files=done["files"],
+            missed={path: tuple(lines[:MAX_MISSED]) for path, lines in done["missed"].items()},
             detectors=done["detectors"],
             at=self._clock(),
         )
@@ -198,6 +208,7 @@ def _report(stored: Mapping[str, Any]) -> Report:
         coverage=stored["coverage"]["share"],
         floor=stored["coverage"]["floor"],
         files=stored["coverage"]["files"],
+        missed=stored["coverage"].get("missed", {}),  # reports of older versions tell shares only
         detectors=stored["detectors"]["passed"],
         at=datetime.fromisoformat(stored["checked_at"]),
     )

@@ -129,28 +129,27 @@ class Drafts:
         changes = await self.changes_of(old)
         return await self._made(draft.id, after + 1, old.base, changes, by, f"version {number} again")
 
-    async def rebased(self, draft: Draft, *, after: int, onto: str, by: str) -> Unsaved:
-        """The same changes upon another revision. Raises Conflict, which names the files that both changed."""
+    async def rebased(self, draft: Draft, *, after: int, onto: str, by: str, decided: Changes | None = None) -> Unsaved:
+        """The same changes upon another revision. `decided` says of files that both changed how they shall be there:
+        somebody looked at both. Raises Conflict, which names the files that nobody decided, InvalidRequest."""
         self._check_after(draft, after)
         if draft.version.base == onto:
             raise InvalidRequest("The draft is upon the rules in force already.", param="draft")
         old, new = await self._files(draft.version.base), await self._files(onto)
         changes = await self.changes_of(draft.version)
-        both = conflicts(changes, old, new)
-        if both:
+        both, decided = conflicts(changes, old, new), decided or {}
+        other = sorted(decided.keys() - set(both))
+        if other:
+            raise InvalidRequest(f"{other[0]} was not changed in both, so there is nothing to decide.", param="files")
+        undecided = [path for path in both if path not in decided]
+        if undecided:
             raise Conflict(
-                f"The rules in force changed these files as well: {', '.join(both)}. "
-                "Save each as it shall be upon the new ones (or revert it), then rebase.",
-                param="draft",
+                f"The rules in force changed these files as well: {', '.join(undecided)}. "
+                "Look at both, then say of each how it shall be upon the new ones.",
+                param="files",
             )
-        left = changes_between(new, apply(new, changes).files)
+        left = changes_between(new, apply(new, {**changes, **decided}).files)
         return await self._made(draft.id, after + 1, onto, left, by, f"upon {onto[:12]}")
-
-    async def taken_over(self, draft: Draft, *, after: int, onto: str, files: Files, by: str, note: str) -> Unsaved:
-        """Exactly `files`, upon `onto`: how somebody ends a conflict who looked at both. Raises Conflict."""
-        self._check_after(draft, after)
-        changes = changes_between(await self._files(onto), files)
-        return await self._made(draft.id, after + 1, onto, changes, by, note)
 
     async def open(self, draft: Draft, unsaved: Unsaved) -> None:
         """Store a new draft. Durable when it returns."""

@@ -17,6 +17,8 @@ COUNTS: Final = ("newly_denied", "newly_reviewed", "newly_masked", "newly_allowe
 MAX_DEPARTMENTS: Final = 20
 LITTLE: Final = 0.9
 """Below this share an impact report is marked."""
+REPLAY: Final = "Replay"
+"""The line that names the replay."""
 NO_IMPACT: Final = "Nobody made an impact report: whom this would have hit on past requests is not known."
 
 
@@ -85,7 +87,7 @@ def lines_of(impact: Mapping[str, Any] | None, now: datetime) -> list[tuple[str,
         *([("Departments", hit)] if hit else []),
         ("Minutes of reviewers", f"{before:g} before, {after:g} after"),
         ("How far to trust it", f"exact for {impact['replayable_share']:.1%} of the requests, made {age} ago"),
-        ("Replay", str(impact["replay"])),
+        (REPLAY, str(impact["replay"])),
     ]
 
 

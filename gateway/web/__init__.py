@@ -4,7 +4,8 @@ goes through the same `/v1` API that programs use.
 * `front.py` the door · `account.py` one's own account · `studio.py` the employee's place · `keys.py` API keys
 * `check.py` where a picture comes from, for everybody
 * `services.py` service accounts, `people.py`, `mapping.py`, `access_review.py` the administrator's
-* `rules.py`, `rules_draft.py`, `rules_story.py`, `rules_try.py`, `rules_forms.py` the rules, and how they change
+* `rules.py`, `rules_draft.py`, `rules_story.py`, `rules_rebase.py`, `rules_try.py`, `rules_forms.py` the rules, and how
+  they change
 * `proposals.py` what takes two people · `emergency.py` the door for when no other opens
 * `records.py`, `cases.py`, `holds.py`, `subjects.py`, `retention.py` the auditor's, over `governing.py`
 * `drafts.py` a form that met "first a fresh second factor" comes back filled
@@ -33,6 +34,7 @@ from gateway.web import (
     rules,
     rules_draft,
     rules_forms,
+    rules_rebase,
     rules_story,
     rules_try,
     services,
@@ -69,6 +71,7 @@ def router() -> APIRouter:
         rules,
         rules_draft,
         rules_forms,
+        rules_rebase,
         rules_story,
         rules_try,
     ):

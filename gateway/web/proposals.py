@@ -5,7 +5,7 @@ Kinds describe themselves (`identity/proposal_kinds.py`); here is one list and o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -14,9 +14,12 @@ from fastapi.responses import RedirectResponse, Response
 from gateway.api.proposals import answer, readable, visible
 from gateway.identity.proposal_kinds import Wording
 from gateway.identity.proposals import Proposal
+from gateway.lifecycle.approval import READ_CHANGE, PolicyKind
+from gateway.lifecycle.impact import REPLAY
 from gateway.services import services_of
 from gateway.web.governing import read_form
 from gateway.web.pages import page
+from gateway.web.rules_shared import address
 
 router = APIRouter(include_in_schema=False)
 
@@ -60,6 +63,7 @@ async def proposal(request: Request, proposal_id: str) -> Response:
     context = {
         "proposal": found,
         "wording": wording,
+        "links": _links(found),
         "is_open": found.is_open(services_of(request).clock()),
         "is_mine": found.proposed_by == actor.id,
     }
@@ -72,6 +76,18 @@ async def decide(request: Request, proposal_id: str) -> Response:
     form = await read_form(request)
     await answer(request, proposal_id, form.get("act", ""), form.get("digest", ""))
     return RedirectResponse(f"/proposals/{proposal_id}", 303)
+
+
+def _links(found: Proposal) -> dict[str, tuple[str, str]]:
+    """Lines that name what a page shows: its address and what it is called, in place of a program's address."""
+    if found.kind != PolicyKind.name:
+        return {}
+    payload = found.payload
+    number, impact = payload["version"], payload["impact"]
+    links = {READ_CHANGE: (address(payload["draft"], "changes", version=number), f"version {number}, file by file")}
+    if isinstance(impact, Mapping):
+        links[REPLAY] = (address(payload["draft"], "replay", job=impact["replay"]), impact["replay"])
+    return links
 
 
 def _those(rows: Sequence[Row], *, is_open: bool) -> list[Row]:

@@ -20,6 +20,7 @@ from gateway.lifecycle.checking import Report
 from gateway.lifecycle.content import Files
 from gateway.lifecycle.drafts import Comment, Draft
 from gateway.policy.bundle import Problem, is_test
+from gateway.web.rules_lines import spans
 from gateway.web.rules_shared import (
     LONG,
     Fields,
@@ -31,6 +32,7 @@ from gateway.web.rules_shared import (
     draft_page,
     kept,
     read_fields,
+    with_line_ends,
 )
 
 router = APIRouter(include_in_schema=False)
@@ -73,10 +75,12 @@ class Marker:
     """Something at a line of the file that is open."""
 
     kind: str
-    """`problem`, `warning`, `comment`."""
+    """`problem`, `warning`, `comment`, `missed`."""
     line: int
     column: int
     text: str
+    last: int = 0
+    """The last line, where it is of several."""
 
 
 @router.get("/rules/drafts/{draft_id}")
@@ -142,11 +146,9 @@ async def _save(request: Request, draft_id: str, act: str, form: Fields) -> None
 
 
 async def _as_before(request: Request, draft_id: str, path: str, text: str) -> str:
-    """The text with the line ends that the file has: a browser sends CR LF whatever it got (HTML, 4.10.11.5)."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    """The text with the line ends that the file has."""
     _, desk, found = await draft_of(request, draft_id)
-    before = (await desk.drafts.bundle(found.version)).files.get(path, b"")
-    return text.replace("\n", "\r\n") if b"\r\n" in before and b"\n" not in before.replace(b"\r\n", b"") else text
+    return with_line_ends(text, (await desk.drafts.bundle(found.version)).files.get(path, b""))
 
 
 def _beginning(path: str) -> str:
@@ -155,7 +157,8 @@ def _beginning(path: str) -> str:
         return ""
     package = ".".join(path.split("/")[:-1]) or "gateway"
     if is_test(path):
-        return f"package {package}_test\n\nimport data.{package}\n"
+        # Without an import: lint asks that rules are named in full.
+        return f"package {package}_test\n\n# test_something if data.{package}.something with input as {{}}\n"
     return (
         "# METADATA\n# title: What these rules are about\n# scope: package\n# custom:\n#   owner: security-team\n"
         f"package {package}\n"
@@ -234,12 +237,15 @@ def _tree(base: Files, files: Files, report: Report | None, comments: Sequence[C
 
 
 def _markers(path: str, report: Report | None, comments: Sequence[Comment]) -> list[Marker]:
-    """Problems, warnings and remarks of this file, by line."""
-    found = []
+    """Problems, warnings, remarks and lines without a test of this file, by line."""
+    found = [Marker(kind="comment", line=one.line, column=0, text=one.text) for one in comments if one.line]
     if report is not None:
         for kind, problems in (("problem", report.problems), ("warning", report.warnings)):
             found += [
                 Marker(kind=kind, line=p.line, column=p.column, text=p.message) for p in problems if p.path == path
             ]
-    found += [Marker(kind="comment", line=one.line, column=0, text=one.text) for one in comments if one.line]
+        found += [
+            Marker(kind="missed", line=first, column=0, text="", last=last)
+            for first, last in spans(report.missed.get(path, ()))
+        ]
     return sorted(found, key=lambda marker: (marker.line, marker.column))

@@ -155,6 +155,12 @@ async def draft_of(request: Request, draft_id: str) -> tuple[Actor, PolicyDesk, 
     return actor, desk, await desk.drafts.get(draft_id)
 
 
+def with_line_ends(text: str, before: bytes) -> str:
+    """The text with the line ends that the file has: a browser sends CR LF whatever it got (HTML, 4.10.11.5)."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\n", "\r\n") if b"\r\n" in before and b"\n" not in before.replace(b"\r\n", b"") else text
+
+
 def address(draft: Draft | str, place: str = "", **query: str | int) -> str:
     """The address of a page of a draft."""
     found = draft if isinstance(draft, str) else draft.id

@@ -13,12 +13,14 @@ from gateway.api import policies, policy_force
 from gateway.errors import InvalidRequest, NotFound
 from gateway.exchange import Actor
 from gateway.lifecycle import PolicyDesk
-from gateway.lifecycle.content import Files, conflicts, difference
+from gateway.lifecycle.content import Files, difference
 from gateway.lifecycle.drafts import MAX_NOTE, Draft
 from gateway.replay.jobs import Job, State
 from gateway.services import services_of
 from gateway.vocabulary import Permission
 from gateway.web.rules_diff import file_diffs
+from gateway.web.rules_lines import spans
+from gateway.web.rules_rebase import clashes
 from gateway.web.rules_shared import Fields, Trouble, address, attempt, body, draft_of, draft_page, may, read_fields
 
 router = APIRouter(include_in_schema=False)
@@ -127,7 +129,7 @@ async def _turn(request: Request, draft_id: str, form: Fields) -> None:
         sent = body(policies.RestoreBody, after=form.number("after", 1), version=form.number("version", 1))
         await policies.restore(request, draft_id, sent)
     elif act == "rebase":
-        await policies.rebase(request, draft_id, body(policies.AfterBody, after=form.number("after", 1)))
+        await policies.rebase(request, draft_id, body(policies.RebaseBody, after=form.number("after", 1)))
     elif act == "close":
         await policies.close(request, draft_id)
     else:
@@ -162,7 +164,7 @@ async def _break(request: Request, draft_id: str, form: Fields) -> None:
 async def _report(
     request: Request, actor: Actor, desk: PolicyDesk, found: Draft, trouble: Trouble | None = None
 ) -> Response:
-    context = {"run": request.query_params.get("run") == "1"}
+    context = {"run": request.query_params.get("run") == "1", "spans": spans}
     return await draft_page(request, actor, desk, found, "rules_check.html", context, trouble)
 
 
@@ -170,11 +172,7 @@ async def _history(
     request: Request, actor: Actor, desk: PolicyDesk, found: Draft, trouble: Trouble | None = None
 ) -> Response:
     active = await desk.store.in_force()
-    both: list[str] = []
-    if found.version.base != active.standing:
-        old = (await desk.store.bundle(found.version.base)).files
-        new = (await desk.store.bundle(active.standing)).files
-        both = conflicts(await desk.drafts.changes_of(found.version), old, new)
+    both = [one.path for one in await clashes(desk, found, active.standing)]
     context = {
         "versions": await desk.drafts.versions(found.id),
         "both": both,

@@ -116,8 +116,8 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("GET", "/v1/models"): _may(P.MODEL_LIST),
     ("GET", "/v1/models/{model_id:path}"): _may(P.MODEL_LIST, **{"model_id:path": "none"}),
     ("GET", "/v1/credits"): _may(P.CREDIT_READ),
-    ("POST", "/v1/screening/hints"): _may(P.IMAGE_GENERATE, body={"text": "a fox"}),
-    ("POST", "/v1/moderations"): _may(P.IMAGE_GENERATE, body={"input": "a fox"}),
+    ("POST", "/v1/screening/hints"): _may(P.SCREENING_ASK, body={"text": "a fox"}),
+    ("POST", "/v1/moderations"): _may(P.SCREENING_ASK, P.IMAGE_GENERATE, body={"input": "a fox"}),
     ("GET", "/studio"): _may(P.IMAGE_GENERATE),
     ("POST", "/v1/content_provenance_checks"): _is(Guard.SIGNED_IN, Upload(name="file")),
     ("GET", "/check"): _is(Guard.PERSON),
@@ -273,7 +273,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("POST", "/rules/drafts/new"): _may(P.POLICY_WRITE, body=Form({"title": "x"})),
     **{
         ("GET", f"/rules/drafts/{{draft_id}}{place}"): _may(P.POLICY_READ, draft_id=UNKNOWN)
-        for place in ("", "/changes", "/check", "/forms", "/history", "/preview", "/propose", "/replay")
+        for place in ("", "/changes", "/check", "/forms", "/history", "/preview", "/propose", "/rebase", "/replay")
     },
     ("POST", "/rules/drafts/{draft_id}"): _may(
         P.POLICY_WRITE, body=Form({"act": "remove", "file": "x", "after": "1"}), draft_id=UNKNOWN
@@ -284,6 +284,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
         P.POLICY_WRITE, body=Form({"after": "1"}), draft_id=UNKNOWN, name="hours"
     ),
     ("POST", "/rules/drafts/{draft_id}/check"): _may(P.POLICY_WRITE, body=Form(), draft_id=UNKNOWN),
+    ("POST", "/rules/drafts/{draft_id}/rebase"): _may(P.POLICY_WRITE, body=Form(), draft_id=UNKNOWN),
     ("POST", "/rules/drafts/{draft_id}/history"): _may(P.POLICY_WRITE, body=Form({"act": "close"}), draft_id=UNKNOWN),
     ("POST", "/rules/drafts/{draft_id}/preview"): _may(
         P.POLICY_REPLAY, body=Form({"by": "input", "input": "{}"}), draft_id=UNKNOWN

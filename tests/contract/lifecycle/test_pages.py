@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -104,3 +105,79 @@ async def test_what_was_refused_comes_back_as_it_was_written(desk: RuleDesk) -> 
     assert "# mine &lt;b&gt;" in sent.text
     assert 'value="a note"' in sent.text
     assert 'name="after" value="1"' in sent.text
+
+
+async def test_lines_that_no_test_runs_are_named_with_their_file(desk: RuleDesk) -> None:
+    path = "gateway/extra/extra.rego"
+    body = (
+        "# METADATA\n# title: Extra\n# scope: package\n# custom:\n#   owner: security-team\npackage gateway.extra\n\n"
+        "seen if {\n\tinput.a == 1\n\tinput.b == 2\n}\n\nunseen if {\n\tinput.c == 3\n\tinput.d == 4\n}\n"
+    )
+    tests = 'package gateway.extra_test\n\ntest_seen if data.gateway.extra.seen with input as {"a": 1, "b": 2}\n'
+    draft = await desk.draft({path: body, path.replace(".rego", "_test.rego"): tests})
+    report = await desk.post(f"drafts/{draft['id']}/check")
+    assert report["coverage"]["missed"] == {path: [14, 15]}, report
+    assert (await desk.get(f"drafts/{draft['id']}"))["check"]["coverage"]["missed"] == {path: [14, 15]}
+    page = f"/rules/drafts/{draft['id']}"
+    headers = {**await desk.person("ann", "policy-author"), **HTML}
+    editor = (await desk.client.get(page, params={"file": path}, headers=headers)).text
+    assert 'data-line="14" data-last="15"' in editor
+    assert "No test runs these lines." in editor
+    assert editor.count('id="L14"') == 1
+    check = (await desk.client.get(f"{page}/check", headers=headers)).text
+    assert f'href="{page}?file={path}&amp;line=14#L14" aria-label="lines 14 to 15 of {path}"' in check
+    other = (await desk.client.get(page, params={"file": LIMITS}, headers=headers)).text
+    assert "No test runs" not in other
+
+
+async def test_a_conflict_is_read_and_decided_on_a_page_that_keeps_what_was_written(desk: RuleDesk) -> None:
+    began = (await desk.get("status"))["in_force"]["revision"]
+    mine = desk.text(LIMITS).replace("user_day: 500", "user_day: 400")
+    draft = await desk.draft({LIMITS: mine})
+    await desk.change({LIMITS: desk.text(LIMITS).replace("employee: 4", "employee: 3")})
+    headers = {**await desk.person("ann", "policy-author"), **HTML}
+    page = f"/rules/drafts/{draft['id']}/rebase"
+    shown = (await desk.client.get(page, headers=headers)).text
+    assert shown.count("employee: 3") == 1
+    assert "user_day: 400" in shown
+    form = {
+        "csrf_token": headers["x-csrf-token"],
+        "after": "1",
+        "onto": (await desk.get("status"))["in_force"]["revision"],
+        "file": LIMITS,
+        "text-0": mine + "# and more\r\n",
+    }
+    unsaid = await desk.client.post(page, data=form, headers=headers)
+    assert (unsaid.status_code, "say how it shall be" in unsaid.text) == (400, True)
+    assert "# and more" in unsaid.text
+    stale = await desk.client.post(page, data={**form, "how-0": "mine", "onto": began}, headers=headers)
+    assert (stale.status_code, "in the meantime" in stale.text) == (409, True)
+    done = await desk.client.post(page, data={**form, "how-0": "written"}, headers=headers)
+    assert (done.status_code, done.headers["location"]) == (303, f"/rules/drafts/{draft['id']}/history?done=rebase")
+    saved = await desk.get(f"drafts/{draft['id']}/files/{LIMITS}")
+    assert saved["content"] == mine + "# and more\n"
+    assert "is upon the rules in force" in (await desk.client.get(page, headers=headers)).text
+    back = {"revision": began, "reason": "end of the test"}
+    await desk.post("rollback", back, by="bea", role="policy-approver")
+    await desk.until(began)
+
+
+async def test_a_proposal_links_to_the_pages_of_its_change_and_of_its_replay(desk: RuleDesk) -> None:
+    draft = await desk.draft({LIMITS: desk.text(LIMITS) + "# linked\n"})
+    assert (await desk.post(f"drafts/{draft['id']}/check"))["passed"]
+    job = await desk.post("replays", {"draft": draft["id"], "days": 7})
+    while (await desk.get(f"replays/{job['id']}"))["status"] in ("waiting", "running"):
+        await asyncio.sleep(0.1)
+    asked = {"version": 1, "note": "because it is time", "impact": job["id"]}
+    proposal = await desk.post(f"drafts/{draft['id']}/propose", asked)
+    headers = {**await desk.person("bea", "policy-approver"), **HTML}
+    html = (await desk.client.get(f"/proposals/{proposal['id']}", headers=headers)).text
+    page = f"/rules/drafts/{draft['id']}"
+    assert (
+        f'<dd class="as-written"><a href="{page}/changes?version=1"><bdi>version 1, file by file</bdi></a></dd>' in html
+    )
+    assert f'<a href="{page}/replay?job={job["id"]}"><bdi>{job["id"]}</bdi></a>' in html
+    assert "/v1/policy" not in html
+    for link in ("changes?version=1", f"replay?job={job['id']}"):
+        assert (await desk.client.get(f"{page}/{link}", headers=headers)).status_code == 200
+    await desk.decide(proposal, act="reject")

@@ -21,7 +21,8 @@ function open() {
   const { language } = editor.dataset;
   const find = byId("find");
   const markers = [...document.querySelectorAll("#markers [data-line]")].map((link) => ({
-    line: Number(link.dataset.line), column: Number(link.dataset.column), kind: link.dataset.kind,
+    line: Number(link.dataset.line), last: Number(link.dataset.last), column: Number(link.dataset.column),
+    kind: link.dataset.kind,
   }));
   let stored = area.defaultValue;
   let found = [];
@@ -36,7 +37,8 @@ function open() {
     const text = area.value;
     const marks = [];
     if (text === area.defaultValue) { // a marker's place is of the text that was checked
-      for (const { line, column, kind } of markers) {
+      for (const { line, last, column, kind } of markers) {
+        if (kind === "missed") marks.push([placeOf(text, line), placeOf(text, last, Infinity), "unrun"]);
         if (kind !== "problem" || !column) continue;
         const start = placeOf(text, line, column);
         const rest = /^[\w.]+|^\S+/.exec(text.slice(start, start + 80));
@@ -45,6 +47,7 @@ function open() {
     }
     marks.push(...found.map(([start, end]) => [start, end, "found"]));
     paint(painted, text, language, marks);
+    gutter.classList.toggle("stale", text !== area.defaultValue); // what tests run is known of the text that was checked
     const lines = text.split("\n").length;
     if (gutter.childElementCount !== lines) {
       const rows = document.createDocumentFragment();
@@ -52,7 +55,8 @@ function open() {
         const row = document.createElement("span");
         row.textContent = n;
         const worst = ["problem", "warning", "comment"].find((kind) => markers.some((m) => m.line === n && m.kind === kind));
-        if (worst) row.className = worst;
+        if (worst) row.classList.add(worst);
+        if (markers.some((m) => m.kind === "missed" && m.line <= n && n <= m.last)) row.classList.add("missed");
         rows.append(row);
       }
       gutter.replaceChildren(rows);
