@@ -7,7 +7,14 @@
 package gateway.access
 
 import data.gateway.config.networks
-import data.gateway.config.roles
+
+# METADATA
+# title: The configuration of roles
+# description: A rule and no import, because the embedded engine works out a rule once a decision and an import wherever it stands.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 CM-6
+roles := data.gateway.config.roles
 
 # METADATA
 # title: The input is of the version these rules were written for

@@ -172,6 +172,11 @@ test_the_role_limits_what_may_be_sent if {
 	is_denied_for(edit({"uploads": {"pixels": 1001}}), {"count.uploads-not-permitted"})
 }
 
+# In Rego null is less than any number: a number of null must not pass for a very small one.
+test_a_number_of_pictures_that_is_none_is_denied if {
+	is_denied_for(edit({"uploads": {"count": null}}), {"request.uploads-unfit", "count.uploads-not-permitted"})
+}
+
 test_one_role_must_allow_both_number_and_pixels if {
 	both := {"subject": {"roles": ["employee", "service"]}}
 	decide(object.union(both, edit({"uploads": {"count": 1, "pixels": 4000}}))).effect == "allow"
@@ -547,6 +552,7 @@ test_a_masked_prompt_is_rewritten_too if {
 
 test_who_is_left_out_is_left_out if {
 	rewriting({}, {"groups": ["*", "design"], "except_groups": ["design"]}) == {"max_n": 4, "retention_days": 30}
+	rewriting({}, {"groups": ["*"], "except_groups": ["other"]}).rewrite == "diversity"
 }
 
 test_only_pictures_made_from_words_are_rewritten_for_and_once if {

@@ -6,7 +6,13 @@
 #   owner: security-team
 package gateway.image.content
 
-import data.gateway.config.content as config
+# METADATA
+# title: The configuration of content
+# description: A rule and no import, because the embedded engine works out a rule once a decision and an import wherever it stands.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 CM-6
+config := data.gateway.config.content
 
 # METADATA
 # title: Found by its meaning, not by a word
@@ -117,27 +123,20 @@ plain(finding, _) if not by_meaning(finding)
 # custom:
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
-ranks[place] := given if {
-	some place, finding in data.gateway.image.findings.reported
+ranks[place] := settled_rank if {
+	some place, finding in input.findings
 	startswith(finding.type, "content.")
-	given := data.gateway.image.findings.ranks[place]
-	plain(finding, given)
-}
-
-ranks[place] := rank if {
-	some place, finding in data.gateway.image.findings.reported
-	startswith(finding.type, "content.")
-	given := data.gateway.image.findings.ranks[place]
-	not plain(finding, given)
-	rank := meaning_rank(finding)
+	settled_rank := rank(finding, data.gateway.image.findings.ranks[place])
 }
 
 # METADATA
-# title: The finding at this place has a rank
+# title: What was given, or what the meaning comes to
 # custom:
 #   owner: security-team
-#   control: NIST SP 800-53 SI-10
-ranked(place) if is_number(ranks[place])
+#   control: NIST AI 600-1 2.3
+rank(finding, given) := given if {
+	plain(finding, given)
+} else := meaning_rank(finding)
 
 # METADATA
 # title: Refuse what these rules don't understand
@@ -149,20 +148,10 @@ deny contains data.gateway.lib.reason(
 	"Screening found something that the rules in force don't know, and that means no. Tell your administrator.",
 	"high", "gateway.image.content.ranks", "NIST SP 800-53 SI-10",
 ) if {
-	some place, finding in data.gateway.image.findings.reported
+	some place, finding in input.findings
 	startswith(finding.type, "content.")
-	not ranked(place)
+	not ranks[place]
 }
-
-# METADATA
-# title: The findings of this family that come to a rank
-# custom:
-#   owner: security-team
-#   control: NIST AI 600-1 2.3
-found(rank) := [finding |
-	some place, finding in data.gateway.image.findings.reported
-	ranks[place] == data.gateway.lib.effect_rank[rank]
-]
 
 # METADATA
 # title: Denied
@@ -170,7 +159,8 @@ found(rank) := [finding |
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.3") if {
-	some finding in found("deny")
+	some place, finding in input.findings
+	ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
 # METADATA
@@ -179,7 +169,8 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.3") if {
-	some finding in found("review")
+	some place, finding in input.findings
+	ranks[place] == data.gateway.lib.effect_rank.review
 }
 
 # METADATA
@@ -188,7 +179,8 @@ review contains data.gateway.image.findings.reason(finding, fallback_review, "NI
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST AI 600-1 2.3") if {
-	some finding in found("mask")
+	some place, finding in input.findings
+	ranks[place] == data.gateway.lib.effect_rank.mask
 }
 
 # METADATA
@@ -197,7 +189,8 @@ mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 mask_orders contains {"finding": finding.id, "with": finding.replacement} if {
-	some finding in found("mask")
+	some place, finding in input.findings
+	ranks[place] == data.gateway.lib.effect_rank.mask
 }
 
 # METADATA

@@ -7,23 +7,14 @@
 package gateway.image.dlp
 
 # METADATA
-# title: The findings of this family that come to a rank
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 SC-7(10)
-found(rank) := [finding |
-	some place, finding in data.gateway.image.findings.reported
-	startswith(finding.type, "dlp.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank[rank]
-]
-
-# METADATA
 # title: Denied
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST SP 800-53 SC-7(10)") if {
-	some finding in found("deny")
+	some place, finding in input.findings
+	startswith(finding.type, "dlp.")
+	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
 # METADATA
@@ -32,7 +23,9 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST S
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST SP 800-53 SC-7(10)") if {
-	some finding in found("review")
+	some place, finding in input.findings
+	startswith(finding.type, "dlp.")
+	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.review
 }
 
 # METADATA
@@ -41,7 +34,9 @@ review contains data.gateway.image.findings.reason(finding, fallback_review, "NI
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST SP 800-53 SC-7(10)") if {
-	some finding in found("mask")
+	some place, finding in input.findings
+	startswith(finding.type, "dlp.")
+	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.mask
 }
 
 # METADATA
@@ -50,7 +45,9 @@ mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST S
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 mask_orders contains {"finding": finding.id, "with": finding.replacement} if {
-	some finding in found("mask")
+	some place, finding in input.findings
+	startswith(finding.type, "dlp.")
+	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.mask
 }
 
 # METADATA

@@ -62,5 +62,8 @@ test_a_finding_to_allow_leaves_no_trace if {
 }
 
 test_other_families_are_others_business if {
-	answers({"type": "content.some-thing"}) == {"deny": set(), "review": set(), "mask": set(), "orders": set()}
+	every effect in ["deny", "review", "mask"] {
+		nothing := {"deny": set(), "review": set(), "mask": set(), "orders": set()}
+		answers({"type": "content.some-thing", "proposed": effect}) == nothing
+	}
 }

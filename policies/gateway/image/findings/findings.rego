@@ -6,7 +6,20 @@
 #   owner: security-team
 package gateway.image.findings
 
-import data.gateway.config.findings as config
+# METADATA
+# title: The configuration of findings
+# description: A rule and no import, because the embedded engine works out a rule once a decision and an import wherever it stands.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 CM-6
+config := data.gateway.config.findings
+
+# METADATA
+# title: The effects and their order
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 AC-3
+rank_of := data.gateway.lib.effect_rank
 
 # METADATA
 # title: The families of findings that these rules know
@@ -28,8 +41,8 @@ family(finding) := split(finding.type, ".")[0]
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 proposed_rank(finding) := max({
-	data.gateway.lib.effect_rank[finding.proposed],
-	data.gateway.lib.effect_rank[config.severity_floor[finding.severity]],
+	rank_of[finding.proposed],
+	rank_of[config.severity_floor[finding.severity]],
 })
 
 # METADATA
@@ -51,7 +64,7 @@ exceptions contains exception if {
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-3(10)
-excepted_ranks(finding) := {data.gateway.lib.effect_rank[exception.effect] |
+excepted_ranks(finding) := {rank_of[exception.effect] |
 	some exception in exceptions
 	exception.type == finding.type
 	finding.severity != "critical"
@@ -81,16 +94,16 @@ only_noted(finding) if {
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
-wanted_rank(finding) := data.gateway.lib.effect_rank.allow if {
+wanted_rank(finding) := rank_of.allow if {
 	below_threshold(finding)
-} else := data.gateway.lib.effect_rank.allow if {
+} else := rank_of.allow if {
 	only_noted(finding)
 } else := max(ranks_by_exception) if {
 	ranks_by_exception := excepted_ranks(finding)
 	count(ranks_by_exception) > 0
 } else := proposed_rank(finding) if {
 	not config.types[finding.type]
-} else := data.gateway.lib.effect_rank[config.types[finding.type]]
+} else := rank_of[config.types[finding.type]]
 
 # METADATA
 # title: A span of the prompt can be replaced one for one
@@ -126,14 +139,11 @@ rank(finding) := settled(finding, wanted_rank(finding))
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
-settled(finding, wanted) := wanted if maskable(finding)
-
-settled(_, wanted) := wanted if wanted != data.gateway.lib.effect_rank.mask
-
-settled(finding, wanted) := data.gateway.lib.effect_rank[config.unmaskable] if {
-	wanted == data.gateway.lib.effect_rank.mask
-	not maskable(finding)
-}
+settled(finding, wanted) := wanted if {
+	wanted != rank_of.mask
+} else := wanted if {
+	maskable(finding)
+} else := rank_of[config.unmaskable]
 
 # METADATA
 # title: The findings arrived as a list
@@ -157,20 +167,14 @@ reported := input.findings if listed
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SI-10
-ranks[place] := rank(finding) if {
+ranks[place] := settled_rank if {
 	some place, finding in reported
 	family(finding) in families
 	is_string(finding.id)
 	is_string(finding.severity)
 	is_string(finding.detector)
+	settled_rank := rank(finding)
 }
-
-# METADATA
-# title: The finding at this place has a rank
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 SI-10
-ranked(place) if is_number(ranks[place])
 
 # METADATA
 # title: Refuse without a list of findings
@@ -196,7 +200,7 @@ deny contains data.gateway.lib.reason(
 	"high", "gateway.image.findings.ranks", "NIST SP 800-53 SI-10",
 ) if {
 	some place, _ in reported
-	not ranked(place)
+	not ranks[place]
 }
 
 # METADATA

@@ -192,6 +192,15 @@ test_one_unknown_finding_among_known_ones_is_refused if {
 	codes([base, object.union(base, {"id": "f2", "type": "mystery.box"}), base]) == {"policy.finding-unknown"}
 }
 
+test_a_finding_without_a_rank_takes_none_from_others if {
+	odd := object.union(base, {"id": "f2", "proposed": "shrug"})
+	ranks := data.gateway.image.findings.ranks with input as {"findings": [odd, base]}
+		with data.gateway.config.findings as config
+	ranks == {1: 1}
+	codes([base, odd]) == {"policy.finding-unknown"}
+	codes([odd, base]) == {"policy.finding-unknown"}
+}
+
 test_a_severity_must_be_text_also_where_it_decides_nothing if {
 	finding := object.union(base, {"type": "dlp.override", "severity": 3})
 	codes([finding]) == {"policy.finding-unknown"}

@@ -7,23 +7,14 @@
 package gateway.image.memorisation
 
 # METADATA
-# title: The findings of this family that come to a rank
-# custom:
-#   owner: security-team
-#   control: NIST AI 600-1 2.4
-found(rank) := [finding |
-	some place, finding in data.gateway.image.findings.reported
-	startswith(finding.type, "memorisation.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank[rank]
-]
-
-# METADATA
 # title: Denied, where the company chose that
 # custom:
 #   owner: security-team
 #   control: NIST AI 600-1 2.4
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.4") if {
-	some finding in found("deny")
+	some place, finding in input.findings
+	startswith(finding.type, "memorisation.")
+	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
 # METADATA
@@ -32,7 +23,9 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.4
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.4") if {
-	some finding in found("review")
+	some place, finding in input.findings
+	startswith(finding.type, "memorisation.")
+	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.review
 }
 
 # METADATA

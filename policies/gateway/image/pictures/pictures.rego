@@ -6,7 +6,13 @@
 #   owner: security-team
 package gateway.image.pictures
 
-import data.gateway.config.pictures as config
+# METADATA
+# title: The configuration of pictures
+# description: A rule and no import, because the embedded engine works out a rule once a decision and an import wherever it stands.
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 CM-6
+config := data.gateway.config.pictures
 
 # METADATA
 # title: The effects that a face may come to; a mark is what every picture of ours carries anyway
@@ -106,16 +112,20 @@ config_rank(finding) := nudity_rank(finding) if finding.type == "picture.nudity"
 # custom:
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
-ranks[place] := data.gateway.image.findings.ranks[place] if {
-	some place, finding in data.gateway.image.findings.reported
+ranks[place] := settled_rank if {
+	some place, finding in input.findings
 	startswith(finding.type, "picture.")
-	not by_config(finding)
+	settled_rank := rank(place, finding)
 }
 
-ranks[place] := max({config_rank(finding), floor(finding)}) if {
-	some place, finding in data.gateway.image.findings.reported
-	by_config(finding)
-}
+# METADATA
+# title: What the config says and at least the floor of the severity, or what the findings' own rules say
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.3
+rank(_, finding) := max({config_rank(finding), floor(finding)}) if by_config(finding)
+
+rank(place, finding) := data.gateway.image.findings.ranks[place] if not by_config(finding)
 
 # METADATA
 # title: The floor of the severity
@@ -123,13 +133,6 @@ ranks[place] := max({config_rank(finding), floor(finding)}) if {
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 floor(finding) := data.gateway.lib.effect_rank[data.gateway.config.findings.severity_floor[finding.severity]]
-
-# METADATA
-# title: The finding at this place has a rank
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 SI-10
-ranked(place) if is_number(ranks[place])
 
 # METADATA
 # title: Refuse what these rules don't understand
@@ -141,20 +144,10 @@ deny contains data.gateway.lib.reason(
 	"Screening found something that the rules in force don't know, and that means no. Tell your administrator.",
 	"high", "gateway.image.pictures.ranks", "NIST SP 800-53 SI-10",
 ) if {
-	some place, finding in data.gateway.image.findings.reported
+	some place, finding in input.findings
 	startswith(finding.type, "picture.")
-	not ranked(place)
+	not ranks[place]
 }
-
-# METADATA
-# title: The findings of this family that come to a rank
-# custom:
-#   owner: security-team
-#   control: NIST AI 600-1 2.3
-found(rank) := [finding |
-	some place, finding in data.gateway.image.findings.reported
-	ranks[place] == data.gateway.lib.effect_rank[rank]
-]
 
 # METADATA
 # title: Denied
@@ -162,7 +155,8 @@ found(rank) := [finding |
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.3") if {
-	some finding in found("deny")
+	some place, finding in input.findings
+	ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
 # METADATA
@@ -171,7 +165,8 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.3") if {
-	some finding in found("review")
+	some place, finding in input.findings
+	ranks[place] == data.gateway.lib.effect_rank.review
 }
 
 # METADATA

@@ -9,16 +9,6 @@ package gateway.image.screening
 import data.gateway.config.findings as config
 
 # METADATA
-# title: What screening could not do
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 SI-17
-failed contains finding if {
-	some finding in data.gateway.image.findings.reported
-	startswith(finding.type, "screening.")
-}
-
-# METADATA
 # title: A person may look instead, where policy says so
 # custom:
 #   owner: security-team
@@ -35,7 +25,8 @@ deny contains data.gateway.image.findings.reason(
 	"We could not check your request, so we did not run it. Try again in a minute.",
 	"NIST SP 800-53 SI-17",
 ) if {
-	some finding in failed
+	some finding in input.findings
+	startswith(finding.type, "screening.")
 	not reviewable
 }
 
@@ -49,6 +40,7 @@ review contains data.gateway.image.findings.reason(
 	"We could not check your request, so a person has to look at it first. You will hear from them.",
 	"NIST SP 800-53 SI-17",
 ) if {
-	some finding in failed
+	some finding in input.findings
+	startswith(finding.type, "screening.")
 	reviewable
 }

@@ -41,4 +41,5 @@ test_every_kind_of_failure_counts if {
 
 test_other_families_are_others_business if {
 	answers({"type": "dlp.email"}, "deny") == {"deny": set(), "review": set()}
+	answers({"type": "dlp.email"}, "review") == {"deny": set(), "review": set()}
 }
