@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, get_args
 
@@ -14,10 +15,13 @@ from gateway.screening.rules.compile import compile_lexicon, compile_rule, read
 from gateway.screening.rules.document import MAX_FILE_BYTES, parse
 from gateway.screening.rules.errors import RuleError
 from gateway.screening.rules.schema import ContentLexicon, DlpRule, Scope
-from gateway.screening.text.scan import TextScanner
+from gateway.screening.text.scan import Detector, TextScanner
 
 FOLDERS: Final = ("dlp", "content")
 MAX_FILES: Final = 2_000
+KEPT_FILES: Final = 256
+"""A reload, a rollback or another gateway in this process compiles and tests only the files that differ."""
+KEPT_SCANNERS: Final = 8
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 
@@ -62,29 +66,57 @@ def load(directory: Path, lists: ListShelf | None = None) -> RuleSet:
             raise RuleError(name, 1, f"can't be read: {type(error).__name__}") from None
         digest.update(b"%d %s %d\n" % (len(name), name.encode(), len(raw)))
         digest.update(raw)
-        document = parse(name, raw)
         kind = f"{path.parent.name}."
         rule: DlpRule | ContentLexicon
         if path.parent.name == "dlp":
-            rule = read(document, DlpRule)
-            detector = compile_rule(document, rule, lists) if rule.mode != "off" or rule.detect else None
+            rule, detector = _dlp(name, raw)
+            if rule.exact_match and rule.mode != "off":
+                detector = compile_rule(parse(name, raw), rule, lists)
             if detector is None:
                 waiting += [rule.id] if rule.mode != "off" else []
             elif rule.mode != "off":
                 detectors.append(detector)
                 digest.update(detector.exact.known.seal.encode() if detector.exact else b"")
         else:
-            rule = read(document, ContentLexicon)
-            lexicon = compile_lexicon(document, rule)
+            rule, lexicon = _content(name, raw)
             if rule.mode != "off":
                 lexicons.append(lexicon)
         if kind + rule.id in rules:
-            raise document.error(("id",), f"id is taken: {rule.id} stands in two files")
+            raise parse(name, raw).error(("id",), f"id is taken: {rule.id} stands in two files")
         rules[kind + rule.id] = rule
+    scanners: dict[tuple[Detector, ...], TextScanner] = {}  # most rules are for all texts, so scopes share one
+    of_scope = {scope: tuple(d for d in detectors if scope in d.scope) for scope in SCOPES}
+    for wanted in of_scope.values():
+        if wanted not in scanners:
+            scanners[wanted] = TextScanner(wanted) if any(d.exact for d in wanted) else _scanner(wanted)
     return RuleSet(
         revision=digest.hexdigest()[:12],
-        scanners={scope: TextScanner([d for d in detectors if scope in d.scope]) for scope in SCOPES},
+        scanners={scope: scanners[wanted] for scope, wanted in of_scope.items()},
         lexicons={scope: tuple(x for x in lexicons if scope in x.scope) for scope in SCOPES},
         rules=rules,
         waiting=tuple(waiting),
     )
+
+
+# What bytes come to never changes while the program doesn't, so it is worked out once for the process: detectors,
+# lexicons and scanners are immutable. What looks into a list is left out: lists come and go beside the files.
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _dlp(name: str, raw: bytes) -> tuple[DlpRule, Detector | None]:
+    """A rule, checked and tested, with its detector unless that looks values up."""
+    document = parse(name, raw)
+    rule = read(document, DlpRule)
+    return rule, compile_rule(document, rule) if rule.detect else None
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _content(name: str, raw: bytes) -> tuple[ContentLexicon, Lexicon]:
+    document = parse(name, raw)
+    rule = read(document, ContentLexicon)
+    return rule, compile_lexicon(document, rule)
+
+
+@lru_cache(maxsize=KEPT_SCANNERS)
+def _scanner(detectors: tuple[Detector, ...]) -> TextScanner:
+    return TextScanner(detectors)

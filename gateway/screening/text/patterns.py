@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import re2
@@ -21,6 +22,8 @@ NESTED: Final = re2.compile(
 MEMORY_BYTES_ONE: Final = 8 << 20
 """RE2's own default budget for one compiled pattern and its automaton."""
 MEMORY_BYTES_SET: Final = 64 << 20
+KEPT_PATTERNS: Final = 2_048
+"""A rule's pattern is wanted by the rule's own tests, by its scanner for each field, and at the next reload again."""
 
 
 class PatternError(ValueError):
@@ -34,8 +37,9 @@ def _options(memory_bytes: int) -> Any:
     return options
 
 
+@lru_cache(maxsize=KEPT_PATTERNS)
 def compile_pattern(pattern: str) -> Any:
-    """`pattern` compiled by RE2, or `PatternError`."""
+    """`pattern` compiled by RE2, or `PatternError`. What it returns is immutable and may be used by several threads."""
     if len(pattern) > MAX_PATTERN_CHARS:
         raise PatternError(f"pattern is too long: expected at most {MAX_PATTERN_CHARS} characters, got {len(pattern)}")
     if NESTED.search(pattern):
