@@ -8,17 +8,78 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import BaseModel, ValidationError
 
-from gateway import __version__, cli_access, cli_login, cli_policy, cli_provenance, doctor_idp
-from gateway.app import create_app
-from gateway.observe import logs
-from gateway.screening import cli as screening_cli
+from gateway import __version__
+from gateway.cli_on_demand import on_demand
 from gateway.settings import CONFIG_VARIABLE, Settings
-from gateway.storage.migrate import upgrade
+
+
+def _access() -> typer.Typer:
+    from gateway import cli_access
+
+    made = typer.Typer()
+    cli_access.add_to(made, _settings)
+    return made
+
+
+def _login() -> typer.Typer:
+    from gateway import cli_login
+
+    made = typer.Typer()
+    cli_login.add_to(made)
+    return made
+
+
+def _policy() -> typer.Typer:
+    from gateway import cli_policy
+
+    made = typer.Typer()
+    cli_policy.add_to(made, lambda config: _settings(config).policy)
+    return made
+
+
+def _provenance() -> typer.Typer:
+    from gateway import cli_provenance
+
+    made = typer.Typer()
+    cli_provenance.add_to(made, lambda config: _settings(config).provenance)
+    return made
+
+
+def _dlp() -> typer.Typer:
+    from gateway.screening import cli
+
+    made = typer.Typer()
+    made.add_typer(cli.make_app(_screening_places), name="dlp")
+    return made
+
+
+def _idp() -> typer.Typer:
+    from gateway import doctor_idp
+
+    made = typer.Typer()
+    made.command("idp")(doctor_idp.command)
+    return made
+
+
+MAKERS = {
+    "dlp": _dlp,
+    "emergency": _access,
+    "policy": _policy,
+    "provenance": _provenance,
+    "login": _login,
+    "token": _login,
+    "logout": _login,
+    "access-review": _access,
+}
+ORDER = (
+    *("keys", "doctor", "dlp", "emergency", "policy", "provenance"),
+    *("login", "token", "logout", "serve", "migrate", "version", "access-review"),
+)
 
 app = typer.Typer(
+    cls=on_demand(MAKERS, ORDER),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback with local variables would show secrets
@@ -26,10 +87,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, help="The gateway's own secrets.")
 app.add_typer(keys_app, name="keys")
-cli_login.add_to(app)
-doctor_app = typer.Typer(invoke_without_command=True)
+doctor_app = typer.Typer(cls=on_demand({"idp": _idp}), invoke_without_command=True)
 app.add_typer(doctor_app, name="doctor")
-doctor_app.command("idp")(doctor_idp.command)
 
 Config = Annotated[
     Path | None,
@@ -43,6 +102,11 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the gateway until it is told to stop; running requests may finish first."""
+    import uvicorn
+
+    from gateway.app import create_app
+    from gateway.observe import logs
+
     settings = _settings(config)
     logs.set_up(log_level.upper())
     uvicorn.run(
@@ -62,6 +126,8 @@ def serve(
 @app.command()
 def migrate(config: Config = None) -> None:
     """Bring the database to this version's schema. Running it again changes nothing."""
+    from gateway.storage.migrate import upgrade
+
     settings = _settings(config)
     revision = upgrade(settings.database_url)
     typer.echo(f"The database is at revision {revision}.")
@@ -81,6 +147,8 @@ def doctor(context: typer.Context, config: Config = None) -> None:
             problems.append(f"{path}: missing. Make it with: imprimatur keys init")
         elif path.stat().st_mode & 0o077:
             problems.append(f"{path}: others can read it. Mend it with: chmod 600 {path}")
+    from gateway import cli_provenance
+
     problems += cli_provenance.missing(settings.provenance)
     if not settings.identity.providers:
         problems.append("identity.providers: none, so nobody can sign in.")
@@ -136,9 +204,6 @@ def _screening_places(config: Path | None) -> tuple[Path, Path, Path]:
     return settings.policy.directory, lists, settings.screening.secret_path
 
 
-app.add_typer(screening_cli.make_app(_screening_places), name="dlp")
-
-
 def _secret_paths(settings: Settings) -> list[Path]:
     return [
         settings.identity.secret_path,
@@ -157,11 +222,6 @@ def _flat(model: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
         else:
             found.append((f"{prefix}{name}", value))
     return found
-
-
-cli_access.add_to(app, _settings)
-cli_policy.add_to(app, lambda config: _settings(config).policy)
-cli_provenance.add_to(app, lambda config: _settings(config).provenance)
 
 
 def main() -> None:
