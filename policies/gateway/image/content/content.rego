@@ -124,7 +124,7 @@ plain(finding, _) if not by_meaning(finding)
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 ranks[place] := settled_rank if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "content.")
 	settled_rank := rank(finding, data.gateway.image.findings.ranks[place])
 }
@@ -148,7 +148,7 @@ deny contains data.gateway.lib.reason(
 	"Screening found something that the rules in force don't know, and that means no. Tell your administrator.",
 	"high", "gateway.image.content.ranks", "NIST SP 800-53 SI-10",
 ) if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "content.")
 	not ranks[place]
 }
@@ -159,7 +159,7 @@ deny contains data.gateway.lib.reason(
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.3") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
@@ -169,7 +169,7 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.3") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	ranks[place] == data.gateway.lib.effect_rank.review
 }
 
@@ -179,7 +179,7 @@ review contains data.gateway.image.findings.reason(finding, fallback_review, "NI
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST AI 600-1 2.3") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	ranks[place] == data.gateway.lib.effect_rank.mask
 }
 
@@ -189,7 +189,7 @@ mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 mask_orders contains {"finding": finding.id, "with": finding.replacement} if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	ranks[place] == data.gateway.lib.effect_rank.mask
 }
 

@@ -12,7 +12,7 @@ package gateway.image.dlp
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST SP 800-53 SC-7(10)") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
 	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.deny
 }
@@ -23,7 +23,7 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST S
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST SP 800-53 SC-7(10)") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
 	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.review
 }
@@ -34,7 +34,7 @@ review contains data.gateway.image.findings.reason(finding, fallback_review, "NI
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST SP 800-53 SC-7(10)") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
 	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.mask
 }
@@ -45,7 +45,7 @@ mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST S
 #   owner: security-team
 #   control: NIST SP 800-53 SC-7(10)
 mask_orders contains {"finding": finding.id, "with": finding.replacement} if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
 	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.mask
 }

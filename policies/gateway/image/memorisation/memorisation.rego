@@ -12,7 +12,7 @@ package gateway.image.memorisation
 #   owner: security-team
 #   control: NIST AI 600-1 2.4
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.4") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "memorisation.")
 	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.deny
 }
@@ -23,7 +23,7 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.4
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.4") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "memorisation.")
 	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.review
 }

@@ -113,7 +113,7 @@ config_rank(finding) := nudity_rank(finding) if finding.type == "picture.nudity"
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 ranks[place] := settled_rank if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "picture.")
 	settled_rank := rank(place, finding)
 }
@@ -144,7 +144,7 @@ deny contains data.gateway.lib.reason(
 	"Screening found something that the rules in force don't know, and that means no. Tell your administrator.",
 	"high", "gateway.image.pictures.ranks", "NIST SP 800-53 SI-10",
 ) if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "picture.")
 	not ranks[place]
 }
@@ -155,7 +155,7 @@ deny contains data.gateway.lib.reason(
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.3") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
@@ -165,7 +165,7 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST A
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.3") if {
-	some place, finding in input.findings
+	some place, finding in data.gateway.image.findings.reported
 	ranks[place] == data.gateway.lib.effect_rank.review
 }
 

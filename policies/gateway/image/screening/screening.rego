@@ -25,7 +25,7 @@ deny contains data.gateway.image.findings.reason(
 	"We could not check your request, so we did not run it. Try again in a minute.",
 	"NIST SP 800-53 SI-17",
 ) if {
-	some finding in input.findings
+	some finding in data.gateway.image.findings.reported
 	startswith(finding.type, "screening.")
 	not reviewable
 }
@@ -40,7 +40,7 @@ review contains data.gateway.image.findings.reason(
 	"We could not check your request, so a person has to look at it first. You will hear from them.",
 	"NIST SP 800-53 SI-17",
 ) if {
-	some finding in input.findings
+	some finding in data.gateway.image.findings.reported
 	startswith(finding.type, "screening.")
 	reviewable
 }
