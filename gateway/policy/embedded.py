@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_json
 
 from gateway.policy.bundle import Bundle, Rules
 from gateway.policy.engine import EngineFailed, EngineHealth, EntryPoint, Evaluation
@@ -62,7 +63,11 @@ class EmbeddedEngine:
         owner = self._owner
         if owner is None:
             raise EngineFailed("no rules are in force")
-        result = await owner.ask(entry, json.dumps(document), seconds=self._decision_seconds)
+        try:
+            text = to_json(document).decode()
+        except ValueError:  # half a character, for one; the message would quote it
+            raise EngineFailed("the question can't be written as JSON") from None
+        result = await owner.ask(entry, text, seconds=self._decision_seconds)
         return Evaluation(result=result, engine=ENGINE_NAME, revision=owner.rules.revision)
 
     async def health(self) -> EngineHealth:
@@ -98,4 +103,4 @@ class EmbeddedEngine:
         old, self._owner = self._owner, new
         self._on_swap(rules)
         if old is not None:
-            old.close()  # answers what it was asked, then goes
+            old.close()

@@ -13,8 +13,8 @@ from gateway.policy.engine import EngineFailed, EngineHealth, EntryPoint, Evalua
 from gateway.vocabulary import Code, Effect, Severity
 
 MAX_FINDINGS: Final = 256
-"""More findings in one request are refused unasked: rules cost about 0.1 ms a finding, on the one thread that decides
-for everybody. An honest prompt has a handful."""
+"""More findings in one request are refused unasked: rules cost about 0.1 ms a finding, and nothing else runs
+meanwhile. An honest prompt has a handful."""
 
 RETRY_SECONDS: Final = 2.0
 

@@ -1,4 +1,4 @@
-"""The one thread that owns an embedded engine, and nobody else's hands on it."""
+"""An embedded engine in force: who may touch it, how long it may take, and what may be said when it stumbles."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final
 
 from gateway.policy.bundle import Rules
@@ -23,45 +21,36 @@ def make_rego(rules: Rules) -> Rego:
 
 
 class Owner:
-    """Rules in force: one engine, on one thread, of one revision. Never changed after `begin`, only replaced whole.
+    """Rules in force: one revision, never changed after `begin`, only replaced whole.
 
-    The engine keeps the GIL while it works and can't be interrupted: the time limit here drops questions that waited
-    too long and refuses answers that came too late, and the bundle's trial is what keeps slow rules out.
+    A question is answered where it is asked, on the event loop's thread. The engine keeps the GIL while it works and
+    can't be interrupted, so a thread of its own would let nothing else run meanwhile, and costs as much as a third of a
+    decision (docs/decisions/0018). The time limit refuses answers that came too late; the bundle's trial is what keeps
+    slow rules out.
     """
 
     def __init__(self, rules: Rules, make: MakeRego = make_rego) -> None:
         self.rules: Final = rules
         self._make = make
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"policy-{rules.revision}")
-        # Thread-local, so that a thread that just ends lets go of its own engine: no other thread may.
+        # An engine may be touched by the thread that made it only. A thread that asks for the first time makes its own.
         self._local = threading.local()
 
     async def begin(self) -> None:
         """Make the engine and prepare its rules. Raises EngineFailed."""
-        await asyncio.wrap_future(self._thread.submit(self._prepare))
+        self._prepare()
 
     async def ask(self, path: str, document_json: str, *, seconds: float) -> object:
         """The answer of `data.<path>`. Raises EngineFailed when there is none within `seconds`."""
-        deadline = time.monotonic() + seconds
-        try:
-            async with asyncio.timeout(seconds):
-                # A question that is still waiting for the thread when the time is up is cancelled there, unasked.
-                answer, ended = await asyncio.wrap_future(self._thread.submit(self._answer, path, document_json))
-        except TimeoutError:
-            raise EngineFailed(f"no answer within {seconds} s") from None
-        if ended > deadline:
-            # The GIL was held past the deadline, so the answer was there before the alarm could ring.
+        started = time.monotonic()
+        answer = self._answer(path, document_json)
+        if time.monotonic() - started > seconds:
             raise EngineFailed(f"the answer came after more than {seconds} s")
+        await asyncio.sleep(0)  # whoever asks again and again lets others have a turn in between
         return answer
 
     def close(self) -> None:
-        """Let go of the engine once the questions under way are answered. May be called twice."""
-        with suppress(RuntimeError):  # closed before
-            self._thread.submit(self._let_go)
-        self._thread.shutdown(wait=False)
-
-    def _let_go(self) -> None:
-        self._local.engine = None
+        """Let go of the engine. May be called twice."""
+        self._local = threading.local()
 
     def _prepare(self) -> None:
         failure = ""
@@ -76,17 +65,19 @@ class Owner:
         if failure:
             raise EngineFailed(failure)
 
-    def _answer(self, path: str, document_json: str) -> tuple[object, float]:
+    def _answer(self, path: str, document_json: str) -> object:
         failure = ""
+        if getattr(self._local, "engine", None) is None:
+            self._prepare()
         try:
-            return self._local.engine.ask(path, document_json), time.monotonic()
+            return self._local.engine.ask(path, document_json)
+        except (KeyboardInterrupt, SystemExit):
+            raise
         except BaseException as error:
             failure = _told(error)
             if not isinstance(error, RegoError):
                 # What a panic leaves behind is not to be trusted: the next question gets a new engine.
                 self._local.engine = None
-        if self._local.engine is None:
-            self._prepare()
         raise EngineFailed(failure)
 
 

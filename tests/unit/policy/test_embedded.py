@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from gateway.exchange import Mfa
 from gateway.policy import Policy
 from gateway.policy.bundle import BundleRefused, Rules
 from gateway.policy.embedded import EmbeddedEngine
+from gateway.policy.engine import EngineFailed
+from gateway.policy.owner import make_rego
 from gateway.policy.rego import Rego
 from gateway.vocabulary import Effect
 from tests.support.policy import ALICE, REQUEST, Told, change, copy_of_shipped, image, replaced
@@ -166,18 +169,35 @@ async def test_no_decision_mixes_two_revisions_and_none_is_dropped_while_rules_c
     assert answered > 100
 
 
-async def test_a_closed_engine_leaves_no_thread_behind(
+async def test_a_closed_engine_lets_its_interpreter_go(
     tmp_path: Path, engine_over: Callable[..., EmbeddedEngine]
 ) -> None:
-    before = set(threading.enumerate())
+    made: list[weakref.ref[Rego]] = []
+
+    def make(rules: Rules) -> Rego:
+        rego = make_rego(rules)
+        made.append(weakref.ref(rego))
+        return rego
+
+    folder = copy_of_shipped(tmp_path)
+    engine = engine_over(folder, make=make)
+    await engine.start()
+    change(folder, replaced(folder, LIMITS, "employee: 4", "employee: 2"))
+    await engine.reloader.check()
+    assert [one() is not None for one in made] == [False, True], "replaced rules are kept"
+    await engine.aclose()
+    assert [one() for one in made] == [None, None]
+
+
+async def test_a_question_that_is_no_json_is_a_503(tmp_path: Path, engine_over: Callable[..., EmbeddedEngine]) -> None:
     engine = engine_over(copy_of_shipped(tmp_path))
     await engine.start()
-    threads = set(threading.enumerate()) - before
-    assert len([thread for thread in threads if thread.name.startswith("policy-")]) == 1
-    await engine.aclose()
-    async with asyncio.timeout(10):
-        while any(thread.name.startswith("policy-") for thread in threads & set(threading.enumerate())):
-            await asyncio.sleep(0.01)
+    with pytest.raises(PolicyUnavailable) as caught:
+        await Policy(engine).decide(image(request=replace(REQUEST, model="half a character: \ud83c")))
+    assert "can't be written as JSON" in str(caught.value.__cause__)
+    assert isinstance(caught.value.__cause__, EngineFailed)
+    assert caught.value.__cause__.__cause__ is None
+    assert "half" not in str(caught.value.__cause__)
 
 
 class Trap(Rego):
@@ -195,10 +215,12 @@ class Trap(Rego):
 
 @pytest.fixture
 def trap() -> Iterator[type[Trap]]:
-    Trap.foreign = Rego({"a.rego": "package gateway.image.authz\n\ndecision := true\n"})
-    yield Trap
-    Trap.armed = False
-    del Trap.foreign
+    modules = {"a.rego": "package gateway.image.authz\n\ndecision := true\n"}
+    with ThreadPoolExecutor(1) as elsewhere:
+        Trap.foreign = elsewhere.submit(Rego, modules).result()
+        yield Trap
+        Trap.armed = False
+        del Trap.foreign
 
 
 async def test_a_panic_of_the_engine_is_a_503_and_the_next_question_is_answered(
@@ -233,6 +255,4 @@ async def test_an_engine_that_can_not_be_made_again_fails_every_question(
         with pytest.raises(PolicyUnavailable):
             await policy.decide(image())
     working = True
-    with pytest.raises(PolicyUnavailable):
-        await policy.decide(image())  # this one makes the engine again
     assert (await policy.decide(image())).effect is Effect.ALLOW

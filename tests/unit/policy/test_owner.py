@@ -1,10 +1,11 @@
-"""The thread that owns an engine: time limits, and what may be said of an error."""
+"""Who may touch an engine, how long it may take, and what may be said of an error."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -25,7 +26,7 @@ SLOW = Rules(
 )
 
 
-async def test_a_question_that_takes_too_long_is_a_failure_and_so_are_those_that_waited_for_it(
+async def test_a_question_that_takes_too_long_is_a_failure_and_the_next_is_answered(
     owner_of: Callable[[Rules], Awaitable[Owner]],
 ) -> None:
     """The interpreter holds the GIL, so the time limit can't stop it; what comes too late does not count."""
@@ -56,6 +57,48 @@ async def test_a_rule_that_stumbles_is_told_by_its_place_and_never_by_what_it_wa
         await owner.ask(EntryPoint.IMAGE, '{"secret": "canary-7f3a"}', seconds=UNHURRIED_SECONDS)
     assert str(caught.value).startswith(says)
     assert "canary" not in repr(caught.value) + repr(caught.value.__context__) + repr(caught.value.__cause__)
+
+
+async def test_a_thread_that_asks_gets_an_engine_of_its_own(owner_of: Callable[[Rules], Awaitable[Owner]]) -> None:
+    """An engine panics under another thread's hands."""
+    owner = await owner_of(SLOW)
+    with ThreadPoolExecutor(1) as other:
+        for _ in range(2):
+            asked = other.submit(lambda: asyncio.run(owner.ask(EntryPoint.IMAGE, "{}", seconds=UNHURRIED_SECONDS)))
+            assert await asyncio.wrap_future(asked) == 0
+    assert await owner.ask(EntryPoint.IMAGE, "{}", seconds=UNHURRIED_SECONDS) == 0
+
+
+async def test_who_asks_again_and_again_lets_others_have_a_turn(
+    owner_of: Callable[[Rules], Awaitable[Owner]],
+) -> None:
+    owner, turns = await owner_of(SLOW), 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    for _ in range(5):
+        await owner.ask(EntryPoint.IMAGE, "{}", seconds=UNHURRIED_SECONDS)
+    task.cancel()
+    assert turns >= 4
+
+
+async def test_whoever_ends_the_program_is_not_held_up() -> None:
+    class Ended(Rego):
+        def ask(self, path: str, document_json: str) -> object:
+            if document_json != "{}":
+                raise KeyboardInterrupt
+            return super().ask(path, document_json)
+
+    owner = Owner(SLOW, lambda rules: Ended(rules.modules, rules.data_json))
+    await owner.begin()
+    question = owner.ask(EntryPoint.IMAGE, '{"a": 1}', seconds=UNHURRIED_SECONDS)
+    with pytest.raises(KeyboardInterrupt):
+        question.send(None)
 
 
 async def test_the_shipped_make_is_a_plain_engine() -> None:
