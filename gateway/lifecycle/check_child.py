@@ -20,6 +20,8 @@ from gateway.policy import style, syntax
 from gateway.policy.bundle import Problem, bundle_of, is_test
 from gateway.policy.rego import Rego
 from gateway.policy.testing import RegoTests
+from gateway.screening.image.required import FILE as REQUIRED
+from gateway.screening.image.required import Required
 from gateway.screening.rules.errors import RuleError
 from gateway.screening.rules.ruleset import load
 
@@ -50,6 +52,11 @@ def _detectors(files: Mapping[str, bytes]) -> tuple[list[Found], int]:
         except RuleError as error:
             message = str(error).removeprefix(f"{error.file}:{error.line}: ")
             return [(error.file, error.line, 1, message, "detector")], 0
+        try:
+            Required(folder).of("output")
+        except ValueError as error:
+            path = REQUIRED.as_posix()
+            return [(path, 1, 1, str(error).removeprefix(f"{path}: "), "load")], len(rules)
         try:
             Keeping(folder)
         except ValueError as error:

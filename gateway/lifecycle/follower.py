@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -29,6 +30,8 @@ from gateway.lifecycle.stage_follower import StageFollower
 from gateway.lifecycle.store import FOLDER, OPERATOR, Activation, Kind, RevisionStore
 from gateway.policy.bundle import REVISION_CHARS, Bundle, Rules, bundle_of, read_bundle
 from gateway.policy.reload import Reloader
+from gateway.screening.image.required import FILE as REQUIRED
+from gateway.screening.image.required import Required
 from gateway.screening.rules.ruleset import FOLDERS, RuleSet
 
 log = logging.getLogger(__name__)
@@ -76,6 +79,7 @@ class Follower(Lagging):
         self._seed: Bundle | None = None
         self._looking = asyncio.Lock()  # a route looks too, so that its answer finds the rules in force
         self._detector_files: Mapping[str, bytes] = {}
+        self._required: bytes | None = None
         self.rules: Final = self._place / "rules"
         self.detectors: Final = self._place / "detectors"
         self.digest = ""
@@ -91,7 +95,7 @@ class Follower(Lagging):
         else:
             bundle, self.number = await self._store.bundle(active.digest), active.number
         await asyncio.to_thread(materialise, bundle, self._folder(bundle.digest))
-        self.digest, self._detector_files = bundle.digest, _detector_files(bundle)
+        self._remember(bundle)
         _point(self.rules, self._folder(bundle.digest))
         _point(self.detectors, self._folder(bundle.digest))
 
@@ -212,7 +216,7 @@ class Follower(Lagging):
             self._exchange_detectors()  # where the engine is elsewhere; otherwise they went with its rules
         finally:
             self._staged = None
-        self.digest, self._detector_files = bundle.digest, _detector_files(bundle)
+        self._remember(bundle)
         self._is_current(active)
         log.info(
             "policy.followed", extra={"fields": {"revision": bundle.digest[:REVISION_CHARS], "number": active.number}}
@@ -220,10 +224,20 @@ class Follower(Lagging):
         await asyncio.to_thread(self._tidy, {old, bundle.digest})
 
     async def _prepared(self, detectors: Detectors, bundle: Bundle, folder: Path) -> RuleSet:
-        """Loading detectors is most of the work: those whose files are the same are not loaded again."""
-        if _detector_files(bundle) == self._detector_files:
-            return detectors.rules
-        return await asyncio.to_thread(detectors.prepare, folder)
+        """Loading detectors is most of the work: those whose files are the same are not loaded again. Raises
+        ValueError."""
+        await asyncio.to_thread(Required(folder).of, "output")  # else no picture could be looked at any more
+        if _detector_files(bundle) != self._detector_files:
+            return await asyncio.to_thread(detectors.prepare, folder)
+        if bundle.files.get(REQUIRED.as_posix()) != self._required:
+            # Equal, and another object: pictures that are being looked at now are looked at again, for the categories
+            # that the rules want which will decide upon them (`screening.rules.steady`).
+            return replace(detectors.rules)
+        return detectors.rules
+
+    def _remember(self, bundle: Bundle) -> None:
+        self.digest, self._detector_files = bundle.digest, _detector_files(bundle)
+        self._required = bundle.files.get(REQUIRED.as_posix())
 
     def _exchange_detectors(self) -> None:
         if self._staged is None or self._detectors is None:
