@@ -7,6 +7,13 @@
 package gateway.image.dlp
 
 # METADATA
+# title: What each finding comes to, by its place in the list
+# custom:
+#   owner: security-team
+#   control: NIST SP 800-53 SC-7(10)
+ranks := data.gateway.image.findings.ranks
+
+# METADATA
 # title: Denied
 # custom:
 #   owner: security-team
@@ -14,7 +21,7 @@ package gateway.image.dlp
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST SP 800-53 SC-7(10)") if {
 	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.deny
+	ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
 # METADATA
@@ -25,7 +32,7 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST S
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST SP 800-53 SC-7(10)") if {
 	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.review
+	ranks[place] == data.gateway.lib.effect_rank.review
 }
 
 # METADATA
@@ -36,7 +43,7 @@ review contains data.gateway.image.findings.reason(finding, fallback_review, "NI
 mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST SP 800-53 SC-7(10)") if {
 	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.mask
+	ranks[place] == data.gateway.lib.effect_rank.mask
 }
 
 # METADATA
@@ -47,7 +54,7 @@ mask contains data.gateway.image.findings.reason(finding, fallback_mask, "NIST S
 mask_orders contains {"finding": finding.id, "with": finding.replacement} if {
 	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "dlp.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.mask
+	ranks[place] == data.gateway.lib.effect_rank.mask
 }
 
 # METADATA

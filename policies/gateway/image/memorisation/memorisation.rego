@@ -7,6 +7,13 @@
 package gateway.image.memorisation
 
 # METADATA
+# title: What each finding comes to, by its place in the list
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.4
+ranks := data.gateway.image.findings.ranks
+
+# METADATA
 # title: Denied, where the company chose that
 # custom:
 #   owner: security-team
@@ -14,7 +21,7 @@ package gateway.image.memorisation
 deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST AI 600-1 2.4") if {
 	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "memorisation.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.deny
+	ranks[place] == data.gateway.lib.effect_rank.deny
 }
 
 # METADATA
@@ -25,7 +32,7 @@ deny contains data.gateway.image.findings.reason(finding, fallback_deny, "NIST A
 review contains data.gateway.image.findings.reason(finding, fallback_review, "NIST AI 600-1 2.4") if {
 	some place, finding in data.gateway.image.findings.reported
 	startswith(finding.type, "memorisation.")
-	data.gateway.image.findings.ranks[place] == data.gateway.lib.effect_rank.review
+	ranks[place] == data.gateway.lib.effect_rank.review
 }
 
 # METADATA
