@@ -177,7 +177,8 @@ def _phrases(document: Document, path: tuple[str | int, ...], texts: Iterable[st
 
 
 def _prove(document: Document, tests: RuleTests, finds: Callable[[str], bool]) -> None:
-    """The rule's own tests, run each time it is loaded. The error names the test by its place, not its text."""
+    """The rule's own tests, run before a process uses the file's bytes for the first time. The error names the test by
+    its place, not its text."""
     for i, text in enumerate(tests.match):
         if not finds(text):
             raise document.error(("tests", "match", i), f"tests.match[{i}]: expected a finding, got none")
