@@ -139,7 +139,7 @@ class PostgresServer:
         """A fresh database; returns its name. Its own catalogue stays; tables made in it go to ``tablespace``."""
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'create database {name} template "{template}" strategy file_copy'.encode())
+            connection.execute(f'create database {name} template "{template}" strategy wal_log'.encode())
             if tablespace:
                 connection.execute(f"alter database {name} set default_tablespace = {tablespace}".encode())
         return name
