@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,12 +33,52 @@ def _loopback_only(self: socket.socket, address: object) -> None:
 socket.socket.connect = _loopback_only  # type: ignore[method-assign]
 
 
+ONE_WORKER = {"stack": "stack", "preview": "pages"}
+"""Fixtures of the whole run that take many processes and much memory, and the group of the tests that use them."""
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything that uses the one stack runs in one worker, beside the unit tests in the other."""
+    """Everything that uses the one stack runs in one worker, beside the unit tests in the other; so do the tests of a
+    module that share something, or each worker would make it again."""
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stack"))
+        if item.get_closest_marker("xdist_group") is None:
+            used = [group for name, group in ONE_WORKER.items() if name in getattr(item, "fixturenames", ())]
+            group = used[0] if used else _shared_in_module(item)
+            if group:
+                item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _shared_in_module(item: pytest.Item) -> str:
+    """A name for what this test shares with others of its module, each parameter of that by itself; else empty."""
+    found = getattr(item, "_fixtureinfo", None)
+    call = getattr(item, "callspec", None)
+    names = sorted(
+        name
+        for name, made in (found.name2fixturedefs if found else {}).items()
+        if made[-1].scope == "module" and not name.startswith("_")  # the runner of a loop costs nothing
+    )
+    which = [str(call.indices[name]) for name in names if call is not None and name in call.indices]
+    return " ".join((item.nodeid.partition("::")[0], *which)) if names else ""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> Generator[None, None, None]:
+    """Tell xdist the groups, as `…::test@group`, while it asks for the ids. Its own way, up to 3.8, is to set
+    `_nodeid`, which pytest does not read any more, from 9.2 on: groups would silently be spread over all workers."""
+    before: list[tuple[Any, Any]] = []
+    if getattr(session.config.option, "loadgroup", False):
+        found: list[Any] = list(session.items)
+        for item in found:
+            group = "_".join(sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")}))
+            if group and not item.nodeid.endswith(f"@{group}"):
+                before.append((item, item._id))
+                item._id = type(item._id).parse(f"{item.nodeid}@{group}")
+    try:
+        return (yield)
+    finally:
+        for item, id in before:
+            item._id = id
 
 
 @pytest.fixture(autouse=True)
