@@ -35,6 +35,7 @@ class Permission(StrEnum):
     IMAGE_GENERATE = "image:generate"
     IMAGE_EDIT = "image:edit"
     IMAGE_VARY = "image:vary"
+    SCREENING_ASK = "screening:ask"
     MODEL_LIST = "model:list"
     CREDIT_READ = "credit:read"
     KEY_MANAGE = "key:manage"

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
-from gateway.api.access import request_id_of, require
+from gateway.api.access import request_id_of, require_any
 from gateway.api.bodies import MAX_PROMPT_CHARS, read_json
 from gateway.errors import InvalidRequest
 from gateway.exchange import FileFacts, Finding, Upload
@@ -100,7 +100,7 @@ class _Asked:
 @router.post("/v1/moderations")
 async def moderations(request: Request) -> dict[str, Any]:
     """One result for each text of a list; one for all parts of a mixed input together."""
-    actor = await require(request, Permission.IMAGE_GENERATE)
+    actor = await require_any(request, (Permission.SCREENING_ASK, Permission.IMAGE_GENERATE))
     request.scope["state"]["headers"].update(services_of(request).moderation_rate.take(actor.id))
     body = await read_json(request)
     try:

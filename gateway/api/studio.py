@@ -56,7 +56,7 @@ async def credits(request: Request) -> dict[str, Any]:
 @router.post("/v1/screening/hints")
 async def hints(request: Request, body: HintsBody) -> dict[str, Any]:
     """The detectors' view of a text that was not sent. Nothing is recorded: a keystroke is not an act."""
-    actor = await require(request, Permission.IMAGE_GENERATE)
+    actor = await require(request, Permission.SCREENING_ASK)
     services = services_of(request)
     services.hint_rate.take(actor.id)
     found = await services.screening.hints(body.text)

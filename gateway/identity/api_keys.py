@@ -45,6 +45,7 @@ GRANTABLE: Final = frozenset(
         Permission.IMAGE_GENERATE,
         Permission.IMAGE_EDIT,
         Permission.IMAGE_VARY,
+        Permission.SCREENING_ASK,
         Permission.MODEL_LIST,
         Permission.CREDIT_READ,
     }

@@ -29,7 +29,7 @@ PREFIX: Final = "service|"
 """Of their ids. No provider can be called that (`gateway/settings/identity.py`)."""
 ROLES: Final = frozenset({Role.SERVICE})
 
-SERVICE_SCOPES: Final = (Permission.IMAGE_GENERATE, Permission.MODEL_LIST)
+SERVICE_SCOPES: Final = (Permission.IMAGE_GENERATE, Permission.SCREENING_ASK, Permission.MODEL_LIST)
 """What a service may be given at most. Policy's role `service` decides beside it."""
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,39}")

@@ -21,6 +21,7 @@ router = APIRouter(include_in_schema=False)
 
 SCOPE_WORDS: Final[Mapping[Permission, str]] = {
     Permission.IMAGE_GENERATE: "make pictures",
+    Permission.SCREENING_ASK: "ask what would be stopped, without making anything",
     Permission.MODEL_LIST: "list the models",
     Permission.CREDIT_READ: "see your credits",
 }

@@ -242,3 +242,21 @@ async def test_who_leaves_is_forgotten(door: FrontDoor) -> None:
         headers = await door.page_headers(dora)
         assert (await dora.post("/auth/sign-out", headers=headers)).status_code == 303
     assert await screening.screen_across(actor, halves[1]) == ()
+
+
+async def test_asking_has_a_permission_of_its_own(door: FrontDoor, alice: httpx.AsyncClient) -> None:
+    """Who holds it alone makes no pictures; who may make pictures may moderate, as keys from before could."""
+    asks = (("/v1/screening/hints", {"text": "a fox"}), ("/v1/moderations", {"input": "a fox"}))
+    makes = ("/v1/images/generations", {"prompt": "a fox"})
+    expected = {
+        "screening:ask": [200, 200, 403],
+        "image:generate": [403, 200],
+        "model:list": [403, 403, 403],
+    }
+    for scope, statuses in expected.items():
+        minted = await alice.post("/v1/keys", json={"name": scope, "scopes": [scope], "days": 1})
+        assert minted.status_code == 201, minted.text
+        headers = {"authorization": f"Bearer {minted.json()['key']}"}
+        async with door.browser() as program:
+            answers = [await program.post(path, json=body, headers=headers) for path, body in (*asks, makes)]
+        assert [answer.status_code for answer in answers][: len(statuses)] == statuses, scope
