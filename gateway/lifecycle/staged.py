@@ -8,14 +8,13 @@ is decided by the candidate alone. When it can't answer, that is no answer: nobo
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.policy.bundle import Rules
 from gateway.policy.engine import EngineHealth, EntryPoint, Evaluation, PolicyEngine
-from gateway.policy.owner import Owner
+from gateway.policy.owner import Owner, question
 from gateway.policy.rego import ENGINE_NAME
 
 BUCKETS: Final = 10_000
@@ -97,12 +96,12 @@ class Staged:
         """Everybody is decided by the rules in force again. Nothing happens when there is no candidate."""
         before, self._candidate = self._candidate, None
         if before is not None:
-            before[0].close()  # answers what it was asked, then goes
+            before[0].close()
 
     async def evaluate(self, entry: EntryPoint, document: Mapping[str, Any]) -> Evaluation:
         candidate = self._candidate
         if candidate is None or not candidate[1].includes(document["subject"]):
             return await self._engine.evaluate(entry, document)
         owner = candidate[0]
-        result = await owner.ask(entry, json.dumps(document), seconds=self._decision_seconds)
+        result = await owner.ask(entry, question(document), seconds=self._decision_seconds)
         return Evaluation(result=result, engine=ENGINE_NAME, revision=owner.rules.revision)

@@ -9,11 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
-
 from gateway.policy.bundle import Bundle, Rules
 from gateway.policy.engine import EngineFailed, EngineHealth, EntryPoint, Evaluation
-from gateway.policy.owner import MakeRego, Owner, make_rego
+from gateway.policy.owner import MakeRego, Owner, make_rego, question
 from gateway.policy.rego import ENGINE_NAME
 from gateway.policy.reload import OnReload, Reloader, ignore
 from gateway.policy.trial import TRIAL_SECONDS, try_out
@@ -63,11 +61,7 @@ class EmbeddedEngine:
         owner = self._owner
         if owner is None:
             raise EngineFailed("no rules are in force")
-        try:
-            text = to_json(document).decode()
-        except ValueError:  # half a character, for one; the message would quote it
-            raise EngineFailed("the question can't be written as JSON") from None
-        result = await owner.ask(entry, text, seconds=self._decision_seconds)
+        result = await owner.ask(entry, question(document), seconds=self._decision_seconds)
         return Evaluation(result=result, engine=ENGINE_NAME, revision=owner.rules.revision)
 
     async def health(self) -> EngineHealth:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic_core import to_json
 
 from gateway.policy.bundle import Rules
 from gateway.policy.engine import EngineFailed, EntryPoint
@@ -18,6 +20,14 @@ MakeRego = Callable[[Rules], Rego]
 def make_rego(rules: Rules) -> Rego:
     """An engine with these rules, on the calling thread."""
     return Rego(rules.modules, rules.data_json)
+
+
+def question(document: Mapping[str, Any]) -> str:
+    """A document as it is put to an engine. Raises EngineFailed for what JSON can't say; the error quotes nothing."""
+    try:
+        return to_json(document).decode()
+    except ValueError:  # half a character, for one
+        raise EngineFailed("the question can't be written as JSON") from None
 
 
 class Owner:
