@@ -12,10 +12,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gateway.cli_provenance_ask import ask
+from gateway.provenance import windows
 from gateway.provenance.block_file import add
 from gateway.provenance.certificates import CertificateRefused
 from gateway.provenance.check import MAX_BYTES, PROBLEMS, Checked, Checker, Known, Lookups, Verdict
-from gateway.provenance.crops import crops
 from gateway.provenance.fingerprint import turned
 from gateway.provenance.opening import Provenance, make_missing, open_provenance
 from gateway.settings import ProvenanceSettings
@@ -96,7 +96,7 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         label: Annotated[str, typer.Option(help="A word for the record: why, and not what it shows.")] = "blocked",
         config: Config = None,
     ) -> None:
-        """Add the fingerprints of a picture and its crops to a list of blocked pictures, unless the list knows it."""
+        """Add the fingerprints of a picture and parts of it to a list of blocked pictures, unless the list knows it."""
         settings = settings_of(config)
         path = list_path or settings.block_list_path
         if path is None:
@@ -106,17 +106,17 @@ def add_to(app: typer.Typer, settings_of: SettingsOf) -> None:
         pixels, problem = asyncio.run(checker.pixels(_read(file)))
         if pixels is None:
             _stop(f"{file}: {PROBLEMS[problem]}.", 2)
-        laid, cut = turned(pixels), crops(pixels)
+        laid, parts = turned(pixels), windows.listed(pixels)
         try:
-            known = add(path, laid, label, cut)
+            known = add(path, laid, label, parts, windows.asked(pixels))
         except ValueError as error:
             _stop(f"{path}: {error}.", 1)
         except OSError as error:
             _stop(f"{path}: {error.strerror}.", 2)
         if known is not None:
-            typer.echo(f"{path}: there already, {known.distance} bits away, as {known.blocked.label}")
+            typer.echo(f"{path}: there already, {known[1]} bits away, as {known[0]}")
             return
-        typer.echo(f"{path}: added {laid[0]} and {len(cut)} crops")
+        typer.echo(f"{path}: added {laid[0]} and {len(parts)} windows of it")
 
 
 def missing(settings: ProvenanceSettings) -> list[str]:

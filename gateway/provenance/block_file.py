@@ -10,20 +10,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from gateway.provenance.fingerprint import Blocked, BlockList, Fingerprint, Match
+from gateway.provenance.fingerprint import Blocked, BlockList, Fingerprint
+from gateway.provenance.window_list import WindowList, written
+from gateway.provenance.windows import NONE, Prints
 
 MAX_LABEL: Final = 100
 NEW_MODE: Final = 0o644
 """A fingerprint shows nothing of its picture, and the gateway that reads the list may be another user."""
 
 
-def add(path: Path, laid: Sequence[Fingerprint], label: str, crops: Sequence[Fingerprint] = ()) -> Match | None:
+def add(
+    path: Path, laid: Sequence[Fingerprint], label: str, listed: Prints = NONE, asked: Prints = NONE
+) -> tuple[str, int] | None:
     """Block the picture whose fingerprints, laid down in all eight ways, are `laid` (the first is upright), and what is
-    left of it when its edges are cut away (`crops`).
+    left of it when its edges are cut away. `listed` and `asked` are its windows (`gateway.provenance.windows`).
 
-    None when it was added: durable, and whoever reads the list sees the old one or the new one. Else what was there
-    already, and the file is as it was. Lines and comments of others stay as they are. Raises ValueError for a picture
-    that says too little, for a bad label and for a list that can't be read; OSError.
+    None when it was added: durable, and whoever reads the list sees the old one or the new one. Else the label of
+    what was there already and how many bits away it is, and the file is as it was. Lines and comments of others stay as
+    they are. Raises ValueError for a picture that says too little, for a bad label and for a list that can't be read;
+    OSError.
     """
     word = " ".join(label.split())
     if not word or not word.isprintable() or len(word) > MAX_LABEL:
@@ -32,13 +37,14 @@ def add(path: Path, laid: Sequence[Fingerprint], label: str, crops: Sequence[Fin
     with _alone(path.parent):
         text = path.read_text("utf-8") if path.exists() else ""
         before = BlockList.read(text)
-        known = before.match(laid)
+        known, part = before.match(laid), WindowList.read(text).match(asked)
         if known is not None:
-            return known
-        blocked = [Blocked(mark, word) for mark in (laid[0], *crops)]
-        added = BlockList(blocked)  # refuses what would match everything that is flat
+            return known.blocked.label, known.distance
+        if part is not None:
+            return part
+        added = BlockList([Blocked(laid[0], word)])  # refuses what would match everything that is flat
         apart = "" if not text or text.endswith("\n") else "\n"
-        _replace(path, f"{text}{apart}{added.write()}")
+        _replace(path, f"{text}{apart}{added.write()}{written(listed, word)}")
     return None
 
 

@@ -34,6 +34,11 @@ _DCT: Final[NDArray[np.float64]] = np.sqrt(2 / _SIDE) * np.cos(
 )
 
 
+def cosines() -> NDArray[np.float64]:
+    """PDQ's transform: 16 waves over 64 values, the longest first, without the constant."""
+    return _DCT.copy()
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """256 bits, written as 64 hexadecimal digits as everybody does, and how much they say (0 to 100)."""

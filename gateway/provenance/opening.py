@@ -26,6 +26,7 @@ from gateway.provenance.credentials import Signer
 from gateway.provenance.fingerprint import BlockList
 from gateway.provenance.release import Releaser
 from gateway.provenance.watermark import Watermark
+from gateway.provenance.window_list import WindowList
 from gateway.settings import ProvenanceSettings
 
 SECRET_BYTES: Final = 48
@@ -97,6 +98,8 @@ def _blocked(path: Path | None) -> BlockList:
     if path is None:
         return BlockList()
     try:
-        return BlockList.read(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        WindowList.read(text)  # a line of it that a gateway can't read would block nothing
+        return BlockList.read(text)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise CertificateRefused(f"{path}: the list of blocked pictures can't be read: {error}") from None

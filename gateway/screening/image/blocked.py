@@ -1,15 +1,20 @@
-"""The pictures that must not be made or uploaded: a file of PDQ fingerprints, read again when it changes."""
+"""The pictures that must not be made or uploaded: a file of fingerprints, read again when it changes."""
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
-from gateway.provenance.fingerprint import BlockList, Fingerprint, Match
+import numpy as np
+
+from gateway.provenance.fingerprint import BlockList, Fingerprint
+from gateway.provenance.window_list import WindowList
+from gateway.provenance.windows import WORDS
 from gateway.screening.image.seen import Look
 
 
 class BlockFile:
-    """The list in a file, one for the process. Without a path it is empty.
+    """The list in a file, one for the process. Without a path it is empty. Safe for threads.
 
     A file that can't be read (any more) raises OSError or ValueError at each look: a list that is not there blocks
     nothing, and so it must not be taken for an empty one.
@@ -17,20 +22,26 @@ class BlockFile:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._stamp: tuple[int, int, int] = (0, 0, 0)
-        self._listed = BlockList()
+        self._read: tuple[tuple[int, int, int], BlockList, WindowList] = ((0, 0, 0), BlockList(), WindowList.read(""))
 
-    def match(self, seen: Look) -> Match | None:
-        """The listed picture that this one is nearest to, if it is the same: saved again, resized, turned, mirrored."""
-        candidates = [Fingerprint.parse(text, seen.quality) for text in seen.fingerprints]
-        return self._current().match(candidates)
+    def match(self, seen: Look) -> str | None:
+        """The label of the listed picture that this one is nearest to, if it is the same: saved again, resized, turned,
+        mirrored; and cut, where the list holds windows of it."""
+        whole, windows = self._current()
+        near = whole.match([Fingerprint.parse(text, seen.quality) for text in seen.fingerprints])
+        if near is not None:
+            return near.blocked.label
+        asked = np.frombuffer(base64.b64decode(seen.windows, validate=True), np.uint64).reshape(-1, WORDS)
+        part = windows.match(asked)
+        return None if part is None else part[0]
 
-    def _current(self) -> BlockList:
+    def _current(self) -> tuple[BlockList, WindowList]:
         if self._path is None:
-            return self._listed
+            return self._read[1:]
         about = self._path.stat()
         stamp = (about.st_mtime_ns, about.st_size, about.st_ino)
-        if stamp != self._stamp:
-            self._listed = BlockList.read(self._path.read_text("utf-8"))
-            self._stamp = stamp
-        return self._listed
+        read = self._read  # other threads may put another one there
+        if stamp != read[0]:
+            text = self._path.read_text("utf-8")
+            read = self._read = (stamp, BlockList.read(text), WindowList.read(text))
+        return read[1:]

@@ -3,6 +3,7 @@ gateway's own process."""
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 from typing import Any, Final
@@ -12,6 +13,7 @@ from PIL import Image
 
 from gateway.exchange import Picture
 from gateway.provenance.fingerprint import turned
+from gateway.provenance.windows import asked
 from gateway.screening.image.classify import score
 from gateway.screening.image.decode import NotAPicture, check_picture
 from gateway.screening.image.faces import Faces, faces
@@ -60,6 +62,7 @@ def look(picture: Picture, classifiers: tuple[Classifier, ...] = ()) -> Look:
         text="\n".join(dict.fromkeys(text for text in answers.get("text", []) if text))[:MOST_CHARS],
         fingerprints=tuple(str(mark) for mark in marks),
         quality=max((mark.quality for mark in marks), default=0),
+        windows=base64.b64encode(b"".join(prints.tobytes() for prints in answers.get("windows", []))).decode(),
         realistic=max((one.realistic for one in seen), default=0.0),
         doubtful=max((one.doubtful for one in seen), default=0.0),
         nudity=max(answers.get("nudity", [0.0])),
@@ -68,7 +71,7 @@ def look(picture: Picture, classifiers: tuple[Classifier, ...] = ()) -> Look:
     )
 
 
-_DETECTORS: Final = {"fingerprint": turned, "text": read, "faces": faces, "nudity": nudity}
+_DETECTORS: Final = {"fingerprint": turned, "windows": asked, "text": read, "faces": faces, "nudity": nudity}
 
 
 def _sights(picture: Picture) -> list[Pixels]:

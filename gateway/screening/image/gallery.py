@@ -72,7 +72,8 @@ class Gallery:
                 seen,
                 stage=stage,
                 field=field,
-                is_blocked=self._blocked.match(seen) is not None,
+                # In a thread: a long list takes a while.
+                is_blocked=await asyncio.to_thread(self._blocked.match, seen) is not None,
                 classifiers=self._classifiers,
                 required=self._required.of(stage),
             )

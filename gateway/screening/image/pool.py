@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import base64
 import json
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from gateway.child import command, environment
 from gateway.exchange import Picture
+from gateway.provenance.windows import PRINT_BYTES
 from gateway.screening.image.seen import Classifier, Look
 
 MEMORY_BYTES: Final = 3 << 30
@@ -192,7 +194,9 @@ def _look(told: dict[str, Any]) -> Look:
     scores = [told["realistic"], told["doubtful"], told["nudity"], *told["classes"].values()]
     if not all(isinstance(score, float | int) and 0 <= score <= 1 for score in scores):
         raise ValueError("a score out of range")
-    lists = (told["fingerprints"], told["failed"])
-    if not all(isinstance(text, str) for some in (*lists, [told["text"], told["broken"]]) for text in some):
+    lists, words = (told["fingerprints"], told["failed"]), (told["text"], told["broken"], told["windows"])
+    if not all(isinstance(text, str) for some in (*lists, words) for text in some):
         raise ValueError("no text where text belongs")
+    if len(base64.b64decode(told["windows"], validate=True)) % PRINT_BYTES:
+        raise ValueError("a torn fingerprint")
     return Look(**{**told, "fingerprints": tuple(lists[0]), "failed": tuple(lists[1])})

@@ -14,6 +14,8 @@ class Look:
     fingerprints: tuple[str, ...] = ()
     """PDQ in the eight ways it can be laid down; empty where the picture has too little in it."""
     quality: int = 0
+    windows: str = field(default="", repr=False)
+    """Fingerprints of parts of it (`gateway.provenance.windows`), one after the other, in base64."""
     realistic: float = 0.0
     doubtful: float = 0.0
     nudity: float = 0.0

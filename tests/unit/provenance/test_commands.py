@@ -20,8 +20,9 @@ from gateway import cli_login, cli_provenance_ask
 from gateway.cli import app
 from gateway.login.device_flow import DeviceFlow
 from gateway.provenance.block_file import add
-from gateway.provenance.crops import crops
 from gateway.provenance.fingerprint import BlockList, fingerprint, turned
+from gateway.provenance.window_list import written
+from gateway.provenance.windows import listed as listed_windows
 from tests.support.device_issuer import ACCESS, GATEWAY, DeviceIssuer, tokens
 from tests.support.memory_keyring import MemoryKeyring
 from tests.unit.provenance.pictures import ROOT, encoded, made
@@ -189,7 +190,7 @@ def listed(tmp_path: Path) -> Path:
 
 def lines(label: str) -> str:
     """What a list holds of the picture."""
-    return "".join(f"{mark} {label}\n" for mark in (fingerprint(PIXELS), *crops(PIXELS)))
+    return f"{fingerprint(PIXELS)} {label}\n{written(listed_windows(PIXELS), label)}"
 
 
 def block(picture: Path, path: Path, *more: str) -> Result:
@@ -199,7 +200,7 @@ def block(picture: Path, path: Path, *more: str) -> Result:
 def test_a_picture_is_blocked_once_and_the_rest_of_the_list_stays(picture: Path, listed: Path) -> None:
     before = listed.read_text("utf-8")
     first = block(picture, listed, "--label", "withdrawn  logo")
-    said = f"{listed}: added {fingerprint(PIXELS)} and {len(crops(PIXELS))} crops\n"
+    said = f"{listed}: added {fingerprint(PIXELS)} and {len(listed_windows(PIXELS))} windows of it\n"
     assert (first.exit_code, first.stdout) == (0, said), first.output
     assert listed.read_text("utf-8") == f"{before}\n{lines('withdrawn logo')}"
     assert listed.stat().st_mode & 0o777 == 0o640
@@ -214,7 +215,7 @@ def test_a_picture_is_blocked_once_and_the_rest_of_the_list_stays(picture: Path,
 def test_the_same_picture_laid_otherwise_or_saved_again_is_there_already(picture: Path, listed: Path) -> None:
     assert block(picture, listed).exit_code == 0
     height, width = PIXELS.shape[:2]
-    cut = PIXELS[height // 5 :, : -(width // 5)]
+    cut = PIXELS[height // 8 :, : -(width // 6)]
     others = ((PIXELS, "JPEG"), (PIXELS[:, ::-1], "PNG"), (PIXELS.transpose(1, 0, 2), "WEBP"), (cut[:, ::-1], "JPEG"))
     for pixels, form in others:
         picture.write_bytes(encoded(pixels, form))

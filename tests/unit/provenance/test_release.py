@@ -158,6 +158,9 @@ def test_a_list_that_can_t_be_read_stops_the_start(tmp_path: Path) -> None:
     listed.write_text("nonsense x\n")
     with pytest.raises(CertificateRefused, match="line 1"):
         open_provenance(settings, _now)
+    listed.write_text("a" * 64 + " a list\n#window torn a list\n")
+    with pytest.raises(CertificateRefused, match="line 2"):
+        open_provenance(settings, _now)
     listed.write_text("a" * 64 + " a list\n")
     assert list(open_provenance(settings, _now).blocked) == list(BlockList.read(listed.read_text()))
 

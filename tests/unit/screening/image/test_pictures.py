@@ -13,12 +13,15 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gateway.exchange import FileFacts, Upload
+from gateway.provenance import windows
 from gateway.provenance.fingerprint import fingerprint
+from gateway.provenance.window_list import written
 from gateway.screening.facade import Screening
 from gateway.screening.image import pool
 from gateway.screening.image.seen import Classifier
 from gateway.vocabulary import Code, Effect
 from tests.support.drawn import as_picture, encoded, lettered
+from tests.unit.provenance.pictures import made
 from tests.unit.screening.conftest import POLICIES, SECRET
 
 CARD = "Card 4111 1111 1111 1111"
@@ -98,6 +101,26 @@ async def test_a_listed_picture_is_blocked_mirrored_and_saved_again_and_from_whe
     await made.aclose()
 
 
+async def test_what_is_left_of_a_listed_picture_is_blocked_where_windows_of_it_are_listed(
+    few: Path, tmp_path: Path
+) -> None:
+    pixels = made("clouds", 3, 256)
+    listed = tmp_path / "blocked.txt"
+    listed.write_text(f"{fingerprint(pixels)} case-7\n")
+    screening = Screening(
+        directory=few, secret=SECRET, timeout_seconds=30, picture_timeout_seconds=60, block_list=listed
+    )
+    left = as_picture(Image.fromarray(np.ascontiguousarray(pixels[30:, 12:-20])))
+    assert Code.PICTURE_BLOCKED not in {f.type for f in await screening.screen_pictures([left])}
+    with listed.open("a") as file:
+        file.write(written(windows.listed(pixels), "case-7"))
+    found = await screening.screen_pictures([left])
+    assert [f.proposed for f in found if f.type == Code.PICTURE_BLOCKED] == [Effect.DENY]
+    listed.write_text("#window torn case-7\n")
+    assert [f.type for f in await screening.screen_pictures([left])] == [Code.SCREENING_UNAVAILABLE]
+    await screening.aclose()
+
+
 async def test_a_classifier_that_is_another_file_than_declared_is_no_answer(few: Path, tmp_path: Path) -> None:
     net = tmp_path / "violence.onnx"
     net.write_bytes(b"no net")
@@ -168,11 +191,15 @@ async def test_workers_are_kept_from_one_screening_to_the_next_and_end_when_told
     "answer",
     [
         '{"text": "", "fingerprints": [], "quality": 0, "realistic": 2, "doubtful": 0, "nudity": 0, "classes": {}, '
-        '"failed": [], "broken": ""}',
+        '"failed": [], "broken": "", "windows": ""}',
         '{"text": 3, "fingerprints": [], "quality": 0, "realistic": 0, "doubtful": 0, "nudity": 0, "classes": {}, '
-        '"failed": [], "broken": ""}',
+        '"failed": [], "broken": "", "windows": ""}',
         '{"text": "", "fingerprints": [], "quality": 0, "realistic": 0, "doubtful": 0, "nudity": NaN, "classes": {}, '
-        '"failed": [], "broken": ""}',
+        '"failed": [], "broken": "", "windows": ""}',
+        '{"text": "", "fingerprints": [], "quality": 0, "realistic": 0, "doubtful": 0, "nudity": 0, "classes": {}, '
+        '"failed": [], "broken": "", "windows": 3}',
+        '{"text": "", "fingerprints": [], "quality": 0, "realistic": 0, "doubtful": 0, "nudity": 0, "classes": {}, '
+        '"failed": [], "broken": "", "windows": "AAAA"}',
         "{}",
         "no json",
     ],

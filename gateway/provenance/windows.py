@@ -1,0 +1,147 @@
+"""A blocked picture known again when its edges were cut away: fingerprints of square windows, on both sides.
+
+One fingerprint bears a cut of a few percent. So a listed picture has a coarse net of windows, and a picture in question
+a fine one that covers what lies between two windows of the coarse one, in several sizes: whatever is left after a cut
+of a fifth of either side, anywhere, has a window that lies nearly where a listed one lay. (Baby steps and giant steps:
+some dozen windows listed and some hundred asked stand for thousands of places and sizes.)
+
+A window's fingerprint is made as PDQ's: the 16 x 16 lowest frequencies of 64 x 64 values of brightness. It keeps their
+signs, not how they stand to their median: turned and mirrored windows are then other arrangements of the same bits. So
+these are no PDQ fingerprints, and lists of other parties have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gateway.provenance.fingerprint import SMALLEST, cosines
+
+Prints = NDArray[np.uint64]
+"""A window's fingerprint a row, four words; the first holds the lowest frequencies, which bear the most."""
+Floats = NDArray[np.float32]
+
+WORDS: Final = 4
+PRINT_BYTES: Final = 8 * WORDS
+NONE: Final[Prints] = np.empty((0, WORDS), np.uint64)
+SHARE: Final = 0.6
+"""Of the shorter side: a listed window's."""
+APART: Final = 0.1
+"""Of the shorter side: from one listed window to the next."""
+LEAST_LEFT: Final = 0.75
+"""Of either side: what a cut may leave."""
+STEP: Final = 0.03
+"""Of an asked window's own side: from one to the next."""
+LARGER: Final = 1.035
+"""From one size of asked windows to the next."""
+MOST_ALONG: Final = 40
+"""Listed windows along one side: a long strip has its middle only."""
+LEAST_TOLD: Final = 20
+"""As PDQ's quality, which is counted alike: a window with less in it would be near to all that are flat."""
+_SHORTER: Final = 128
+_LONGER: Final = 1024
+_SIDE: Final = 64
+_KEPT: Final = 16
+_LOW: Final = 8
+
+
+def listed(pixels: NDArray[np.uint8]) -> Prints:
+    """What a list keeps of a picture: RGB pixels (height, width, 3)."""
+    light = _light(pixels)
+    height, width = light.shape
+    side = SHARE * min(height, width)
+    places = [
+        (top, left, side)
+        for top in _spread(height, side, APART * min(height, width))
+        for left in _spread(width, side, APART * min(height, width))
+    ]
+    return _prints(light, places)
+
+
+def asked(pixels: NDArray[np.uint8]) -> Prints:
+    """What is looked up of a picture: RGB pixels (height, width, 3)."""
+    light = _light(pixels)
+    return _prints(light, list(_searched(*light.shape)))
+
+
+def turned(prints: Prints) -> Prints:
+    """All of them in the eight ways that a picture can be laid down; the first are upright."""
+    grids = np.unpackbits(np.ascontiguousarray(prints).view(np.uint8), axis=1)[:, _PLACE].reshape(-1, _KEPT, _KEPT)
+    odd = (np.arange(1, _KEPT + 1) % 2).astype(np.uint8)
+    down, across = odd[:, None], odd[None, :]
+    laid = [grids, grids ^ down, grids ^ across, grids ^ down ^ across]
+    laid += [grid.transpose(0, 2, 1) for grid in laid]
+    return np.concatenate([_packed(grid.reshape(-1, _KEPT * _KEPT)) for grid in laid])
+
+
+def _light(pixels: NDArray[np.uint8]) -> Floats:
+    """Brightness, the shorter side _SHORTER long."""
+    if min(pixels.shape[:2]) < SMALLEST:
+        return np.zeros((_SHORTER, _SHORTER), np.float32)
+    image = Image.fromarray(pixels)
+    scale = _SHORTER / min(image.size)
+    size = [min(_LONGER, max(_SHORTER, round(side * scale))) for side in image.size]
+    small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
+    return small @ np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def _spread(length: int, side: float, apart: float) -> NDArray[np.float64]:
+    """Where windows begin, from edge to edge; one lies in the middle."""
+    room = length - side
+    steps = 2 * max(1, int(np.ceil(room / apart / 2 - 1e-6)))
+    return (np.arange(steps + 1) * (room / steps))[max(0, (steps + 1 - MOST_ALONG) // 2) :][:MOST_ALONG]
+
+
+def _searched(height: int, width: int) -> Iterator[tuple[float, float, float]]:
+    """Windows (top, left, side) in the middle, as far as two listed ones lie apart; in all sizes."""
+    shorter = min(height, width)
+    share = SHARE
+    while share <= min(1.0, SHARE / LEAST_LEFT) + 1e-6:
+        side = share * shorter
+        apart = APART / SHARE * side
+        for top in _within(height, side, apart):
+            for left in _within(width, side, apart):
+                yield top, left, side
+        share *= LARGER
+
+
+def _within(length: int, side: float, apart: float) -> NDArray[np.float64]:
+    room = min(length - side, apart)
+    steps = max(1, int(np.ceil(room / (STEP * side) - 1e-6)))
+    # The middle itself is one of them: there a picture that was not cut has its like.
+    return (length - side) / 2 + (np.arange(steps) - steps // 2) * room / steps
+
+
+def _prints(light: Floats, places: list[tuple[float, float, float]]) -> Prints:
+    """Of the windows that have something in them."""
+    values = np.empty((len(places), _SIDE, _SIDE), np.float32)
+    middles = (np.arange(_SIDE) + 0.5) / _SIDE
+    for values_of_one, (top, left, side) in zip(values, places, strict=True):
+        rows, below = _between(top + middles * side - 0.5, light.shape[0])
+        columns, beside = _between(left + middles * side - 0.5, light.shape[1])
+        lines = light[rows] * (1 - below)[:, None] + light[rows + 1] * below[:, None]
+        values_of_one[:] = lines[:, columns] * (1 - beside) + lines[:, columns + 1] * beside
+    steps = sum(np.abs(np.trunc(np.diff(values, axis=axis) * (100 / 255))).sum((1, 2)) for axis in (1, 2))
+    values = values[steps // 90 >= LEAST_TOLD]
+    waves = cosines().astype(np.float32)
+    frequencies = np.matmul(np.matmul(waves, values), waves.T)
+    return _packed((frequencies > 0).reshape(-1, _KEPT * _KEPT).astype(np.uint8))
+
+
+def _between(at: NDArray[np.float64], length: int) -> tuple[NDArray[np.int64], Floats]:
+    before = np.clip(np.floor(at).astype(np.int64), 0, length - 2)
+    return before, np.clip(at - before, 0, 1).astype(np.float32)
+
+
+def _packed(bits: NDArray[np.uint8]) -> Prints:
+    return np.ascontiguousarray(np.packbits(bits[:, _ORDER], axis=1)).view(np.uint64)
+
+
+_down, _across = np.divmod(np.arange(_KEPT * _KEPT), _KEPT)
+_ORDER: Final = np.argsort(np.maximum(_down, _across) >= _LOW, kind="stable")
+"""The 8 x 8 lowest frequencies first."""
+_PLACE: Final = np.argsort(_ORDER)

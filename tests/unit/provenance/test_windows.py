@@ -1,0 +1,139 @@
+"""A listed picture is found when its edges were cut away, anywhere; pictures that are others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from gateway.provenance import windows
+from gateway.provenance.fingerprint import Blocked, BlockList, fingerprint
+from gateway.provenance.fingerprint import turned as laid
+from gateway.provenance.window_list import MARK, NEAR, WindowList, written
+from gateway.provenance.windows import NONE, WORDS, asked, listed, turned
+from tests.unit.provenance.pictures import Pixels, decoded, encoded, made
+
+PICTURES = [made(kind, 500, 256) for kind in ("shapes on white", "clouds", "texture", "text")]
+TURNS: dict[str, Callable[[Pixels], Pixels]] = {
+    "upright": lambda pixels: pixels,
+    "mirrored": lambda pixels: pixels[:, ::-1],
+    "upside down": lambda pixels: pixels[::-1],
+    "turned round": lambda pixels: pixels[::-1, ::-1],
+    "along the diagonal": lambda pixels: pixels.transpose(1, 0, 2),
+    "a quarter": np.rot90,
+    "three quarters": lambda pixels: np.rot90(pixels, 3),
+    "along the other diagonal": lambda pixels: np.rot90(pixels[:, ::-1]),
+}
+
+
+@cache
+def known() -> WindowList:
+    """A list with all of PICTURES, by number."""
+    return WindowList.read("".join(written(listed(pixels), str(n)) for n, pixels in enumerate(PICTURES)))
+
+
+def found(pixels: Pixels) -> str | None:
+    near = known().match(asked(np.ascontiguousarray(pixels)))
+    return None if near is None else near[0]
+
+
+def cut(pixels: Pixels, down: float, across: float, top: float, left: float) -> Pixels:
+    """So much of height and width is cut away, that share of it above and on the left."""
+    height, width = pixels.shape[:2]
+    rows, columns = round(height * down), round(width * across)
+    upper, leftmost = round(rows * top), round(columns * left)
+    return pixels[upper : upper + height - rows, leftmost : leftmost + width - columns]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
+def test_a_cut_anywhere_is_found_saved_again_and_mirrored(share: float) -> None:
+    """Nine of ten at least: small letters and fine grain are hard."""
+    missed = []
+    for place in ((0.5, 0.5), (0, 0), (0.3, 0.8), (1, 0.6), (0.13, 0.37)):
+        for number, pixels in enumerate(PICTURES):
+            left = cut(pixels, share, share, *place)[:, ::-1]
+            said = found(decoded(encoded(left, "JPEG", quality=60)))
+            assert said in (None, str(number))
+            if said is None:
+                missed.append((number, place))
+    assert len(missed) <= 2, missed
+
+
+@pytest.mark.parametrize(("down", "across"), [(0.2, 0), (0, 0.2), (0.05, 0.2)])
+def test_sides_may_be_cut_unlike(down: float, across: float) -> None:
+    for number, pixels in enumerate(PICTURES):
+        assert found(cut(pixels, down, across, 0.7, 0.4)) == str(number)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_cut_picture_is_found_however_it_lies(turn: str) -> None:
+    for number, pixels in enumerate(PICTURES):
+        assert found(TURNS[turn](cut(pixels, 0.1, 0.1, 0.7, 0.2))) == str(number)
+
+
+def test_one_fingerprint_of_the_whole_does_not_find_a_cut_picture() -> None:
+    """Else there would be no need for windows."""
+    lists = [BlockList([Blocked(fingerprint(whole), "x")]) for whole in PICTURES]
+    assert [one.match(laid(cut(whole, 0.2, 0.2, 0, 0))) for one, whole in zip(lists, PICTURES, strict=True)] == [
+        None
+    ] * len(PICTURES)
+
+
+def test_other_pictures_are_not_found() -> None:
+    others = [made(kind, 700 + n, 256) for kind in ("shapes on white", "clouds", "texture", "text") for n in range(6)]
+    assert [found(pixels) for pixels in others] == [None] * len(others)
+
+
+def test_what_is_flat_has_no_windows() -> None:
+    grey = np.full((200, 300, 3), 128, np.uint8)
+    slope = np.broadcast_to(np.linspace(90, 140, 300, dtype=np.uint8)[None, :, None], (200, 300, 3))
+    for pixels in (grey, np.ascontiguousarray(slope), np.zeros((3, 3, 3), np.uint8)):
+        assert (len(listed(pixels)), len(asked(pixels))) == (0, 0)
+    assert known().match(NONE) is None
+
+
+def test_a_strip_has_no_more_windows_than_may_be_kept() -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (20, 4_000, 3), np.uint8)
+    assert 0 < len(listed(noise)) <= windows.MOST_ALONG * 7
+    assert len(asked(noise)) < 1_000
+
+
+def test_turned_fingerprints_are_those_of_the_turned_picture() -> None:
+    """To the bit, but for values so near to nothing that their sign is anybody's."""
+    pixels = PICTURES[1]
+    whole = listed(pixels)
+    for place, turn in enumerate(("upright", "upside down", "mirrored", "turned round", "along the diagonal")):
+        begin = len(whole) * place
+        expected = listed(np.ascontiguousarray(TURNS[turn](pixels)))
+        arranged = turned(whole)[begin : begin + len(whole)]
+        apart = np.bitwise_count(arranged[:, None] ^ expected[None]).sum(2).min(1)
+        assert apart.max() <= 6, turn
+
+
+def test_a_list_is_read_as_it_was_written_and_others_take_it_for_comments() -> None:
+    prints = listed(PICTURES[1])
+    text = f"# theirs\n{fingerprint(PICTURES[1])} fox\n{written(prints, 'fox')}"
+    assert len(BlockList.read(text)) == 1
+    read = WindowList.read(text)
+    assert len(read) == len(prints)
+    assert written(np.asarray(prints), "fox") in text
+    assert read.match(prints[3:4]) == ("fox", 0)
+
+
+@pytest.mark.parametrize(
+    "line", [f"{MARK}", f"{MARK}12 fox", f"{MARK}{'0' * 64}", f"{MARK}{'g' * 64} fox", f"{MARK}{'٣' * 64} fox"]
+)
+def test_a_line_that_is_no_window_is_refused_and_named(line: str) -> None:
+    with pytest.raises(ValueError, match="line 2: expected 64"):
+        WindowList.read(f"# theirs\n{line}\n")
+
+
+def test_a_window_is_the_same_up_to_so_many_bits_and_no_further() -> None:
+    prints = listed(PICTURES[1])[:1]
+    known = WindowList.read(written(prints, "fox"))
+    for bits, expected in ((NEAR, ("fox", NEAR)), (NEAR + 1, None)):
+        changed = np.unpackbits(prints.view(np.uint8)).copy()
+        changed[-bits:] ^= 1
+        assert known.match(np.packbits(changed).view(np.uint64).reshape(-1, WORDS)) == expected
