@@ -160,6 +160,7 @@ class PolicyKind:
                 approved_by=by.id,
                 reason=proposal.note,
             )
+            await self._drafts.set_state(tx, payload["draft"], "open")  # it waits for nobody any more
             return
         await self._store.approve(tx, payload["revision"], by=by.id)
         await self._store.activate(

@@ -125,7 +125,7 @@ async def test_lines_that_no_test_runs_are_named_with_their_file(desk: RuleDesk)
     assert "No test runs these lines." in editor
     assert editor.count('id="L14"') == 1
     check = (await desk.client.get(f"{page}/check", headers=headers)).text
-    assert f'href="{page}?file={path}&amp;line=14#L14" aria-label="lines 14 to 15 of {path}"' in check
+    assert f'href="{page}?file={path}&amp;line=14#L14"><span class="unseen">lines </span>14–15<span' in check
     other = (await desk.client.get(page, params={"file": LIMITS}, headers=headers)).text
     assert "No test runs" not in other
 
