@@ -223,7 +223,7 @@ async def test_lines_that_no_test_runs_are_marked_where_they_stand(go: Visits, s
     await page.get_by_role("button", name="Save and check").click()
     await page.wait_for_url("**/check", timeout=CHECK_MS)
     await looked_at(ann, screenshot_dir, "rules-check-missed")
-    await page.get_by_role("link", name=f"lines 14–15 of {EXTRA}").click()
+    await page.get_by_role("link", name=f"lines 14–15 of {EXTRA}").press("Enter")
     await page.wait_for_url("**line=14*")
     assert page.url.startswith(f"{draft}?file={EXTRA}")
     await expect(page.locator("#markers")).to_contain_text("No test runs these lines.")
