@@ -1,10 +1,11 @@
 """Content policy's figures: `python -m bench.content`.
 
-How well meanings are told apart: on lines written to another plan than those for training, in styles and with seeds
-that training never saw, within one style at a time, because heads that know styles look better than they are. Recall
-where two of a hundred harmless texts are found, what the lexicons find of the same texts, which category is taken for
-which, other languages, a sentence buried in a page, harmless prompts stopped, time by length. The lines are our own:
-sets by other authors are what counts. Writes `bench/results/content.json`.
+How well meanings are told apart: on two sets of lines written to other plans than those for training, apart and
+together, in styles and with seeds that training never saw, within one style at a time, because heads that know styles
+look better than they are. Recall where two of a hundred harmless texts are found (most of them written to be hard) and
+where two of a hundred ordinary ones are, what the lexicons find of the same texts, which category is taken for which,
+other languages, a sentence buried in a page, harmless prompts stopped, time by length. The lines are our own.
+Writes `bench/results/content.json`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,14 @@ from bench import screening_corpus
 from bench.support import results
 from bench.support.results import Figure
 from gateway.screening.facade import Screening
-from gateway.screening.semantic.reader import NOTED, Reader, shared_reader
+from gateway.screening.semantic.encoder import Encoder
+from gateway.screening.semantic.reader import NOTED, Meant, Reader
 from gateway.screening.semantic.report import ALONE, SURE
 from gateway.screening.semantic.service import Meaning
 from gateway.screening.semantic.train.corpus import (
     CATEGORIES,
     HELD_OUT,
+    HELD_OUT_2,
     LANGUAGES,
     ORDINARY,
     Example,
@@ -38,17 +41,31 @@ from gateway.screening.semantic.train.corpus import (
     read_lines,
 )
 from gateway.screening.semantic.train.fit import auc
+from gateway.screening.semantic.weights import load_heads
 from gateway.vocabulary import Effect
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 1_000
 """Training used seed 1."""
-PER_LINE = int(os.environ.get("BENCH_PER_LINE", "6"))
+PER_LINE = int(os.environ.get("BENCH_PER_LINE", "3"))
 BENIGN = int(os.environ.get("BENCH_BENIGN", "2000"))
 BURIED = int(os.environ.get("BENCH_BURIED", "15"))
 RUNS = int(os.environ.get("BENCH_RUNS", "100"))
 AUC_GOALS = {"sexual": 0.95, "self-harm": 0.97}
 Scores = NDArray[np.float64]
+
+
+class Once(Reader):
+    """Reads each text once: by what it said texts are judged, and stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(Encoder(), load_heads())
+        self._said: dict[str, list[Meant]] = {}
+
+    def windows(self, text: str, is_late: Callable[[], bool] = lambda: False) -> list[Meant]:
+        if text not in self._said:
+            self._said[text] = super().windows(text, is_late)
+        return self._said[text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +84,8 @@ def scores_of(reader: Reader, text: str) -> Scores:
     return best
 
 
-def judged(reader: Reader) -> list[Judged]:
-    lines = read_lines(HELD_OUT)
+def judged(reader: Reader, folder: Path) -> list[Judged]:
+    lines = read_lines(folder)
     made = examples(lines, per_line=PER_LINE, seed=SEED, held_out=True, padding=lines)
     return [Judged(example, scores_of(reader, example.text)) for example in made]
 
@@ -91,35 +108,89 @@ def within_styles(wanted: Sequence[Judged], harmless: Sequence[Judged], place: i
     return statistics.mean(found)
 
 
-def quality(all_judged: Sequence[Judged]) -> list[Figure]:
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """How many of a category's texts score above where two of a hundred others do. The range counts lines."""
+
+    found: int
+    texts: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        return self.found / self.texts
+
+    def __str__(self) -> str:
+        return f"{self.share:.3f} = {self.found}/{self.texts} [{self.low:.2f}-{self.high:.2f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well one category is told apart on one set of lines, in English."""
+
+    area: float
+    near: float
+    at_harmless: Recall
+    at_ordinary: Recall
+
+
+def recall(wanted: Sequence[Judged], others: Sequence[Judged], place: int) -> Recall:
+    ours, theirs = (np.array([j.scores[place] for j in group]) for group in (wanted, others))
+    found = int((ours > np.quantile(theirs, 0.98)).sum())
+    return Recall(found, len(ours), *wilson(found / len(ours), len({j.example.line.text for j in wanted})))
+
+
+def quality(title: str, all_judged: Sequence[Judged]) -> dict[str, Quality]:
     """The table of categories, in English."""
-    figures: list[Figure] = []
     english = [j for j in all_judged if j.example.line.language == "en"]
     harmless = [j for j in english if not j.example.line.is_wanted]
-    print(f"{'category':<14}{'AUC':>7}{'near':>7}  {'recall at 2 % of harmless':<34}{'found at 0.5':>13}{'0.8':>7}"
-          f"{'0.95':>7}{'harmless at 0.5':>17}{'0.8':>8}")  # fmt: skip
+    ordinary = [j for j in harmless if j.example.line.category == ORDINARY]
+    print(f"\n{title}: {len(english):,} texts in English, of {len({j.example.line.text for j in english})} lines; "
+          f"harmless {len(harmless):,}, {len(ordinary)} of them on no such subject")  # fmt: skip
+    print(f"{'category':<14}{'AUC':>7}{'near':>7}  {'recall at 2 % of harmless':<32}{'at 2 % of ordinary':<32}"
+          f"{'found at 0.5':>13}{'0.8':>7}{'0.95':>7}{'harmless at 0.5':>17}{'0.8':>8}")  # fmt: skip
+    found = {}
     for place, category in enumerate(CATEGORIES):
         wanted = [j for j in english if j.example.line.is_for(category)]
         near = [j for j in harmless if j.example.line.category == category]
         ours, theirs = (np.array([j.scores[place] for j in group]) for group in (wanted, harmless))
-        area, hard = within_styles(wanted, harmless, place), within_styles(wanted, near, place)
-        found = int((ours > np.quantile(theirs, 0.98)).sum())
-        recall = found / len(ours)
-        low, high = wilson(recall, len({j.example.line.text for j in wanted}))
-        told = f"{recall:.3f} = {found}/{len(ours)} [{low:.2f}-{high:.2f}]"
-        print(f"{category:<14}{area:>7.3f}{hard:>7.3f}  {told:<34}{(ours >= NOTED).mean():>13.3f}"
-              f"{(ours >= ALONE).mean():>7.3f}{(ours >= SURE).mean():>7.3f}"
+        one = found[category] = Quality(
+            within_styles(wanted, harmless, place), within_styles(wanted, near, place),
+            recall(wanted, harmless, place), recall(wanted, ordinary, place),
+        )  # fmt: skip
+        print(f"{category:<14}{one.area:>7.3f}{one.near:>7.3f}  {one.at_harmless!s:<32}{one.at_ordinary!s:<32}"
+              f"{(ours >= NOTED).mean():>13.3f}{(ours >= ALONE).mean():>7.3f}{(ours >= SURE).mean():>7.3f}"
               f"{(theirs >= NOTED).mean():>17.4f}{(theirs >= ALONE).mean():>8.4f}")  # fmt: skip
-        goal = AUC_GOALS.get(category, 0.90)
+    recalls = [(q.at_harmless.share, q.at_ordinary.share) for q in found.values()]
+    means = [statistics.mean(column) for column in zip(*recalls, strict=True)]
+    print(f"mean recall at 2 % of harmless {means[0]:.3f}, at 2 % of ordinary {means[1]:.3f}; mean AUC "
+          f"{statistics.mean(q.area for q in found.values()):.3f}")  # fmt: skip
+    return found
+
+
+def figures_of(both: dict[str, Quality], apart: dict[str, dict[str, Quality]]) -> list[Figure]:
+    """The categories' figures on all lines; beside them those of each set."""
+    figures: list[Figure] = []
+    for category, one in both.items():
+        each = {name: found[category] for name, found in apart.items()}
         figures += [
-            Figure(figure=f"content: AUC of {category} within a style, all harmless lines", unit="", value=area,
-                   target=goal, more_is_better=True),
+            Figure(figure=f"content: AUC of {category} within a style, all harmless lines", unit="", value=one.area,
+                   target=AUC_GOALS.get(category, 0.90), more_is_better=True,
+                   beside={name: q.area for name, q in each.items()}),
             Figure(figure=f"content: AUC of {category} within a style, harmless lines in the same words", unit="",
-                   value=hard),
-            Figure(figure=f"content: recall of {category} at 2 % of harmless", unit="ratio", value=recall, target=0.90,
-                   more_is_better=True, beside={"found": found, "texts": len(ours), "low": low, "high": high}),
+                   value=one.near, beside={name: q.near for name, q in each.items()}),
         ]  # fmt: skip
-    print(f"of {len(english):,} texts in English; harmless {len(harmless):,}")
+        for what, whole, parts in (
+            ("harmless lines, most of them on the same subjects", one.at_harmless,
+             {name: q.at_harmless for name, q in each.items()}),
+            ("ordinary lines", one.at_ordinary, {name: q.at_ordinary for name, q in each.items()}),
+        ):  # fmt: skip
+            beside = {"found": whole.found, "texts": whole.texts, "low": whole.low, "high": whole.high}
+            for name, part in parts.items():
+                beside |= {name: part.share, f"{name} low": part.low, f"{name} high": part.high}
+            figures.append(Figure(figure=f"content: recall of {category} at 2 % of {what}", unit="ratio",
+                                  value=whole.share, target=0.90, more_is_better=True, beside=beside))  # fmt: skip
     return figures
 
 
@@ -231,13 +302,18 @@ def speed(reader: Reader) -> list[Figure]:
 
 
 async def main() -> None:
-    reader = shared_reader()
+    reader = Once()
     screening = Screening(
-        directory=ROOT / "policies", secret=os.urandom(32), timeout_seconds=30, meaning=Meaning(timeout_seconds=30)
+        directory=ROOT / "policies",
+        secret=os.urandom(32),
+        timeout_seconds=30,
+        meaning=Meaning(timeout_seconds=30, load=lambda: reader),
     )
     print(f"rules {screening.revision} on {results.machine()}")
-    all_judged = judged(reader)
-    figures = quality(all_judged) + taken_for(all_judged) + languages(all_judged)
+    sets = {folder.name: judged(reader, folder) for folder in (HELD_OUT, HELD_OUT_2)}
+    all_judged = [j for each in sets.values() for j in each]
+    apart = {name: quality(name, each) for name, each in sets.items()}
+    figures = figures_of(quality("together", all_judged), apart) + taken_for(all_judged) + languages(all_judged)
     figures += await together(screening, all_judged)
     figures += buried(reader, all_judged)
     figures += await harmless(screening)

@@ -1,25 +1,29 @@
 """Reads a text for subjects by their meaning. Plain code without a clock of its own; `service` gives it a thread.
 
-Life of a text: it is cut into windows; a reader of word pieces alone rates all of them in one pass; the encoder reads
-the two places that look worst, and every other that looks suspicious, some at a time. So a harmless page costs two
-windows, and one with something in it what it takes. A text that was read a moment ago (a hint while it was typed, then
-the request itself) is not read again.
+Life of a text: it is cut into windows; readers of word pieces and of letters rate all of them in one pass; the encoder
+reads the two places that look worst, and every other that looks suspicious, some at a time. So a harmless page costs
+two windows, and one with something in it what it takes. A text that was read a moment ago (a hint while it was
+typed, then the request itself) is not read again.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gateway.screening.semantic.encoder import Encoder, Pieces
+from gateway.screening.semantic.encoder import MAX_CHARS, Encoder, Pieces
 from gateway.screening.semantic.errors import MeaningUnavailable
+from gateway.screening.semantic.grams import Spelled
 from gateway.screening.semantic.weights import CATEGORIES, SCORES, Heads, load_heads
 from gateway.screening.semantic.windows import Window, cut
 
@@ -28,6 +32,7 @@ AT_ONCE: Final = 4
 """Windows in one run of the network: a fifth faster than one by one, and soon enough to see that it is late."""
 REMEMBERED: Final = 512
 """Texts whose subjects are kept, under a keyed digest and without a word of them."""
+_SENTENCE_END: Final = re.compile(r"[.!?;](?=\s)|\n")
 NOTED: Final = SCORES[1]
 """A score below this says nothing: two of a hundred harmless texts on the same subjects have it."""
 
@@ -76,23 +81,26 @@ class Reader:
     def windows(self, text: str, is_late: Callable[[], bool] = lambda: False) -> list[Meant]:
         """What every window that the encoder reads scores in every category."""
         pieces = self._encoder.pieces(text)
-        windows = self._worth_reading(pieces, cut(len(pieces)))
+        spelled = Spelled(text[:MAX_CHARS], self._heads.grams)
+        windows = self._worth_reading(pieces, spelled, cut(len(pieces), _sentence_ends(text, pieces)))
         found: list[Meant] = []
-        for begin in range(0, len(windows), AT_ONCE):
+        for now in _runs(windows):
             if is_late():
                 raise MeaningUnavailable("reading took too long")
-            now = windows[begin : begin + AT_ONCE]
             rows = np.stack([pieces.ids[window.first : window.last] for window in now])
-            for window, scores in zip(now, self._heads.scores(self._encoder.features(rows)), strict=True):
+            scored = self._heads.scores(self._encoder.features(rows), _letters(pieces, spelled, now))
+            for window, scores in zip(now, scored, strict=True):
                 start, end = pieces.span(window.first, window.last)
                 found += [Meant(c, float(score), start, end) for c, score in zip(CATEGORIES, scores, strict=True)]
         return found
 
-    def _worth_reading(self, pieces: Pieces, windows: list[Window]) -> list[Window]:
-        """Those that look worst to the reader of pieces, worst first."""
+    def _worth_reading(self, pieces: Pieces, spelled: Spelled, windows: list[Window]) -> list[Window]:
+        """Those that look worst to the readers of pieces and letters, worst first."""
         if not windows:
             return []
-        suspicion = self._heads.suspicion(pieces.ids, [(w.first, w.last) for w in windows])
+        suspicion = self._heads.suspicion(
+            pieces.ids, [(w.first, w.last) for w in windows], _letters(pieces, spelled, windows)
+        )
         chosen: list[Window] = []
         for place in np.argsort(-suspicion, kind="stable"):
             if len(chosen) >= ALWAYS_READ and suspicion[place] < self._heads.suspicious:
@@ -100,6 +108,28 @@ class Reader:
             if not any(windows[place].shares_most_with(other) for other in chosen):
                 chosen.append(windows[place])  # otherwise its neighbour looked worse, and is read
         return chosen
+
+
+def _runs(windows: Sequence[Window]) -> Iterator[list[Window]]:
+    """Windows of one length together, `AT_ONCE` at most; the rows of a run are all of one length."""
+    by_length: dict[int, list[Window]] = {}
+    for window in windows:
+        by_length.setdefault(window.last - window.first, []).append(window)
+    for like in by_length.values():
+        for begin in range(0, len(like), AT_ONCE):
+            yield like[begin : begin + AT_ONCE]
+
+
+def _sentence_ends(text: str, pieces: Pieces) -> list[int]:
+    """Behind which pieces a sentence ends."""
+    starts = [start for start, _ in pieces.places]
+    return [bisect_left(starts, mark.end()) for mark in _SENTENCE_END.finditer(text)]
+
+
+def _letters(pieces: Pieces, spelled: Spelled, windows: Sequence[Window]) -> NDArray[np.float32]:
+    """What the letters of windows say: (window, category)."""
+    starts, ends = zip(*(pieces.span(window.first, window.last) for window in windows), strict=True)
+    return spelled.says(np.array(starts), np.array(ends))
 
 
 _lock: Final = threading.Lock()

@@ -1,4 +1,5 @@
-"""The heads: one small layer over what the encoder says, and the numbers that make its eight scores comparable."""
+"""The heads: one small layer over what the encoder says, what a text's letters say beside it, and the numbers that make
+the eight scores comparable."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ from gateway.screening.semantic.encoder import WEIGHTS, read_pinned
 from gateway.screening.semantic.errors import MeaningUnavailable
 
 HEADS_FILE: Final = WEIGHTS / "heads.safetensors"
-HEADS_SHA256: Final = "4f2e018765b67fe7dd0eac65408adde39665251cf066b14762c05ee8750e38d5"
+HEADS_SHA256: Final = "4054e8bceaa9bdc4e63998a65c42f54a4076b9816eb0a32c7a23310c0d294e35"
 """Written by `python -m gateway.screening.semantic.train`; see the model card."""
-VERSION: Final = 2
-"""Part of each finding's detector, `semantic@1`: other weights, other number."""
+VERSION: Final = 3
+"""Part of each finding's detector, `semantic@3`: other weights, other number."""
 CATEGORIES: Final = (
     "deception",
     "harassment",
@@ -47,29 +48,35 @@ class Heads:
     second: Matrix = field(repr=False)
     """(category, unit)"""
     second_bias: Matrix = field(repr=False)
+    grams: Matrix = field(repr=False)
+    """(bucket, category): what a word or a run of letters says, see `grams`; added to what the layer says."""
+    letters_mean: Matrix = field(repr=False)
+    letters_spread: Matrix = field(repr=False)
+    """(category): of what letters say in harmless windows, so that letters and pieces are on one scale."""
     ranks: Matrix = field(repr=False)
     """(word piece, category): a reader of pieces alone, which tells the encoder where to look first. Its mean over
     harmless windows is 0 and its spread 1."""
     rank_bias: Matrix = field(repr=False)
     suspicious: float
-    """A window that the reader of pieces rates so high is always read by the encoder."""
+    """A window that the readers of pieces and letters rate so high is always read by the encoder."""
     anchors: Matrix = field(repr=False)
     """(category, len(SCORES)): raw values that stand for `SCORES`, rising."""
 
-    def scores(self, features: Matrix) -> Matrix:
-        """(window, category): scores from 0 to 1 for windows of (window, width)."""
+    def scores(self, features: Matrix, letters: Matrix) -> Matrix:
+        """(window, category): scores from 0 to 1 for windows of (window, width) and what their letters say."""
         hidden = np.maximum(features @ self.first.T + self.first_bias, 0)
-        raw = hidden @ self.second.T + self.second_bias
+        raw = hidden @ self.second.T + self.second_bias + letters
         found = [np.interp(column, row, SCORES) for column, row in zip(raw.T, self.anchors, strict=True)]
         return np.array(found, np.float32).T
 
-    def suspicion(self, ids: NDArray[np.int64], windows: list[tuple[int, int]]) -> Matrix:
-        """For each window how much its pieces alone look like any category. Linear in the text's length."""
+    def suspicion(self, ids: NDArray[np.int64], windows: list[tuple[int, int]], letters: Matrix) -> Matrix:
+        """For each window how much its pieces and letters alone look like any category. Linear in the text's length."""
         sums = np.zeros((len(ids) + 1, len(CATEGORIES)))
         np.cumsum(self.ranks[ids], axis=0, dtype=np.float64, out=sums[1:])
         first, last = np.array(windows).T
         means = (sums[last] - sums[first]) / (last - first)[:, None]
-        return np.asarray((means + self.rank_bias).max(axis=1), np.float32)
+        spelled = (letters - self.letters_mean) / self.letters_spread
+        return np.asarray((means + self.rank_bias + spelled).max(axis=1), np.float32)
 
 
 def load_heads(path: Path = HEADS_FILE, sha256: str = HEADS_SHA256) -> Heads:
@@ -79,6 +86,9 @@ def load_heads(path: Path = HEADS_FILE, sha256: str = HEADS_SHA256) -> Heads:
         if not all(np.isfinite(array).all() for array in held.values()):
             raise MeaningUnavailable("heads hold what is no number")
         return Heads(
+            grams=held["grams"].astype(np.float32),
+            letters_mean=held["letters_mean"].astype(np.float32),
+            letters_spread=held["letters_spread"].astype(np.float32),
             first=held["first"].astype(np.float32),
             first_bias=held["first_bias"].astype(np.float32),
             second=held["second"].astype(np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 PIECES: Final = 48
@@ -10,6 +11,8 @@ NARROW: Final = 32
 """A longer text is read in windows of two thirds of that, so that what stands around a sentence weighs less than it."""
 STEP: Final = 8
 """A thought of up to 24 pieces lies whole in some window."""
+SHORT: Final = 8
+"""A sentence with fewer pieces is read together with what follows it."""
 
 
 class Window(NamedTuple):
@@ -23,11 +26,22 @@ class Window(NamedTuple):
         return 2 * (min(self.last, other.last) - max(self.first, other.first)) > self.last - self.first
 
 
-def cut(pieces: int) -> list[Window]:
-    """Windows that cover a text of so many pieces. The last one is moved back so that none is a stump."""
+def cut(pieces: int, ends: Iterable[int] = ()) -> list[Window]:
+    """Windows that cover a text of so many pieces; the last one is moved back so that none is a stump. `ends`: behind
+    which pieces a sentence ends, rising. A longer text's sentences are windows, too."""
     if pieces <= 0:
         return []
     if pieces <= PIECES:
         return [Window(0, pieces)]
     windows = [Window(first, first + NARROW) for first in range(0, pieces - NARROW, STEP)]
-    return [*windows, Window(pieces - NARROW, pieces)]
+    return [*windows, Window(pieces - NARROW, pieces), *_sentences(pieces, ends)]
+
+
+def _sentences(pieces: int, ends: Iterable[int]) -> Iterable[Window]:
+    first = 0
+    for end in (*ends, pieces):
+        if end - first < SHORT:
+            continue
+        if end - first <= PIECES:
+            yield Window(first, end)
+        first = end

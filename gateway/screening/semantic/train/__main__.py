@@ -12,7 +12,6 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,17 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from gateway.screening.semantic.encoder import Encoder
-from gateway.screening.semantic.train.corpus import CATEGORIES, ORDINARY, Example, examples, read_lines
-from gateway.screening.semantic.train.fit import Linear, Rows, auc, fit, fit_layer
+from gateway.screening.semantic.encoder import WIDTH, Encoder
+from gateway.screening.semantic.train.corpus import CATEGORIES, ORDINARY, Example, Line, examples, read_lines
+from gateway.screening.semantic.train.fit import Layer, Rows, auc, balanced, fit, fit_layer
+from gateway.screening.semantic.train.letters import counted, fit_letters
 from gateway.screening.semantic.weights import HEADS_FILE
 from gateway.screening.semantic.windows import PIECES
 
-PER_LINE: Final = 7
-PER_ORDINARY_LINE: Final = 30
 SEED: Final = 1
-FOLDS: Final = 5
+FOLDS: Final = 2
 RANK_RIDGE: Final = 0.1
+LETTERS: Final = 1.0
+"""What letters say counts so much beside what the layer says."""
+SUSPICIOUS: Final = 5.0
+"""In spreads of what pieces and letters say of harmless texts, added up; pages of harmless prompts have no such
+window."""
+STRICTER: Final = {"violence": 3.5, "medical-gore": 0.75}
+"""What a category's marks for review and above are raised by, in raw units: a cut blood orange was held (on seeds of
+`bench.screening_corpus` below 1,000, which are for building)."""
 KIN: Final = frozenset(
     {
         ("violence", "medical-gore"), ("medical-gore", "violence"), ("self-harm", "violence"), ("hate", "violence"),
@@ -43,9 +49,6 @@ KIN: Final = frozenset(
 )  # fmt: skip
 """Subjects that shade into each other: a wanted text of the first says nothing about the second. That a killing is no
 self-harm is learnt; a line that is about both says so itself."""
-STRICTER: Final = {"medical-gore": 1.75}
-"""What a category's marks for review and above are raised by, in raw units: a cut blood orange was held (on seeds of
-`bench.screening_corpus` below 1,000, which are for building)."""
 Flags = NDArray[np.bool_]
 
 
@@ -58,16 +61,16 @@ def word_vectors() -> Rows:
     return load_file(path)["embeddings.word_embeddings.weight"].astype(np.float64)
 
 
-def encode(encoder: Encoder, made: Sequence[Example], vectors: Rows, tell: Callable[[str], None]) -> tuple[Rows, Rows]:
+def encode(encoder: Encoder, texts: Sequence[str], vectors: Rows, tell: Callable[[str], None]) -> tuple[Rows, Rows]:
     """(the encoder's features, the mean of the pieces' own vectors) of each text's first window."""
-    meant, plain = [], []
-    for i, example in enumerate(made):
-        ids = encoder.pieces(example.text).ids[:PIECES]
-        meant.append(encoder.features(ids[None, :])[0])
-        plain.append(vectors[ids].mean(axis=0))
+    ids = [encoder.pieces(text).ids[:PIECES] for text in texts]
+    plain = np.array([vectors[own].mean(axis=0) for own in ids]).reshape(-1, vectors.shape[1])
+    meant = np.zeros((len(texts), WIDTH))
+    for i, own in enumerate(ids):  # each alone: the rows of one run share a scale, and a cache may hold some of them
+        meant[i] = encoder.features(own[None, :])[0]
         if i % 2_000 == 0:
-            tell(f"  encoded {i:,} of {len(made):,}")
-    return np.array(meant, np.float64), np.array(plain, np.float64)
+            tell(f"  encoded {i:,} of {len(ids):,}")
+    return meant, plain
 
 
 def labels(made: Sequence[Example], category: str) -> tuple[Flags, Rows]:
@@ -86,29 +89,39 @@ def _counts(example: Example, category: str) -> float:
     return 1.0
 
 
-def out_of_fold(fitted: Callable[[Flags], Callable[[Rows], Rows]], rows: Rows, folds: NDArray[np.int64]) -> Rows:
-    """What is said of rows by what was `fitted` without their lines: each fold by one that knows the others."""
-    parts = {fold: fitted(folds != fold)(rows[folds == fold]) for fold in range(FOLDS)}
-    said = np.zeros((len(rows), *next(iter(parts.values())).shape[1:]))
-    for fold, part in parts.items():
-        said[folds == fold] = part
-    return said
-
-
 def anchors(said: Rows, wanted: Flags, harmless: Flags, ordinary: Flags) -> Rows:
-    """Raw values that stand for `weights.SCORES`, from texts whose lines the heads had not seen.
+    """For each category (columns of `said` and `wanted`) raw values that stand for `weights.SCORES`, from texts whose
+    lines the heads had not seen.
 
-    0.8 and 0.95 lie where no harmless text of ours lies any more, or nearly: the tail of the ordinary ones is taken to
-    fall off evenly (on a logarithmic scale) from its hundredth to its thousandth.
+    0.8 and 0.95 lie where no ordinary text of ours lies any more, or nearly: their tail is taken to fall off evenly (on
+    a logarithmic scale) from its hundredth to its thousandth. In a category where one odd line makes it fall more
+    slowly than in most, it is taken to fall as in most.
     """
-    middle = np.quantile(said[harmless], 0.5)
-    two = np.quantile(said[harmless], 0.98)
-    hundredth, thousandth = np.quantile(said[ordinary], [0.99, 0.999])
-    a_decade = max(thousandth - hundredth, 0.1)
-    review = max(thousandth + a_decade, np.quantile(said[harmless], 0.995), two + 0.1)
-    deny = max(review + 2 * a_decade, np.quantile(said[harmless], 0.9995))
-    most = max(deny + a_decade, said[wanted].max())
-    return np.array([middle, two, review, deny, most])
+    middle, two, hundredth, most_near = np.quantile(said[harmless], [0.5, 0.98, 0.99, 0.9995], axis=0)
+    first, thousandth = np.quantile(said[ordinary], [0.99, 0.999], axis=0)
+    a_decade = np.maximum(thousandth - first, 0.1)
+    a_decade = np.minimum(a_decade, np.median(a_decade))
+    review = np.max([thousandth + a_decade, hundredth, two + 0.1], axis=0)
+    deny = np.maximum(review + 2 * a_decade, most_near)
+    highest = np.array([column[own].max() for column, own in zip(said.T, wanted.T, strict=True)])
+    return np.stack([middle, two, review, deny, np.maximum(deny + a_decade, highest)], axis=1)
+
+
+def turns(line: Line) -> int:
+    """How many texts are made of a line: more where it has choices, fewer where there are few styles to dress it in."""
+    if line.category == ORDINARY:
+        return 8 if line.language == "en" else 2
+    if line.language != "en":
+        return 1
+    return 4 if "{" in line.text else 2
+
+
+def dressed(lines: Sequence[Line]) -> list[Example]:
+    made = []
+    for count in sorted(set(map(turns, lines))):
+        some = [line for line in lines if turns(line) == count]
+        made += examples(some, per_line=count, seed=SEED, held_out=False, padding=lines)
+    return made
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -117,70 +130,92 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, help="file to keep the encoded texts in between runs")
     arguments = parser.parse_args(argv)
     lines = read_lines()
-    made = examples([x for x in lines if x.category != ORDINARY], per_line=PER_LINE, seed=SEED, held_out=False,
-                    padding=lines)  # fmt: skip
-    made += examples([x for x in lines if x.category == ORDINARY], per_line=PER_ORDINARY_LINE, seed=SEED,
-                     held_out=False, padding=lines)  # fmt: skip
-    print(f"{len(lines)} lines, {len(made):,} texts", flush=True)
+    made = dressed(lines)
+    print(f"{len(lines):,} lines, {len(made):,} texts", flush=True)
     vectors = word_vectors()
     meant, plain = _encoded(made, vectors, arguments.cache)
+    counts = counted([e.text for e in made])
     folds = np.array([(e.line.key >> 8) % FOLDS for e in made])
     harmless = np.array([not e.line.is_wanted for e in made])
     ordinary = np.array([e.line.category == ORDINARY for e in made])
-    english = np.array([e.line.language == "en" for e in made])  # what the encoder reads; others would set the scale
+    english = np.array([e.line.language == "en" for e in made])  # others would set the scale
     wanted, weight = (np.stack(columns, axis=1) for columns in zip(*(labels(made, c) for c in CATEGORIES), strict=True))
-    layer = fit_layer(meant, wanted, weight)
-    said = out_of_fold(lambda rest: fit_layer(meant[rest], wanted[rest], weight[rest]), meant, folds)
-    ranks: list[Linear] = []
-    marks, suspicions = [], []
-    for place, category in enumerate(CATEGORIES):
-        ours, own, counts = said[:, place], wanted[:, place], weight[:, place]
-        marks.append(anchors(ours, own, harmless & english, ordinary & english))
-        marks[-1][2:] += STRICTER.get(category, 0)
-        rank = fit(plain, own, counts, ridge=RANK_RIDGE)
-        told = out_of_fold(partial(_rank, plain, own, counts), plain, folds)
-        mean, spread = rank(plain)[harmless].mean(), rank(plain)[harmless].std()
-        ranks.append(Linear(rank.weights / spread, (rank.bias - mean) / spread))
-        suspicions.append((told - told[harmless].mean()) / told[harmless].std())
+
+    def learnt(rest: Flags) -> tuple[Layer, NDArray[np.float16]]:
+        layer = fit_layer(meant[rest], wanted[rest], weight[rest])
+        grams = fit_letters(counts[rest], wanted[rest], balanced(wanted[rest], weight[rest])) * LETTERS
+        return layer, grams.astype(np.float16)
+
+    layer, grams = learnt(np.ones(len(made), bool))
+    told, letters = np.zeros(wanted.shape), np.zeros(wanted.shape)
+    for fold in range(FOLDS):
+        part, own = learnt(folds != fold), folds == fold
+        told[own], letters[own] = part[0](meant[own]), counts[own] @ part[1].astype(np.float32)
+    ranks = [fit(plain, wanted[:, i], weight[:, i], ridge=RANK_RIDGE) for i in range(len(CATEGORIES))]
+    ranked = np.stack([rank(plain) for rank in ranks], axis=1)
+    held = layer_arrays(layer) | {
+        "grams": grams,
+        "letters_mean": letters[harmless].mean(axis=0),
+        "letters_spread": letters[harmless].std(axis=0),
+        "ranks": (vectors @ np.array([r.weights for r in ranks]).T / ranked[harmless].std(axis=0)).astype(np.float16),
+        "rank_bias": (np.array([r.bias for r in ranks]) - ranked[harmless].mean(axis=0)) / ranked[harmless].std(axis=0),
+    }
+    said = told + letters
+    marks = anchors(said, wanted, harmless & english, ordinary & english)
+    marks[:, 2:] += np.array([[STRICTER.get(category, 0)] for category in CATEGORIES])
+    for category, ours, own, mark in zip(CATEGORIES, said.T, wanted.T, marks, strict=True):
         near = harmless & np.array([e.line.category == category for e in made])
-        found = [f"{(ours[own] >= mark).mean():.3f}" for mark in marks[-1][1:4]]
+        found = [f"{(ours[own & english] >= m).mean():.3f}" for m in mark[1:4]]
         print(f"{category:<14} AUC {auc(ours[own], ours[harmless]):.3f}, beside its near ones "
               f"{auc(ours[own], ours[near]):.3f}; found at 2 % of harmless, to review, to deny: "
-              f"{', '.join(found)}", flush=True)  # fmt: skip
+              f"{', '.join(found)}; of harmless in other languages {(ours[harmless & ~english] >= mark[2]).mean():.4f}",
+              flush=True)  # fmt: skip
         worst = np.flatnonzero(ordinary)[np.argsort(-ours[ordinary])][:40]
         print(f"  highest of the ordinary lines: {' | '.join(dict.fromkeys(made[i].line.text[:60] for i in worst))}")
-    suspicion = np.max(suspicions, axis=0)
-    limit = float(np.quantile(suspicion[ordinary], 0.98))
-    print(f"suspicious from {limit:.2f}: {(suspicion[~harmless] >= limit).mean():.3f} of wanted texts by pieces alone")
-    held = {
-        "first": layer.first.astype(np.float16),
-        "first_bias": layer.first_bias.astype(np.float32),
-        "second": layer.second.astype(np.float32),
-        "second_bias": layer.second_bias.astype(np.float32),
-        "ranks": (vectors @ np.array([r.weights for r in ranks]).T).astype(np.float16),
-        "rank_bias": np.array([r.bias for r in ranks], np.float32),
-        "suspicious": np.array([limit], np.float32),
-        "anchors": np.array(marks, np.float32),
-    }
+    suspicion = (ranked - ranked[harmless].mean(axis=0)) / ranked[harmless].std(axis=0)
+    suspicion += (letters - held["letters_mean"]) / held["letters_spread"]
+    alarmed = suspicion.max(axis=1) >= SUSPICIOUS
+    print(
+        f"suspicious: {alarmed[~harmless].mean():.3f} of wanted texts, {alarmed[ordinary].mean():.4f} of ordinary ones"
+    )
+    held |= {"suspicious": np.array([SUSPICIOUS]), "anchors": marks}
     # safetensors writes an array's memory as it lies there, whatever its order
-    held = {name: np.ascontiguousarray(array) for name, array in held.items()}
-    save_file(held, arguments.out, metadata={"categories": json.dumps(CATEGORIES), "lines": str(len(lines))})
+    kept = {
+        name: np.ascontiguousarray(array if array.dtype == np.float16 else array.astype(np.float32))
+        for name, array in held.items()
+    }
+    about = json.dumps({"categories": CATEGORIES, "lines": len(lines)})
+    save_file(kept, arguments.out, metadata={"about": about})  # one entry: several are written in any order
     print(f"written to {arguments.out}; HEADS_SHA256 = {hashlib.sha256(arguments.out.read_bytes()).hexdigest()}")
 
 
-def _rank(plain: Rows, own: Flags, counts: Rows, rest: Flags) -> Linear:
-    return fit(plain[rest], own[rest], counts[rest], ridge=RANK_RIDGE)
+def layer_arrays(layer: Layer) -> dict[str, NDArray[np.float16] | Rows]:
+    return {
+        "first": layer.first.astype(np.float16), "first_bias": layer.first_bias,
+        "second": layer.second, "second_bias": layer.second_bias,
+    }  # fmt: skip
 
 
 def _encoded(made: Sequence[Example], vectors: Rows, cache: Path | None) -> tuple[Rows, Rows]:
-    key = hashlib.sha256("\0".join(e.text for e in made).encode()).hexdigest()
+    keys = [hashlib.sha256(e.text.encode()).hexdigest() for e in made]
+    known: dict[str, int] = {}
     if cache and cache.exists():
         with np.load(cache) as kept:
-            if str(kept["key"]) == key:
-                return kept["meant"], kept["plain"]
-    meant, plain = encode(Encoder(), made, vectors, lambda line: print(line, flush=True))
+            held = kept["meant"], kept["plain"]
+            known = {str(key): i for i, key in enumerate(kept["keys"])}
+    new = [i for i, key in enumerate(keys) if key not in known]
+    fresh = encode(Encoder(), [made[i].text for i in new], vectors, lambda line: print(line, flush=True))
+    rows = []
+    for place, of_new in enumerate(fresh):
+        row = np.zeros((len(made), of_new.shape[1]))
+        row[new] = of_new
+        if len(new) < len(made):
+            old = [i for i, key in enumerate(keys) if key in known]
+            row[old] = held[place][[known[keys[i]] for i in old]]
+        rows.append(row)
+    meant, plain = rows
     if cache:
-        np.savez(cache, key=key, meant=meant, plain=plain)
+        np.savez(cache, keys=keys, meant=meant, plain=plain)
     return meant, plain
 
 

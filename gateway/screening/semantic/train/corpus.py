@@ -3,7 +3,8 @@
 A line has choices, `{one|another}`; one that begins with `!` is a sentence, the others name a scene; `+violence` before
 it: that head must find it too. `# wanted` and `# near` begin a part, with a language behind when it isn't English.
 `corpus/` is for training. `held_out/` is for judging: written to another plan (small scenes of single people, hardly a
-choice, other words), in styles of its own, and nothing is ever set by it. Both wanted and harmless lines are dressed in
+choice, other words), in styles of its own, and nothing is ever set by it; so is `held_out_2/`, by somebody who had seen
+neither. Both wanted and harmless lines are dressed in
 every style, so that style tells nothing: heads trained on one source of harm against another source of harmless
 captions learn the sources.
 """
@@ -32,6 +33,7 @@ ORDINARY: Final = "ordinary"
 LANGUAGES: Final = ("en", "de", "fr", "es")
 FOLDER: Final = Path(__file__).parent / "corpus"
 HELD_OUT: Final = Path(__file__).parent / "held_out"
+HELD_OUT_2: Final = Path(__file__).parent / "held_out_2"
 _CHOICE: Final = re.compile(r"\{([^{}]*)\}")
 _ARTISTS: Final = (
     "greg rutkowski", "alphonse mucha", "hokusai", "zdzislaw beksinski", "rembrandt", "moebius", "klimt", "artgerm",

@@ -61,7 +61,7 @@ class Layer:
 
 
 MEMBERS = 5
-UNITS = 64
+UNITS = 128
 """Small layers that were begun differently and speak together; one alone finds two of a hundred less."""
 EPOCHS = 12
 BATCH = 256
@@ -78,9 +78,7 @@ def fit_layer(rows: Rows, wanted: NDArray[np.bool_], weight: Rows) -> Layer:
     mean, spread = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(spread > LEAST_SPREAD, 1 / np.maximum(spread, LEAST_SPREAD), 0)
     scaled = ((rows - mean) * scale).astype(np.float32)
-    has, lacks = (wanted * weight).sum(axis=0), (~wanted * weight).sum(axis=0)
-    balance = np.where(wanted, weight * lacks / has, weight).astype(np.float32)
-    balance /= balance.mean()
+    balance = balanced(wanted, weight).astype(np.float32)
     members = [_member(scaled, wanted, balance, np.random.default_rng(seed)) for seed in range(MEMBERS)]
     first = np.vstack([m[0].T for m in members]).astype(np.float64) * scale
     return Layer(
@@ -89,6 +87,13 @@ def fit_layer(rows: Rows, wanted: NDArray[np.bool_], weight: Rows) -> Layer:
         second=np.vstack([m[2] for m in members]).T / MEMBERS,
         second_bias=np.mean([m[3] for m in members], axis=0),
     )
+
+
+def balanced(wanted: NDArray[np.bool_], weight: Rows) -> Rows:
+    """How much each row counts in each category, so that its wanted and its other rows weigh the same; 1 on average."""
+    has, lacks = (wanted * weight).sum(axis=0), (~wanted * weight).sum(axis=0)
+    balance = np.where(wanted, weight * lacks / has, weight)
+    return np.asarray(balance / balance.mean())
 
 
 def _member(

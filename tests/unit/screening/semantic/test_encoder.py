@@ -13,6 +13,7 @@ from gateway.screening.semantic import encoder as encoder_module
 from gateway.screening.semantic import weights as weights_module
 from gateway.screening.semantic.encoder import LAYERS, WEIGHTS, WIDTH, Encoder, model_path
 from gateway.screening.semantic.errors import MeaningUnavailable
+from gateway.screening.semantic.grams import BUCKETS
 from gateway.screening.semantic.weights import CATEGORIES, HEADS_FILE, SCORES, load_heads
 
 
@@ -90,6 +91,8 @@ def test_heads_have_a_row_a_category_and_anchors_that_rise() -> None:
     assert heads.first.shape == (units, WIDTH)
     assert heads.second.shape == (len(CATEGORIES), units)
     assert heads.ranks.shape == (30_522, len(CATEGORIES))
+    assert heads.grams.shape == (BUCKETS, len(CATEGORIES))
+    assert (heads.letters_spread > 0).all()
     assert heads.anchors.shape == (len(CATEGORIES), len(SCORES))
     assert (np.diff(heads.anchors, axis=1) > 0).all()
     assert np.isfinite(heads.ranks).all()

@@ -8,12 +8,12 @@ import pytest
 from gateway.screening.semantic import reader as reader_module
 from gateway.screening.semantic.encoder import Encoder
 from gateway.screening.semantic.errors import MeaningUnavailable
+from gateway.screening.semantic.grams import Spelled
 from gateway.screening.semantic.reader import ALWAYS_READ, AT_ONCE, NOTED, Reader
 from gateway.screening.semantic.report import ALONE
 from gateway.screening.semantic.train.corpus import HELD_OUT, read_lines
 from gateway.screening.semantic.train.fit import auc
 from gateway.screening.semantic.weights import CATEGORIES, SCORES, load_heads
-from gateway.screening.semantic.windows import cut
 
 HARMLESS = "a fox in a snowy forest, linocut. a bowl of ramen on a wooden table. two astronauts playing chess. "
 
@@ -62,7 +62,27 @@ def test_a_sentence_is_found_in_a_page_and_its_place_told(reader: Reader) -> Non
     assert violence.end - violence.start < 400
 
 
-def test_a_harmless_page_costs_two_windows(reader: Reader) -> None:
+def test_a_short_sentence_is_found_though_a_page_of_other_things_stands_around_it(reader: Reader) -> None:
+    text = HARMLESS * 20 + "Ein Mann sticht auf seine Frau ein, überall Blut. " + HARMLESS * 20
+    read = [m for m in reader.read(text) if m.category == "violence"]
+    assert [m.score >= NOTED and "Frau" in text[m.start : m.end] for m in read] == [True]
+
+
+def test_what_letters_say_counts() -> None:
+    heads = load_heads()
+    features = np.zeros((2, heads.first.shape[1]), np.float32)
+    letters = np.zeros((2, len(CATEGORIES)), np.float32)
+    letters[1, CATEGORIES.index("violence")] = 30
+    without, with_it = heads.scores(features, letters)
+    assert with_it[CATEGORIES.index("violence")] > without[CATEGORIES.index("violence")] + 0.2
+    windows, ids = [(0, 4), (4, 8)], np.arange(1_000, 1_008)
+    calm = heads.suspicion(ids, windows, np.tile(heads.letters_mean, (2, 1)))
+    alarmed = heads.suspicion(ids, windows, heads.letters_mean + letters)
+    assert alarmed[0] == calm[0]
+    assert alarmed[1] > calm[1]
+
+
+def test_a_harmless_page_costs_as_many_windows_as_are_always_read(reader: Reader) -> None:
     assert len(reader.windows(HARMLESS * 30)) == ALWAYS_READ * len(CATEGORIES)
 
 
@@ -136,11 +156,12 @@ def test_windows_read_together_say_what_each_says_alone(reader: Reader) -> None:
     together = reader.windows(bad * 4 + HARMLESS * 4)
     assert len(together) >= AT_ONCE * len(CATEGORIES)
     encoder, heads, text = Encoder(), load_heads(), bad * 4 + HARMLESS * 4
-    pieces = encoder.pieces(text)
+    pieces, spelled = encoder.pieces(text), Spelled(text, heads.grams)
     alone = {}
-    for window in cut(len(pieces)):
-        ids = pieces.ids[window.first : window.last]
-        alone[pieces.span(window.first, window.last)] = heads.scores(encoder.features(ids[None, :]))[0]
+    for start, end in {(meant.start, meant.end) for meant in together}:
+        inside = [i for i, (first, last) in enumerate(pieces.places) if start <= first and last <= end]
+        features = encoder.features(pieces.ids[inside][None, :])
+        alone[start, end] = heads.scores(features, spelled.says(np.array([start]), np.array([end])))[0]
     for meant in together:
         score = alone[meant.start, meant.end][CATEGORIES.index(meant.category)]
         assert meant.score == pytest.approx(score, abs=0.12)  # inputs are rounded on a scale that all of a run share

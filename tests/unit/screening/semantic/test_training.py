@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from gateway.screening.semantic import weights
-from gateway.screening.semantic.train.__main__ import anchors, labels
+from gateway.screening.semantic.train.__main__ import anchors, dressed, labels, turns
 from gateway.screening.semantic.train.corpus import (
     CATEGORIES,
     HELD_OUT,
+    HELD_OUT_2,
     HELD_OUT_SCENES,
     HELD_OUT_SENTENCES,
     LANGUAGES,
@@ -23,14 +24,15 @@ from gateway.screening.semantic.train.corpus import (
     OTHER_SCENES,
     SCENES,
     SENTENCES,
+    Line,
     examples,
     expand,
     read_lines,
 )
-from gateway.screening.semantic.train.fit import auc, fit, fit_layer
+from gateway.screening.semantic.train.fit import auc, balanced, fit, fit_layer
 
 TRAINED = read_lines()
-KEPT = read_lines(HELD_OUT)
+KEPT = read_lines(HELD_OUT) + read_lines(HELD_OUT_2)
 LINES = TRAINED + KEPT
 
 
@@ -39,7 +41,7 @@ def test_categories_are_those_of_the_weights() -> None:
 
 
 def test_every_category_has_wanted_and_harmless_lines_on_both_sides() -> None:
-    for side, english, others in ((TRAINED, 80, 2), (KEPT, 25, 3)):
+    for side, english, others in ((TRAINED, 300, 50), (read_lines(HELD_OUT), 25, 3), (read_lines(HELD_OUT_2), 50, 10)):
         counts = Counter((line.category, line.is_wanted, line.language) for line in side)
         for category in CATEGORIES:
             for language in LANGUAGES:
@@ -49,11 +51,13 @@ def test_every_category_has_wanted_and_harmless_lines_on_both_sides() -> None:
     assert not any(line.is_wanted for line in LINES if line.category == ORDINARY)
 
 
-def test_lines_for_judging_share_no_stretch_of_words_with_those_for_training() -> None:
-    """Four words in a row, counted in lines of six words or more: what is left is phrases of everyday speech."""
+def test_lines_for_judging_share_hardly_a_stretch_of_words_with_those_for_training() -> None:
+    """Four words in a row, counted in lines of six words or more. Authors who don't know each other hit on the same
+    phrase now and then: one line of a hundred may share a third of its own."""
     trained = {run for line in TRAINED for run in runs(line.text)}
-    shared = [line.text for line in KEPT if (own := runs(line.text)) and len(own & trained) > len(own) / 3]
-    assert shared == []
+    for folder in (HELD_OUT, HELD_OUT_2):
+        lines = [own for line in read_lines(folder) if (own := runs(line.text))]
+        assert sum(len(own & trained) > len(own) / 3 for own in lines) <= len(lines) / 100
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
@@ -101,6 +105,27 @@ def test_the_same_seed_makes_the_same_texts_and_another_makes_others() -> None:
     assert sum(a != b for a, b in zip(first, other, strict=True)) > len(first) / 2
 
 
+def test_lines_know_who_wrote_them(tmp_path: Path) -> None:
+    for category in (*CATEGORIES, ORDINARY):
+        (tmp_path / f"{category}.txt").write_text("# wanted\nan old line\n", encoding="utf-8")
+    (tmp_path / "hate.2.txt").write_text("# near\na new line\n", encoding="utf-8")
+    lines = [line for line in read_lines(tmp_path) if line.category == "hate"]
+    assert [(line.text, line.is_wanted, line.author) for line in lines] == [
+        ("an old line", True, "1"),
+        ("a new line", False, "2"),
+    ]
+    (tmp_path / "hate.2.txt").write_text("a new line\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"hate\.2\.txt, row 1: expected `# wanted`"):
+        read_lines(tmp_path)
+
+
+def test_no_author_wrote_all_of_a_category() -> None:
+    for category in (*CATEGORIES, ORDINARY):
+        counts = Counter(line.author for line in TRAINED if line.category == category)
+        assert len(counts) >= 2
+        assert min(counts.values()) >= 100
+
+
 def test_a_line_before_its_part_is_refused(tmp_path: Path) -> None:
     for category in (*CATEGORIES, ORDINARY):
         (tmp_path / f"{category}.txt").write_text("# wanted\na line\n", encoding="utf-8")
@@ -135,12 +160,47 @@ def test_a_killing_is_no_self_harm_and_a_shaded_subject_has_no_say() -> None:
 
 def test_scores_stand_for_shares_of_harmless_texts() -> None:
     dice = np.random.default_rng(1)
-    said = dice.normal(size=20_000)
+    said = dice.normal(size=(20_000, 3))
     harmless, ordinary = np.ones(20_000, bool), np.arange(20_000) < 10_000
-    marks = anchors(said, said > 2, harmless, ordinary)
-    assert (said >= marks[1]).mean() == pytest.approx(0.02, abs=0.001)
-    assert (said[ordinary] >= marks[2]).mean() <= 0.001
-    assert (np.diff(marks) > 0).all()
+    for marks, column in zip(anchors(said, said > 2, harmless, ordinary), said.T, strict=True):
+        assert (column >= marks[1]).mean() == pytest.approx(0.02, abs=0.001)
+        assert (column[ordinary] >= marks[2]).mean() <= 0.001
+        assert (np.diff(marks) > 0).all()
+
+
+def test_one_odd_line_of_one_category_does_not_set_its_marks_alone() -> None:
+    dice = np.random.default_rng(1)
+    said = dice.normal(size=(20_000, 3))
+    harmless, ordinary = np.ones(20_000, bool), np.ones(20_000, bool)
+    calm = anchors(said, said > 2, harmless, ordinary)
+    said[:24, 1] = 8  # one of a thousand texts and some more: a line in several dresses
+    odd = anchors(said, said > 2, harmless, ordinary)
+    assert odd[1, 2] > 8  # nothing of ours lies above the mark
+    assert odd[1, 2] < 8 + 2 * (calm[1, 2] - calm[1, 1])
+    assert odd[0] == pytest.approx(calm[0], abs=0.2)
+
+
+def test_the_more_a_line_can_be_dressed_the_more_texts_are_made_of_it() -> None:
+    made = Counter(e.line for e in dressed(TRAINED))
+    assert set(made) == set(TRAINED)
+    assert all(made[line] == turns(line) for line in TRAINED)
+    english, german, plain, chosen, ordinary = (
+        Line("hate", True, False, "a line"),
+        Line("hate", True, False, "eine Zeile", language="de"),
+        Line("hate", True, True, "a line"),
+        Line("hate", True, False, "a {line|row}"),
+        Line(ORDINARY, False, False, "a line"),
+    )
+    assert turns(german) < turns(english) == turns(plain) < turns(chosen) < turns(ordinary)
+
+
+def test_rows_weigh_the_same_on_both_sides() -> None:
+    wanted = np.array([[True, False], [False, True], [False, False], [False, False]])
+    balance = balanced(wanted, np.array([[1.0, 0.5], [1.0, 2.0], [2.0, 1.0], [0.0, 1.0]]))
+    for column, own in zip(balance.T, wanted.T, strict=True):
+        assert column[own].sum() == pytest.approx(column[~own].sum())
+    assert balance.mean() == pytest.approx(1)
+    assert balance[3, 0] == 0
 
 
 def test_a_fit_finds_the_direction_that_separates() -> None:

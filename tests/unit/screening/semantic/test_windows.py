@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.screening.semantic.windows import NARROW, PIECES, STEP, Window, cut
+from gateway.screening.semantic.windows import NARROW, PIECES, SHORT, STEP, Window, cut
 
 
 def test_no_pieces_no_windows() -> None:
@@ -33,3 +33,18 @@ def test_windows_share_most_when_more_than_half_of_one_lies_in_the_other() -> No
     assert Window(8, 32).shares_most_with(Window(0, 24))
     assert not Window(0, 24).shares_most_with(Window(12, 36))
     assert not Window(0, 24).shares_most_with(Window(40, 64))
+
+
+def test_a_long_text_s_sentences_are_windows_too() -> None:
+    slid = cut(100)
+    assert cut(100, [10, 40]) == [*slid, Window(0, 10), Window(10, 40)]  # what is left is longer than a window
+    assert cut(100, [10, 60, 80, 100]) == [*slid, Window(0, 10), Window(60, 80), Window(80, 100)]
+
+
+def test_a_short_sentence_is_read_with_what_follows_it() -> None:
+    ends = [SHORT - 1, SHORT + 10, SHORT + 12, 40]
+    assert cut(60, ends)[-3:] == [Window(0, SHORT + 10), Window(SHORT + 10, 40), Window(40, 60)]
+
+
+def test_a_short_text_is_one_window_however_many_sentences_it_has() -> None:
+    assert cut(PIECES, [10, 20, 30]) == [Window(0, PIECES)]
