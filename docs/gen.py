@@ -121,6 +121,7 @@ def _default(field: FieldInfo) -> str:
 
 def errors_page() -> str:
     """The tree of refusals and failures, with code, status and whether trying again can help."""
+    _import_all(typer.main.get_command(imprimatur_command))
     tree = textwrap.dedent((errors.__doc__ or "").partition("\n")[2]).strip()
     lines = [
         MADE,
@@ -153,6 +154,12 @@ def errors_page() -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _import_all(command: Any) -> None:
+    """Make commands that are made on demand, and so import what has errors of its own."""
+    for sub in getattr(command, "commands", {}).values():
+        _import_all(sub)
 
 
 ERRORS_IN_WORDS: Final = {
