@@ -142,7 +142,8 @@ async def test_what_is_wrong_with_a_draft_is_shown_at_its_line(go: Visits, scree
     await page.goto(f"{base_of(page)}?file={AUTHZ}")
     area = page.locator("#content")
     text = await area.input_value()
-    await area.fill(text.replace("image_action if is_string(", "image_action if is_strng(", 1))
+    assert "is_set(set)" in text
+    await area.fill(text.replace("is_set(set)", "is_sett(set)", 1))
     await page.get_by_role("button", name="Save and check").click()
     # What is to be mended in this very file is read beside its text.
     await page.locator("#markers").wait_for(timeout=CHECK_MS)
