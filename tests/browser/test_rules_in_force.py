@@ -231,7 +231,7 @@ async def test_lines_that_no_test_runs_are_marked_where_they_stand(go: Visits, s
     for line, is_missed in ((9, False), (13, False), (14, True), (15, True), (16, False)):
         names = await gutter.locator(f"span:nth-child({line})").get_attribute("class") or ""
         assert ("missed" in names.split()) is is_missed, (line, names)
-    await expect(page.locator(".painted .unrun").first).to_contain_text("input")
+    await expect(page.locator(".painted .unrun", has_text="input").first).to_be_visible()
     await looked_at(ann, screenshot_dir, "rules-editor-missed")
     await page.locator("#content").press("End")
     await page.locator("#content").press("x")
