@@ -93,7 +93,8 @@ def _spread(length: int, side: float, apart: float) -> NDArray[np.float64]:
     """Where windows begin, from edge to edge; one lies in the middle."""
     room = length - side
     steps = 2 * max(1, int(np.ceil(room / apart / 2 - 1e-6)))
-    return (np.arange(steps + 1, dtype=np.float64) * (room / steps))[max(0, (steps + 1 - MOST_ALONG) // 2) :][:MOST_ALONG]
+    begins = np.arange(steps + 1, dtype=np.float64) * (room / steps)
+    return begins[max(0, (steps + 1 - MOST_ALONG) // 2) :][:MOST_ALONG]
 
 
 def _searched(height: int, width: int) -> Iterator[tuple[float, float, float]]:
