@@ -30,6 +30,7 @@ from gateway.screening.semantic.windows import Window, cut
 ALWAYS_READ: Final = 2
 AT_ONCE: Final = 4
 """Windows in one run of the network: a fifth faster than one by one, and soon enough to see that it is late."""
+_DIGIT: Final = re.compile(r"\d")
 REMEMBERED: Final = 512
 """Texts whose subjects are kept, under a keyed digest and without a word of them."""
 _SENTENCE_END: Final = re.compile(r"[.!?;](?=\s)|\n")
@@ -81,7 +82,8 @@ class Reader:
     def windows(self, text: str, is_late: Callable[[], bool] = lambda: False) -> list[Meant]:
         """What every window that the encoder reads scores in every category."""
         pieces = self._encoder.pieces(text)
-        spelled = Spelled(text[:MAX_CHARS], self._heads.grams)
+        # Numbers are left out: letters learnt from few of them, and what a card's says is not about a picture.
+        spelled = Spelled(_DIGIT.sub(" ", text[:MAX_CHARS]), self._heads.grams)
         windows = self._worth_reading(pieces, spelled, cut(len(pieces), _sentence_ends(text, pieces)))
         found: list[Meant] = []
         for now in _runs(windows):

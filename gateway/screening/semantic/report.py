@@ -17,6 +17,9 @@ from gateway.vocabulary import Effect
 ALONE: Final = SCORES[2]
 """From this score a subject is reported though no word of its category stands there."""
 SURE: Final = SCORES[3]
+FEW_WORDS: Final = 5
+"""A text of fewer says little: alone its subject is reported from `SURE` on, and then for a person to look at. What few
+words say outright, the lexicons find."""
 SEXUAL: Final = "sexual"
 MINORS: Final = "minors"
 
@@ -36,11 +39,14 @@ def reports(rules: RuleSet, read: Sequence[Meant], words: Words, said: Collectio
     There is no head for sexual pictures of children, and no text was written to train one: a text that the head for
     sexual subjects reports, with a word for a child in it, is one.
     """
+    is_short = len(words.tokens) < FEW_WORDS
+    alone = SURE if is_short else ALONE
     found = []
     for meant in read:
-        if meant.score < ALONE and f"content.{meant.category}" not in said:
-            continue
-        found += _report(rules, meant, field)
+        stands_alone = f"content.{meant.category}" not in said
+        if not stands_alone or meant.score >= alone:
+            is_weak = stands_alone and is_short
+            found += _report(rules, replace(meant, score=ALONE) if is_weak else meant, field)
         if meant.category == SEXUAL and meant.score >= ALONE and _names_a_child(rules.lexicons[field], words):
             found += _report(rules, replace(meant, category=MINORS), field)
     return found

@@ -71,10 +71,20 @@ async def test_the_reader_that_ships_answers_through_screening(policies: Path, r
 
 
 async def test_a_high_score_proposes_to_refuse_a_lower_one_to_hold(policies: Path) -> None:
-    [sure] = await found(policies, "some words", Meant("violence", 0.95, 0, 5))
-    [held] = await found(policies, "some words", Meant("violence", 0.94, 0, 5))
+    [sure] = await found(policies, "these are some more words", Meant("violence", 0.95, 0, 5))
+    [held] = await found(policies, "these are some more words", Meant("violence", 0.94, 0, 5))
     assert (sure.proposed, held.proposed) == (Effect.DENY, Effect.REVIEW)
-    assert await found(policies, "some words", Meant("violence", 0.79, 0, 5)) == []
+    assert await found(policies, "these are some more words", Meant("violence", 0.79, 0, 5)) == []
+
+
+async def test_few_words_alone_are_held_when_the_score_is_high_and_never_refused(policies: Path) -> None:
+    [held] = await found(policies, "both in one picture", Meant("violence", 1.0, 0, 5))
+    assert held.proposed is Effect.REVIEW
+    assert await found(policies, "both in one picture", Meant("violence", 0.94, 0, 5)) == []
+    [beside] = await found(policies, "a severed head", Meant("violence", 0.95, 0, 5))
+    assert beside.proposed is Effect.DENY
+    few = await found(policies, "a schoolgirl here", Meant("sexual", 0.85, 0, 5))
+    assert [f.type for f in few] == ["content.minors"]
 
 
 async def test_a_lower_score_counts_beside_a_word_of_its_category_only(policies: Path) -> None:
