@@ -52,7 +52,8 @@ async def test_a_question_is_asked_in_one_text(visit):
     page = await one.go("/audit")
     await expect(page.get_by_label("Ask the log")).to_have_value("action:image:*")
     await page.get_by_label("Ask the log").fill("effect:deny,mask -reason:mfa.* created:7d")
-    await page.get_by_label("Ask the log").press("Enter")
+    async with page.expect_navigation():
+        await page.get_by_label("Ask the log").press("Enter")
     effects = set(await page.locator("td .effect").all_inner_texts())
     assert effects == {"denied", "masked"}
     await expect(page.get_by_label("Ask the log")).to_have_value("effect:deny,mask -reason:mfa.* created:7d")
