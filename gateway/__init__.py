@@ -1,3 +1,9 @@
 """Imprimatur's gateway: the proxy that every picture made inside a company passes."""
 
+import os
+
 __version__ = "0.1.0.dev0"
+
+# Before numpy is loaded, which reads it then. Its matrices are small here: threads that wait for each other would double
+# a prompt's CPU time and save nothing on the clock.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
