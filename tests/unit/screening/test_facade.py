@@ -158,7 +158,9 @@ async def unavailable_without_trace(screening: Screening, caplog: pytest.LogCapt
     assert not finding.maskable
     [record] = [r for r in caplog.records if r.name.startswith("gateway.screening")]
     assert record.exc_info is None
-    told = repr(record.__dict__) + repr(finding)
+    # Without numbers of threads and moments, which hold any four digits one day.
+    told = repr({name: value for name, value in vars(record).items() if not isinstance(value, int | float)})
+    told += repr(finding)
     assert "4111" not in told
     assert "canary" not in told
 
