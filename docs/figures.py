@@ -61,7 +61,7 @@ def _names() -> list[str]:
 
 
 def _table(figures: list[dict[str, Any]]) -> Iterator[str]:
-    yield "| figure | measured | target | |  beside it |"
+    yield "| figure | measured | target | | beside it |"
     yield "|---|---:|---:|---|---|"
     for one in figures:
         met = {True: "met", False: "**falls short**", None: ""}[one["met"]]

@@ -22,8 +22,8 @@ _FETCH = 500  # rows a round trip where all of a day are read: some MiB of ciphe
 # Fetching the records of a token costs as much for each as walking a day in order costs for two; of the latter, a page
 # of results takes fifty times what a day holds for each that has the token.
 _WALKED_FOR_A_FETCH = 50
-_PLAIN = 5  # two tuples of the index of ``head_seq``, and the tokens of both
-_SPARSE = 10  # a plain index with less than each tenth record: walking all for a token would look at more
+_PLAIN_COST = 5  # two tuples of the index of ``head_seq``, and the tokens of both
+_SPARSE_SHARE = 10  # a plain index with less than each tenth record: walking all for a token would look at more
 
 _NO_SEQ = -1
 _NOWHERE = TokenSource("(select null::bigint as head_seq where false) t", (), "", (), "t.head_seq")
@@ -43,7 +43,9 @@ class PostgresDay:
         """``records``: about how many it holds; decides nothing but how it is searched."""
         self.day = day
         self.costs = SearchCosts(
-            frequent=max(FREQUENT, isqrt(_WALKED_FOR_A_FETCH * records)), sparse=records // _SPARSE, plain=_PLAIN
+            frequent=max(FREQUENT, isqrt(_WALKED_FOR_A_FETCH * records)),
+            sparse=records // _SPARSE_SHARE,
+            plain=_PLAIN_COST,
         )
         self._connection = connection
         self._classes = tuple(classes)

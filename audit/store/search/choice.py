@@ -20,7 +20,9 @@ from audit.store.search.tokens import Tokens
 _RARE: Final = 50  # no need to look for a rarer one
 _COUNTED: Final = 1_000  # entries of a plain index that are counted; more is "many"
 _MANY: Final = 2**62
-_SPARSE: Final = 2**61  # many entries of a plain index, yet few of all that a token's walk in order would look at
+_SPARSE_WEIGHT: Final = (
+    2**61
+)  # many entries of a plain index, yet few of all that a token's walk in order would look at
 # Looking whether a token is rarer than a plain index with so few entries costs this share of walking that at most.
 _WORTH_COUNTING: Final = 4
 
@@ -78,7 +80,7 @@ def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> 
     """The lead of each day: of those that are many, the first."""
     chosen = [leads[0] for _, leads in days]
     costs = [part.view.costs for part, _ in days]
-    bounds = {at: Bounds(_RARE, _COUNTED) for at, (_, leads) in enumerate(days) if len(leads) > 1}
+    bounds = {at: _Bounds(_RARE, _COUNTED) for at, (_, leads) in enumerate(days) if len(leads) > 1}
     for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
         weights = [bounds[at].weight(lead, count, costs[at]) for lead, count in zip(leads, counts, strict=True)]
@@ -88,10 +90,10 @@ def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> 
         if of_tokens <= _RARE:
             del bounds[at]
         else:
-            bounds[at] = Bounds(of_tokens, max(_COUNTED, costs[at].sparse))
+            bounds[at] = _Bounds(of_tokens, max(_COUNTED, costs[at].sparse))
     for at, (_, leads) in enumerate(days):
         if len(leads) == 1 and leads[0].has_two_ways:  # with conditions beside it that can't lead
-            bounds[at] = Bounds(costs[at].frequent, _COUNTED)
+            bounds[at] = _Bounds(costs[at].frequent, _COUNTED)
     for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
         weights = [bounds[at].weight(lead, count, costs[at]) for lead, count in zip(leads, counts, strict=True)]
@@ -117,7 +119,7 @@ def fetch_few(reader: StoreReader, days: Sequence[tuple[Part, Lead]]) -> list[li
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class _Bounds:
     """How far the records of one day are counted."""
 
     of_tokens: int
@@ -132,11 +134,11 @@ class Bounds:
             return _MANY
         if lead.is_blind:
             return max(count, _RARE)
-        return _SPARSE if count >= _COUNTED else max(count * costs.plain, _RARE)
+        return _SPARSE_WEIGHT if count >= _COUNTED else max(count * costs.plain, _RARE)
 
 
 def _counted(
-    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], bounds: Mapping[int, Bounds]
+    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], bounds: Mapping[int, _Bounds]
 ) -> list[tuple[int, Sequence[int]]]:
     """How many records each candidate of these days walks over: asked of all days at once, each up to its bound."""
     asked, at = [], list(bounds)

@@ -45,7 +45,7 @@ def reports(rules: RuleSet, read: Sequence[Meant], words: Words, said: Collectio
     for meant in read:
         stands_alone = f"content.{meant.category}" not in said
         if not stands_alone or meant.score >= alone:
-            is_weak = stands_alone and is_short
+            is_weak = stands_alone and is_short  # told by the score that this is worth: policy judges by the score
             found += _report(rules, replace(meant, score=ALONE) if is_weak else meant, field)
         if meant.category == SEXUAL and meant.score >= ALONE and _names_a_child(rules.lexicons[field], words):
             found += _report(rules, replace(meant, category=MINORS), field)
