@@ -27,10 +27,11 @@ from PIL import Image
 
 from bench.support import results
 from bench.support.results import Figure
-from gateway.provenance.fingerprint import ALIKE, LEAST_QUALITY, Blocked, BlockList, fingerprint, turned
-from gateway.provenance.window_list import WindowList
-from gateway.provenance.window_list import written as lines_of
-from gateway.provenance.windows import asked, listed
+from gateway.prints.block_list import Blocked, BlockList
+from gateway.prints.fingerprint import ALIKE, LEAST_QUALITY, fingerprint, turned
+from gateway.prints.window_list import WindowList
+from gateway.prints.window_list import written as lines_of
+from gateway.prints.windows import asked, listed
 from gateway.screening.image.chain import look
 from gateway.screening.image.faces import faces
 from gateway.screening.image.nearness import Nearness, Seen

@@ -26,9 +26,9 @@ from PIL import Image
 
 from bench.support import results
 from bench.support.results import Figure
+from gateway.prints.fingerprint import fingerprint
 from gateway.provenance.certificates import CHAIN_NAME, KEY_NAME, ROOT_NAME, load, make_demonstration_set, read_anchors
 from gateway.provenance.credentials import Signer, State, Statement, Verifier
-from gateway.provenance.fingerprint import fingerprint
 from gateway.provenance.watermark import Watermark, find
 from gateway.provenance.watermark import read as reading
 from tests.unit.provenance.pictures import ATTACKS, KINDS, Pixels, drawn_by_the_model, encoded, made, psnr

@@ -12,11 +12,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gateway.cli_provenance_ask import ask
-from gateway.provenance import windows
-from gateway.provenance.block_file import add
+from gateway.prints import windows
+from gateway.prints.block_file import add
+from gateway.prints.fingerprint import turned
 from gateway.provenance.certificates import CertificateRefused
 from gateway.provenance.check import MAX_BYTES, PROBLEMS, Checked, Checker, Known, Lookups, Verdict
-from gateway.provenance.fingerprint import turned
 from gateway.provenance.opening import Provenance, make_missing, open_provenance
 from gateway.settings import ProvenanceSettings
 

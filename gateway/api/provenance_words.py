@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gateway.prints.fingerprint import BITS, LEAST_QUALITY
 from gateway.provenance.check import PROBLEMS, Checked, Known, Verdict
 from gateway.provenance.credentials import Manifest, State
-from gateway.provenance.fingerprint import BITS, LEAST_QUALITY
 
 DETECTED: Final = "detected"
 NOT_DETECTED: Final = "not_detected"

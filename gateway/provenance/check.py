@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.child import Child, started
+from gateway.prints.fingerprint import Fingerprint, turned
 from gateway.provenance.check_child import SHOWN
 from gateway.provenance.credentials import Manifest, State
-from gateway.provenance.fingerprint import Fingerprint, turned
 from gateway.provenance.watermark import Found, Watermark, find
 
 PROCESSES: Final = 2

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from gateway.prints.block_list import BlockList
+from gateway.prints.window_list import WindowList
 from gateway.provenance.certificates import (
     CHAIN_NAME,
     KEY_NAME,
@@ -23,10 +25,8 @@ from gateway.provenance.certificates import (
 )
 from gateway.provenance.check import Checker, Lookups
 from gateway.provenance.credentials import Signer
-from gateway.provenance.fingerprint import BlockList
 from gateway.provenance.release import Releaser
 from gateway.provenance.watermark import Watermark
-from gateway.provenance.window_list import WindowList
 from gateway.settings import ProvenanceSettings
 
 SECRET_BYTES: Final = 48

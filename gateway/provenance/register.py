@@ -29,8 +29,8 @@ from sqlalchemy import (
     select,
 )
 
+from gateway.prints.fingerprint import ALIKE, BITS, LEAST_QUALITY, Fingerprint
 from gateway.provenance.check import Known, Lookups
-from gateway.provenance.fingerprint import ALIKE, BITS, LEAST_QUALITY, Fingerprint
 from gateway.provenance.release import Released
 from gateway.storage.database import Database
 from gateway.storage.schema import UtcDateTime, metadata

@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from gateway.prints.fingerprint import Fingerprint, fingerprint
 from gateway.provenance.credentials import MEDIA_TYPES, Signer, Statement
-from gateway.provenance.fingerprint import Fingerprint, fingerprint
 from gateway.provenance.watermark import HANDLE_BITS, Watermark
 from gateway.provenance.watermark.mark import MIN_SIDE
 

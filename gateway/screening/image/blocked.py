@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.provenance.fingerprint import BlockList, Fingerprint
-from gateway.provenance.window_list import WindowList
-from gateway.provenance.windows import WORDS
+from gateway.prints.block_list import BlockList
+from gateway.prints.fingerprint import Fingerprint
+from gateway.prints.window_list import WindowList
+from gateway.prints.windows import WORDS
 from gateway.screening.image.seen import Look
 
 

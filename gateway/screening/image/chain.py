@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from gateway.exchange import Picture
-from gateway.provenance.fingerprint import turned
-from gateway.provenance.windows import asked
+from gateway.prints.fingerprint import turned
+from gateway.prints.windows import asked
 from gateway.screening.image.classify import score
 from gateway.screening.image.decode import NotAPicture, check_picture
 from gateway.screening.image.faces import Faces, faces

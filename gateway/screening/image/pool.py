@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from gateway.child import command, environment
 from gateway.exchange import Picture
-from gateway.provenance.windows import PRINT_BYTES
+from gateway.prints.windows import PRINT_BYTES
 from gateway.screening.image.seen import Classifier, Look
 
 MEMORY_BYTES: Final = 3 << 30

@@ -15,7 +15,7 @@ class Look:
     """PDQ in the eight ways it can be laid down; empty where the picture has too little in it."""
     quality: int = 0
     windows: str = field(default="", repr=False)
-    """Fingerprints of parts of it (`gateway.provenance.windows`), one after the other, in base64."""
+    """Fingerprints of parts of it (`gateway.prints.windows`), one after the other, in base64."""
     realistic: float = 0.0
     doubtful: float = 0.0
     nudity: float = 0.0

@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Row, String, Table, delete, insert, select
 
 from gateway.exchange import ActorId, CleanUpload, Finding, ImageRequest
-from gateway.provenance.fingerprint import ALIKE, BITS, LEAST_QUALITY, Fingerprint
+from gateway.prints.fingerprint import ALIKE, BITS, LEAST_QUALITY, Fingerprint
 from gateway.screening.image.nearness import ACTOR_BYTES, Nearness, Seen
 from gateway.screening.image.seen import Look
 from gateway.screening.image.sketch import MOST_WORDS, are_related, packed, sketch, unpacked

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gateway.prints.fingerprint import ALIKE, Fingerprint, fingerprint
 from gateway.provenance import check as checking
 from gateway.provenance.certificates import load
 from gateway.provenance.check import MEMORY_BYTES, PROBLEMS, Checker, Known, Lookups, Verdict
 from gateway.provenance.credentials import Signer, State, Statement
-from gateway.provenance.fingerprint import ALIKE, Fingerprint, fingerprint
 from gateway.provenance.watermark import Watermark
 from tests.unit.provenance.issuing import Authority
 from tests.unit.provenance.pictures import ATTACKS, ROOT, Pixels, decoded, encoded, made

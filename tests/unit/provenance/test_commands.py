@@ -19,10 +19,11 @@ from typer.testing import CliRunner, Result
 from gateway import cli_login, cli_provenance_ask
 from gateway.cli import app
 from gateway.login.device_flow import DeviceFlow
-from gateway.provenance.block_file import add
-from gateway.provenance.fingerprint import BlockList, fingerprint, turned
-from gateway.provenance.window_list import written
-from gateway.provenance.windows import listed as listed_windows
+from gateway.prints.block_file import add
+from gateway.prints.block_list import BlockList
+from gateway.prints.fingerprint import fingerprint, turned
+from gateway.prints.window_list import written
+from gateway.prints.windows import listed as listed_windows
 from tests.support.device_issuer import ACCESS, GATEWAY, DeviceIssuer, tokens
 from tests.support.memory_keyring import MemoryKeyring
 from tests.unit.provenance.pictures import ROOT, encoded, made
@@ -286,8 +287,8 @@ WRITER = """
 import sys
 from hashlib import sha256
 from pathlib import Path
-from gateway.provenance.block_file import add
-from gateway.provenance.fingerprint import Fingerprint
+from gateway.prints.block_file import add
+from gateway.prints.fingerprint import Fingerprint
 first = int(sys.argv[2])
 for n in range(first, first + 20):
     add(Path(sys.argv[1]), [Fingerprint(int.from_bytes(sha256(b"%d" % n).digest()), 100)], f"n{n}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from gateway.provenance.fingerprint import ALIKE, LEAST_QUALITY, Fingerprint
+from gateway.prints.fingerprint import ALIKE, LEAST_QUALITY, Fingerprint
 from gateway.provenance.register import MOST_TOLD, Register, released
 from gateway.provenance.release import Released
 from gateway.storage.database import Database

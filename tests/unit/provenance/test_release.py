@@ -13,10 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gateway import cli_provenance
+from gateway.prints.block_list import BlockList
+from gateway.prints.fingerprint import ALIKE, fingerprint
 from gateway.provenance.certificates import CHAIN_NAME, CertificateRefused
 from gateway.provenance.check import Verdict
 from gateway.provenance.credentials import Signer, State, Statement, Verifier
-from gateway.provenance.fingerprint import ALIKE, BlockList, fingerprint
 from gateway.provenance.opening import make_missing, open_provenance
 from gateway.provenance.release import Released, ReleaseFailed, Releaser, handle_of
 from gateway.provenance.watermark import Watermark, find

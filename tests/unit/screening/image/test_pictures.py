@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gateway.exchange import FileFacts, Upload
-from gateway.provenance import windows
-from gateway.provenance.fingerprint import fingerprint
-from gateway.provenance.window_list import written
+from gateway.prints import windows
+from gateway.prints.fingerprint import fingerprint
+from gateway.prints.window_list import written
 from gateway.screening.facade import Screening
 from gateway.screening.image import pool
 from gateway.screening.image.seen import Classifier

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from gateway.exchange import ActorId, CleanUpload, FileFacts, Finding, ImageRequest, SketchRegion
-from gateway.provenance.fingerprint import ALIKE, BITS, LEAST_QUALITY
+from gateway.prints.fingerprint import ALIKE, BITS, LEAST_QUALITY
 from gateway.screening.facade import Screening
 from gateway.screening.image.seen import Look
 from gateway.screening.image.sketch import BUCKETS

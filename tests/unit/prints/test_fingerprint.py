@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gateway.provenance.fingerprint import ALIKE, Blocked, BlockList, Fingerprint, fingerprint, turned
+from gateway.prints.block_list import Blocked, BlockList
+from gateway.prints.fingerprint import ALIKE, Fingerprint, fingerprint, turned
 from gateway.provenance.watermark import Watermark
 from tests.unit.provenance.pictures import ATTACKS, ROOT, made
 

@@ -6,7 +6,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from gateway.provenance.windows import WORDS, Prints, turned
+from gateway.prints.windows import WORDS, Prints, turned
 
 MARK: Final = "#window "
 """Begins a line: 64 hexadecimal digits, a space and the picture's label follow."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gateway.provenance.fingerprint import SMALLEST, cosines
+from gateway.prints.fingerprint import SMALLEST, cosines
 
 Prints = NDArray[np.uint64]
 """A window's fingerprint a row, four words; the first holds the lowest frequencies, which bear the most."""

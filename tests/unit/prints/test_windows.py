@@ -8,11 +8,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from gateway.provenance import windows
-from gateway.provenance.fingerprint import Blocked, BlockList, fingerprint
-from gateway.provenance.fingerprint import turned as laid
-from gateway.provenance.window_list import MARK, NEAR, WindowList, written
-from gateway.provenance.windows import NONE, WORDS, asked, listed, turned
+from gateway.prints import windows
+from gateway.prints.block_list import Blocked, BlockList
+from gateway.prints.fingerprint import fingerprint
+from gateway.prints.fingerprint import turned as laid
+from gateway.prints.window_list import MARK, NEAR, WindowList, written
+from gateway.prints.windows import NONE, WORDS, asked, listed, turned
 from tests.unit.provenance.pictures import Pixels, decoded, encoded, made
 
 PICTURES = [made(kind, 500, 256) for kind in ("shapes on white", "clouds", "texture", "text")]

@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from gateway.provenance.fingerprint import Blocked, BlockList, Fingerprint
-from gateway.provenance.window_list import WindowList, written
-from gateway.provenance.windows import NONE, Prints
+from gateway.prints.block_list import Blocked, BlockList
+from gateway.prints.fingerprint import Fingerprint
+from gateway.prints.window_list import WindowList, written
+from gateway.prints.windows import NONE, Prints
 
 MAX_LABEL: Final = 100
 NEW_MODE: Final = 0o644
@@ -23,7 +24,7 @@ def add(
     path: Path, laid: Sequence[Fingerprint], label: str, listed: Prints = NONE, asked: Prints = NONE
 ) -> tuple[str, int] | None:
     """Block the picture whose fingerprints, laid down in all eight ways, are `laid` (the first is upright), and what is
-    left of it when its edges are cut away. `listed` and `asked` are its windows (`gateway.provenance.windows`).
+    left of it when its edges are cut away. `listed` and `asked` are its windows (`gateway.prints.windows`).
 
     None when it was added: durable, and whoever reads the list sees the old one or the new one. Else the label of
     what was there already and how many bits away it is, and the file is as it was. Lines and comments of others stay as
