@@ -68,14 +68,16 @@ def asked(pixels: NDArray[np.uint8]) -> Prints:
     return _prints(light, list(_searched(*light.shape)))
 
 
-def turned(prints: Prints) -> Prints:
-    """All of them in the eight ways that a picture can be laid down; the first are upright."""
-    grids = np.unpackbits(np.ascontiguousarray(prints).view(np.uint8), axis=1)[:, _PLACE].reshape(-1, _KEPT, _KEPT)
-    odd = (np.arange(1, _KEPT + 1) % 2).astype(np.uint8)
-    down, across = odd[:, None], odd[None, :]
-    laid = [grids, grids ^ down, grids ^ across, grids ^ down ^ across]
-    laid += [grid.transpose(0, 2, 1) for grid in laid]
-    return np.concatenate([_packed(grid.reshape(-1, _KEPT * _KEPT)) for grid in laid])
+def by_mirror(prints: Prints) -> Prints:
+    """The same bits in other words, by what mirroring does to them: those that never change, those that change when
+    up and down are swapped, those that change when left and right are, and those that change with either (but not with
+    both). A wave with an even number looks alike from both ends, one with an odd number changes its sign."""
+    return _packed(_grids(prints).reshape(-1, _KEPT * _KEPT)[:, _MIRRORED])
+
+
+def transposed(prints: Prints) -> Prints:
+    """Of the windows mirrored along their diagonal."""
+    return _in_order(_grids(prints).transpose(0, 2, 1).reshape(-1, _KEPT * _KEPT))
 
 
 def _light(pixels: NDArray[np.uint8]) -> Floats:
@@ -130,7 +132,7 @@ def _prints(light: Floats, places: list[tuple[float, float, float]]) -> Prints:
     values = values[steps // 90 >= LEAST_TOLD]
     waves = cosines().astype(np.float32)
     frequencies = np.matmul(np.matmul(waves, values), waves.T)
-    return _packed((frequencies > 0).reshape(-1, _KEPT * _KEPT).astype(np.uint8))
+    return _in_order((frequencies > 0).reshape(-1, _KEPT * _KEPT).astype(np.uint8))
 
 
 def _between(at: NDArray[np.float64], length: int) -> tuple[NDArray[np.int64], Floats]:
@@ -138,11 +140,23 @@ def _between(at: NDArray[np.float64], length: int) -> tuple[NDArray[np.int64], F
     return before, np.clip(at - before, 0, 1).astype(np.float32)
 
 
+def _grids(prints: Prints) -> NDArray[np.uint8]:
+    """The bits, each where its frequency stands: down, across."""
+    return np.unpackbits(np.ascontiguousarray(prints).view(np.uint8), axis=1)[:, _PLACE].reshape(-1, _KEPT, _KEPT)
+
+
+def _in_order(bits: NDArray[np.uint8]) -> Prints:
+    return _packed(bits[:, _ORDER])
+
+
 def _packed(bits: NDArray[np.uint8]) -> Prints:
-    return np.ascontiguousarray(np.packbits(bits[:, _ORDER], axis=1)).view(np.uint64)
+    return np.ascontiguousarray(np.packbits(bits, axis=1)).view(np.uint64)
 
 
 _down, _across = np.divmod(np.arange(_KEPT * _KEPT), _KEPT)
 _ORDER: Final = np.argsort(np.maximum(_down, _across) >= _LOW, kind="stable")
 """The 8 x 8 lowest frequencies first."""
 _PLACE: Final = np.argsort(_ORDER)
+# The first wave has the number one and the place nought.
+_MIRRORED: Final = np.argsort(2 * ((_across + 1) % 2) + (_down + 1) % 2, kind="stable")
+"""Even both ways; odd down; odd across; odd both ways."""

@@ -8,15 +8,17 @@ from functools import cache
 import numpy as np
 import pytest
 
-from gateway.prints import windows
+from gateway.prints import window_list, windows
 from gateway.prints.block_list import Blocked, BlockList
 from gateway.prints.fingerprint import fingerprint
 from gateway.prints.fingerprint import turned as laid
-from gateway.prints.window_list import MARK, NEAR, WindowList, written
-from gateway.prints.windows import NONE, WORDS, asked, listed, turned
+from gateway.prints.window_list import MARK, NEAR, STEADY_NEAR, WindowList, written
+from gateway.prints.windows import NONE, WORDS, Prints, asked, by_mirror, listed, transposed
 from tests.unit.provenance.pictures import Pixels, decoded, encoded, made
 
 PICTURES = [made(kind, 500, 256) for kind in ("shapes on white", "clouds", "texture", "text")]
+ONE_BIT_EACH = np.packbits(np.eye(256, dtype=np.uint8), axis=1).view(np.uint64)
+"""Fingerprints of one bit each."""
 TURNS: dict[str, Callable[[Pixels], Pixels]] = {
     "upright": lambda pixels: pixels,
     "mirrored": lambda pixels: pixels[:, ::-1],
@@ -101,16 +103,84 @@ def test_a_strip_has_no_more_windows_than_may_be_kept() -> None:
     assert len(asked(noise)) < 1_000
 
 
-def test_turned_fingerprints_are_those_of_the_turned_picture() -> None:
+def spread_out(prints: Prints) -> np.ndarray:
+    """A window a row, 16 x 16 bits, down and across, from the order that a list is written in."""
+    low = [(down, across) for down in range(16) for across in range(16) if max(down, across) < 8]
+    high = [(down, across) for down in range(16) for across in range(16) if max(down, across) >= 8]
+    grids = np.empty((len(prints), 16, 16), np.uint8)
+    down, across = zip(*low, *high, strict=True)
+    grids[:, down, across] = np.unpackbits(prints.view(np.uint8), axis=1)
+    return grids
+
+
+def in_eight_ways(grids: np.ndarray) -> list[np.ndarray]:
+    """Mirrored, a wave with an odd number changes its sign; the first wave is number one."""
+    odd = np.tile(np.array([1, 0], np.uint8), 8)
+    down, across = odd[:, None], odd[None, :]
+    laid = [grids, grids ^ down, grids ^ across, grids ^ down ^ across]
+    return [*laid, *(one.transpose(0, 2, 1) for one in laid)]
+
+
+def test_fingerprints_in_eight_ways_are_those_of_the_picture_laid_down_so() -> None:
     """To the bit, but for values so near to nothing that their sign is anybody's."""
-    pixels = PICTURES[1]
-    whole = listed(pixels)
-    for place, turn in enumerate(("upright", "upside down", "mirrored", "turned round", "along the diagonal")):
-        begin = len(whole) * place
-        expected = listed(np.ascontiguousarray(TURNS[turn](pixels)))
-        arranged = turned(whole)[begin : begin + len(whole)]
-        apart = np.bitwise_count(arranged[:, None] ^ expected[None]).sum(2).min(1)
+    laid = in_eight_ways(spread_out(listed(PICTURES[1])))
+    names = ("upright", "upside down", "mirrored", "turned round", "along the diagonal")
+    for arranged, turn in zip(laid, names, strict=False):
+        expected = spread_out(listed(np.ascontiguousarray(TURNS[turn](PICTURES[1]))))
+        apart = (arranged[:, None] ^ expected[None]).sum((2, 3)).min(1)
         assert apart.max() <= 6, turn
+
+
+@pytest.mark.parametrize("at_once", [1 << 16, 1_000, 40])
+def test_a_look_up_answers_as_if_all_were_compared_in_eight_ways(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it leaves out early, and in however many steps it goes through the list."""
+    monkeypatch.setattr(window_list, "_AT_ONCE", at_once)
+    random = np.random.default_rng(7)
+    prints = np.concatenate([listed(pixels) for pixels in PICTURES])
+    known = WindowList(prints, tuple(map(str, range(len(prints)))))
+    stored = spread_out(prints)
+    answers = []
+    for place, way in ((place, way) for place in (0, 31, len(prints) - 1) for way in range(8)):
+        laid = in_eight_ways(stored[place : place + 1])[way][0]
+        noisy = laid ^ (random.random((16, 16)) < random.uniform(0, 0.2))
+        order = [(down, across) for down in range(16) for across in range(16)]
+        order.sort(key=lambda at: max(at) >= 8)
+        mine = np.packbits([noisy[at] for at in order]).view(np.uint64).reshape(1, WORDS)
+        question = np.concatenate([random.integers(0, 1 << 64, (5, WORDS), np.uint64), mine])
+        apart = np.stack([(noisy ^ one).sum((1, 2)) for one in in_eight_ways(stored)])
+        least = int(apart.min())
+        answers.append(least <= NEAR)
+        said = known.match(question)
+        assert (None if said is None else said[1]) == (least if least <= NEAR else None)
+        if said is not None:
+            assert apart[:, int(said[0])].min() == least
+    assert {*answers} == {True, False}
+
+
+def test_bits_are_told_apart_by_what_mirroring_changes() -> None:
+    prints = listed(PICTURES[1])
+    upright = by_mirror(prints)
+    for place, changed in ((1, (1, 3)), (2, (2, 3)), (3, (1, 2))):
+        grids = in_eight_ways(spread_out(prints))[place]
+        order = sorted(((d, a) for d in range(16) for a in range(16)), key=lambda at: max(at) >= 8)
+        again = np.packbits([[grid[at] for at in order] for grid in grids], axis=1).view(np.uint64)
+        words = by_mirror(again) ^ upright
+        assert {tuple(np.bitwise_count(row).tolist()) for row in words} == {
+            tuple(64 if word in changed else 0 for word in range(WORDS))
+        }
+    assert (transposed(transposed(prints)) == prints).all()
+
+
+def test_steady_bits_too_far_apart_are_left_out_first() -> None:
+    """What a look-up of a long list spares is measured in `bench.pictures`."""
+    prints = listed(PICTURES[1])[:1]
+    known = WindowList(prints, ("fox",))
+    steady = np.flatnonzero(np.unpackbits(by_mirror(ONE_BIT_EACH).view(np.uint8), axis=1)[:, :64].any(1))
+    bits = np.unpackbits(prints.view(np.uint8))
+    for count, expected in ((STEADY_NEAR, ("fox", STEADY_NEAR)), (STEADY_NEAR + 1, None)):
+        changed = bits.copy()
+        changed[steady[:count]] ^= 1
+        assert known.match(np.packbits(changed).view(np.uint64).reshape(-1, WORDS)) == expected
 
 
 def test_a_list_is_read_as_it_was_written_and_others_take_it_for_comments() -> None:
