@@ -118,7 +118,7 @@ async def _searches(bed: Bed, log: AuditLog, size: str) -> list[Figure]:
         ("two keywords", lambda: Query(word=f"{dice.choice(WORDS)} {RARE_WORD}"), 100, 100),
     ]
     figures = []
-    found = await read.searches(log, [(name, make) for name, make, *_ in questions], 60)
+    found = await read.searches(log, [(name, make) for name, make, *_ in questions], 200)
     for name, _, p50, p99 in questions:
         spread = found[name]
         print(f"  search newest 50 by {name:<20} p50 {spread.p50:7.1f} ms   p99 {spread.p99:7.1f} ms")

@@ -25,7 +25,7 @@ from audit.store.port import StoreReader
 from audit.store.search.choice import Part
 from audit.store.search.counting import Counting
 from audit.store.search.filters import holds_on, is_blind
-from audit.store.search.plan import DayPlan, plan_days
+from audit.store.search.plan import DayPlan, led_all, plan_days
 from audit.store.search.rows import halves_of, read_halves, request_row, subject_of
 from audit.store.search.tokens import DayClasses, Tokens
 
@@ -33,7 +33,7 @@ __all__ = ["Found", "Search", "request_row", "subject_of"]
 
 
 # Days that are asked at once. Few different numbers: a store may remember how it ran a text.
-_DAYS_AT_ONCE = (1, 4, 8, 17)
+_DAYS_AT_ONCE = (1, 8, 21)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ class Search:
             if first <= day <= last and all(holds_on(condition, day) for condition in query.conditions)
         ]
         numbers = chain(_DAYS_AT_ONCE, repeat(_DAYS_AT_ONCE[-1]))
+        habit = None
         while days:
             number = next(numbers)
             asked, days = days[:number], days[number:]
@@ -110,7 +111,9 @@ class Search:
                     if after is not None and day == after.day:
                         before_seq = min(after.seq, self._horizon)
                     parts.append(Part(view, tokens, before_seq))
-            yield plan_days(query, reader, parts)
+            plans = plan_days(query, reader, parts, habit)
+            habit = led_all(plans)
+            yield plans
 
 
 def _heads(reader: StoreReader, plans: Sequence[DayPlan], limit: int) -> Iterator[Sequence[int]]:

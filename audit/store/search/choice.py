@@ -76,11 +76,18 @@ class Part:
     before_seq: int
 
 
-def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> list[Lead]:
-    """The lead of each day: of those that are many, the first."""
+def choose(
+    reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], habit: Condition | None = None
+) -> list[Lead]:
+    """The lead of each day: of those that are many, the first. ``habit``: what led on all days before."""
     chosen = [leads[0] for _, leads in days]
     costs = [part.view.costs for part, _ in days]
-    bounds = {at: _Bounds(_RARE, _COUNTED) for at, (_, leads) in enumerate(days) if len(leads) > 1}
+    settled = _by_habit(reader, days, habit) if habit is not None and not is_blind(habit) else {}
+    for at, lead in settled.items():
+        chosen[at] = lead
+    bounds = {
+        at: _Bounds(_RARE, _COUNTED) for at, (_, leads) in enumerate(days) if len(leads) > 1 and at not in settled
+    }
     for at, counts in _counted(reader, days, bounds):
         leads = days[at][1]
         weights = [bounds[at].weight(lead, count, costs[at]) for lead, count in zip(leads, counts, strict=True)]
@@ -102,20 +109,39 @@ def choose(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]]) -> 
     return chosen
 
 
-def fetch_few(reader: StoreReader, days: Sequence[tuple[Part, Lead]]) -> list[list[int] | None]:
-    """``head_seq`` of all that the lead of each day walks over, without repeats, newest first; ``None`` where that is
-    many. Costs what counting them would."""
+def _by_habit(reader: StoreReader, days: Sequence[tuple[Part, Sequence[Lead]]], habit: Condition) -> dict[int, Lead]:
+    """Days that are left to what led before without counting tokens against it, which costs as much as it would save:
+    those on which it is no more than what is counted of a plain index, so that a day unlike the others costs little."""
+    leads = {
+        at: lead for at, (_, leads) in enumerate(days) if len(leads) > 1 for lead in leads if lead.condition is habit
+    }
+    alone = [(part, [leads[at]] if at in leads else []) for at, (part, _) in enumerate(days)]
+    counted = _counted(reader, alone, dict.fromkeys(leads, _Bounds(_RARE, _COUNTED)))
+    return {at: leads[at] for at, (count,) in counted if count < _COUNTED}
+
+
+def fetch_few(reader: StoreReader, days: Sequence[tuple[Part, Lead]], limit: int) -> list[list[int] | None]:
+    """``head_seq`` of what the lead of each day walks over, without repeats, the newest so many, newest first; ``None``
+    where all of that is many. Costs what counting them would."""
     asked = []
     for part, lead in days:
-        statement = wrapped("", _walks(lead), " limit ?", part.view.costs.frequent)
+        walked = wrapped("with t as materialized (", _walks(lead), " limit ?)", part.view.costs.frequent)
+        statement = wrapped(
+            "",
+            walked,
+            " select head_seq, (select count(*) from t) as number from t"
+            " group by head_seq order by head_seq desc limit ?",
+            limit,
+        )
         asked.append((part.view, statement.text, statement.parameters))
-    found: list[list[int]] = [[] for _ in days]
-    for at, (head,) in reader.select_each(asked):
-        found[at].append(head)
-    return [
-        sorted(set(heads), reverse=True) if len(heads) < part.view.costs.frequent else None
-        for heads, (part, _) in zip(found, days, strict=True)
-    ]
+    found: list[list[int] | None] = [[] for _ in days]
+    for at, (head, number) in reader.select_each(asked):
+        heads = found[at]
+        if number >= days[at][0].view.costs.frequent:
+            found[at] = None
+        elif heads is not None:
+            heads.append(head)
+    return [None if heads is None else sorted(heads, reverse=True) for heads in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class DayPlan:
     view: DayView = field(repr=False)
     tokens: Tokens = field(repr=False)
     heads: Sequence[int] | None = None
-    """``head_seq`` of all events that match, newest first, where planning found them."""
+    """``head_seq`` of the events that match, newest first, one more than fit a page, where planning found them."""
 
     def newest(self, limit: int) -> Sql:
         """``head_seq`` of the newest events that match, without repeats, newest first."""
@@ -94,8 +94,11 @@ class DayPlan:
         return select(walk.head, wrapped("", source, joins), (*where, conditions))
 
 
-def plan_days(query: Query, reader: StoreReader, parts: Sequence[Part]) -> list[DayPlan]:
-    """The plans of those of the days where something can match. What must be counted is asked of all days at once."""
+def plan_days(
+    query: Query, reader: StoreReader, parts: Sequence[Part], habit: Condition | None = None
+) -> list[DayPlan]:
+    """The plans of those of the days where something can match. What must be counted is asked of all days at once.
+    ``habit``: what led on the days before (``led_all``)."""
     is_blind_query = any(is_blind(condition) for condition in query.conditions)
     days: list[tuple[Part, list[Lead]]] = []
     for part in parts:
@@ -106,12 +109,18 @@ def plan_days(query: Query, reader: StoreReader, parts: Sequence[Part]) -> list[
             days.append((part, leads or [_all_heads(part.before_seq)]))
     if _asks_for_tokens_alone(query, days):
         # A token is of one tenant: whatever has it matches.
-        found = fetch_few(reader, [(part, leads[0]) for part, leads in days])
+        found = fetch_few(reader, [(part, leads[0]) for part, leads in days], query.limit + 1)
         return [
             _plan(query, part, lead.for_many() if heads is None else lead, heads)
             for (part, (lead,)), heads in zip(days, found, strict=True)
         ]
-    return [_plan(query, part, lead) for (part, _), lead in zip(days, choose(reader, days), strict=True)]
+    return [_plan(query, part, lead) for (part, _), lead in zip(days, choose(reader, days, habit), strict=True)]
+
+
+def led_all(plans: Sequence[DayPlan]) -> Condition | None:
+    """The condition that leads on each of these days, if one does."""
+    conditions = [plan.lead.condition for plan in plans]
+    return conditions[0] if conditions and all(condition is conditions[0] for condition in conditions) else None
 
 
 def _asks_for_tokens_alone(query: Query, days: Sequence[tuple[Part, Sequence[Lead]]]) -> bool:

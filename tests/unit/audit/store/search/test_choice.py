@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -10,12 +12,14 @@ import pytest
 from audit.query import Condition, Field
 from audit.store.port import FREQUENT, DayView, SearchCosts, StoreReader
 from audit.store.search.choice import Lead, Part, Walk, choose
+from audit.store.search.plan import DayPlan, led_all
 from audit.store.search.sql import Sql
 from audit.store.search.tokens import Tokens
 
 LARGE: SearchCosts = SearchCosts(frequent=4_000, sparse=33_000, plain=5)
 """Of a day of 330,000 records where a token's walk in order is one over all records."""
 ACTOR, EFFECT = Condition(Field.ACTOR, ("alice",)), Condition(Field.EFFECT, ("deny",))
+NAMES = ("token", "effect")
 
 
 class Counts:
@@ -28,9 +32,10 @@ class Counts:
     def select_each(
         self, questions: Sequence[tuple[DayView, str, Sequence[object]]]
     ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        for number, (_, _, bounds) in enumerate(questions):
-            counts = [min(true, cast(int, bound)) for true, bound in zip(self._true, bounds, strict=False)]
-            for at, count in enumerate(counts):
+        for number, (_, sql, bounds) in enumerate(questions):
+            asked = [NAMES.index(name) for name in re.findall(r"from (\w+) limit", sql)]
+            counts = [min(self._true[at], cast(int, bound)) for at, bound in zip(asked, bounds, strict=True)]
+            for at, count in zip(asked, counts, strict=True):
                 self.looked_at[at] += count
             yield number, tuple(counts)
 
@@ -42,14 +47,16 @@ class Day:
         self.costs = costs
 
 
-def lead_of(token: int, effect: int | None, costs: SearchCosts | None = None) -> tuple[Lead, Counts]:
+def lead_of(
+    token: int, effect: int | None, costs: SearchCosts | None = None, habit: Condition | None = None
+) -> tuple[Lead, Counts]:
     reader = Counts(token, effect or 0)
     frequent = Walk(Sql("everything"), "d.head_seq")
     leads = [Lead((Walk(Sql("token"), "d.head_seq", frequent=frequent),), ACTOR, is_exact=True)]
     if effect is not None:
         leads.append(Lead((Walk(Sql("effect"), "d.head_seq"),), EFFECT, is_exact=True))
     part = Part(cast(DayView, Day(costs or SearchCosts())), Tokens(()), 1)
-    (chosen,) = choose(cast(StoreReader, reader), [(part, leads)])
+    (chosen,) = choose(cast(StoreReader, reader), [(part, leads)], habit)
     return chosen, reader
 
 
@@ -106,3 +113,27 @@ def test_a_token_alone_is_counted_once() -> None:
     assert chosen.walks[0].source.text == "token"
     assert reader.looked_at[0] == 499
     assert lead_of(500, None)[0].walks[0].source.text == "everything"
+
+
+def test_what_led_before_leads_again_without_a_look_at_the_token() -> None:
+    chosen, reader = lead_of(10, 333, LARGE, habit=EFFECT)
+    assert chosen.condition is EFFECT
+    assert reader.looked_at == [0, 333]
+
+
+def test_a_day_on_which_it_is_no_longer_rare_is_looked_at_anew() -> None:
+    chosen, reader = lead_of(10, 5_000, LARGE, habit=EFFECT)
+    assert chosen.condition is ACTOR
+    assert reader.looked_at[0] == 10
+
+
+def test_a_token_is_no_habit() -> None:
+    chosen, _ = lead_of(100_000, 333, LARGE, habit=ACTOR)
+    assert chosen.condition is EFFECT
+
+
+def test_a_habit_is_what_led_on_each_of_the_days() -> None:
+    actor, effect = (cast(DayPlan, SimpleNamespace(lead=Lead((), condition))) for condition in (ACTOR, EFFECT))
+    assert led_all([effect, effect]) is EFFECT
+    assert led_all([actor, effect]) is None
+    assert led_all([]) is None

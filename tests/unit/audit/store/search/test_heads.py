@@ -75,8 +75,25 @@ class Day:
     costs = SearchCosts(frequent=4)
 
 
-def test_few_are_fetched_without_repeats_and_many_are_not() -> None:
+class Rows:
+    """A reader whose days answer with these rows."""
+
+    def __init__(self, answers: Sequence[Sequence[tuple[int, int]]]) -> None:
+        self._answers = answers
+        self.asked: list[object] = []
+
+    def select_each(
+        self, questions: Sequence[tuple[DayView, str, Sequence[object]]]
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        self.asked += [value for _, _, parameters in questions for value in parameters]
+        for number, answer in enumerate(self._answers):
+            for row in answer:
+                yield number, row
+
+
+def test_the_newest_of_few_are_fetched_and_many_are_not() -> None:
     lead = Lead((Walk(Sql("token"), "d.head_seq"),))
     part = Part(cast(DayView, Day()), Tokens(()), 100)
-    reader = cast(StoreReader, Asked([[3, 9, 3], [4, 3, 2, 1], []]))
-    assert fetch_few(reader, [(part, lead)] * 3) == [[9, 3], None, []]
+    reader = Rows([[(3, 3), (9, 3)], [(4, 4), (3, 4)], []])
+    assert fetch_few(cast(StoreReader, reader), [(part, lead)] * 3, 2) == [[9, 3], None, []]
+    assert reader.asked == [4, 2] * 3  # no further than many, and no more than are shown
