@@ -154,6 +154,13 @@ def doctor(context: typer.Context, config: Config = None) -> None:
         problems.append("identity.providers: none, so nobody can sign in.")
     if not settings.policy.directory.is_dir():
         problems.append(f"policy.directory: {settings.policy.directory} is no folder.")
+    else:
+        from gateway.screening.rules import doctor as rules_doctor
+
+        held, waiting = rules_doctor.told(settings.policy.directory)
+        problems += held
+        for note in waiting:
+            typer.secho(note, fg="yellow", err=True)
     for problem in problems:
         typer.secho(problem, fg="red", err=True)
     raise typer.Exit(1 if problems else 0)

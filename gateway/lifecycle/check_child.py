@@ -48,7 +48,7 @@ def _detectors(files: Mapping[str, bytes]) -> tuple[list[Found], int]:
         folder = Path(place) / "policies"
         materialise(bundle_of(files), folder)
         try:
-            rules = load(folder).rules
+            rules = load(folder, prove_names=True).rules
         except RuleError as error:
             message = str(error).removeprefix(f"{error.file}:{error.line}: ")
             return [(error.file, error.line, 1, message, "detector")], 0

@@ -10,9 +10,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gateway.screening.entities.errors import NamesUnavailable
+from gateway.screening.entities.model import absent, shared_model
+from gateway.screening.entities.scan import read, sound
 from gateway.screening.exact.key import ListKey
 from gateway.screening.exact.lists import MAX_COLUMNS, NAME, ListError, ListShelf, build, write
 from gateway.screening.findings import MIN_SECRET_BYTES
+from gateway.screening.rules.doctor import about
 from gateway.screening.rules.errors import RuleError
 from gateway.screening.rules.ruleset import load
 from gateway.screening.text.normalise import normalise
@@ -93,17 +97,27 @@ def make_app(places: Places) -> typer.Typer:
         """Load every rule with its own tests, and say what they find in a text. Nothing is recorded."""
         rules, lists, secret = places(config)
         try:
-            loaded = load(rules, ListShelf(lists, _key(secret)))
+            loaded = load(rules, ListShelf(lists, _key(secret)), prove_names=True)
         except RuleError as error:
             _stop(str(error))
-        typer.echo(f"{len(loaded.rules)} rules load and pass their own tests: revision {loaded.revision}")
+        for rule_id in loaded.without_model:
+            typer.secho(about(rule_id, loaded.rules[f"dlp.{rule_id}"].mode, absent()), fg="yellow", err=True)
+        untried = f", {len(loaded.without_model)} of them not tried" if loaded.without_model else ""
+        typer.echo(f"{len(loaded.rules)} rules load and pass their own tests{untried}: revision {loaded.revision}")
         text = sys.stdin.read() if text == "-" else text
         if not text:
             return
         try:
-            hits = loaded.scanners["prompt"].scan(normalise(text), Budget())
+            plain, budget = normalise(text), Budget()
+            hits = loaded.scanners["prompt"].scan(plain, budget)
+            wanted = loaded.names["prompt"].wanted(plain.text, budget)
+            if wanted.stretches:
+                model = shared_model()
+                hits += read(sound(wanted.rules, model), plain, wanted.stretches, model)
         except OverBudget:
             _stop("too much to look at: a gateway would answer screening.unavailable")
+        except NamesUnavailable as error:
+            _stop(f"a gateway would answer screening.unavailable: {error}")
         for hit in hits:
             hidden = "" if hit.maskable else ", can't be masked"
             typer.echo(f"{hit.start}-{hit.end} dlp.{hit.detector.rule_id}: {hit.detector.effect}{hidden}")

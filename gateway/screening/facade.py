@@ -19,6 +19,8 @@ from PIL import Image
 
 from gateway.exchange import CleanUpload, Finding, Picture, Stage, Upload
 from gateway.screening.content.tokens import Words
+from gateway.screening.entities.scan import Wanted
+from gateway.screening.entities.service import Names
 from gateway.screening.exact.key import ListKey
 from gateway.screening.exact.lists import ListShelf
 from gateway.screening.findings import FindingWriter, numbered, unavailable
@@ -38,6 +40,7 @@ from gateway.screening.text.across import across
 from gateway.screening.text.normalise import Normalised, normalise
 from gateway.screening.text.recent import Recent
 from gateway.screening.text.scan import MAX_HITS, Budget, OverBudget
+from gateway.vocabulary import Effect
 
 INLINE_CHARS: Final = 2_000
 """Up to here a scan takes about a millisecond: less than handing it to a thread and back on a busy machine."""
@@ -45,6 +48,7 @@ MEANT: Final[Mapping[Scope, int]] = {"prompt": 2, "ocr_upload": 5, "ocr_output":
 """Fields that are read for their meaning, and of how many words at least: "EXIT" on a door means nothing by itself, and
 what single words say is the lexicons' to find. A negative prompt says what must not be drawn."""
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_STRICTNESS: Final = {effect: rank for rank, effect in enumerate(Effect)}
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +62,8 @@ class ScreeningHealth:
     error: str
     waiting: tuple[str, ...] = ()
     """Rules that wait for a list (`imprimatur dlp import`)."""
+    without_model: tuple[str, ...] = ()
+    """Rules that want names, and the model of names is not installed (`imprimatur doctor` says how)."""
 
 
 class Screening:
@@ -85,8 +91,10 @@ class Screening:
         lists: Path | None = None,
         meaning: Meaning | None = None,
         watch: MemoryWatch | None = None,
+        names: Names | None = None,
     ) -> None:
         self._meaning = meaning
+        self._names = names or Names(timeout_seconds=timeout_seconds, clock=clock)
         self._write = FindingWriter(secret)
         self._timeout = timeout_seconds
         self._picture_timeout = picture_timeout_seconds
@@ -111,7 +119,10 @@ class Screening:
         told by the finding of the request that needs it."""
         try:
             await asyncio.gather(
-                self.hints("a lighthouse"), self.screen_pictures([_something()]), self._gallery.warm_up()
+                self.hints("a lighthouse"),
+                self.screen_pictures([_something()]),
+                self._gallery.warm_up(),
+                self._warm_names(),
             )
         except Exception as error:
             _failed("screening.cold", error)
@@ -218,6 +229,7 @@ class Screening:
             rules=len(current.rules),
             error=self._book.error,
             waiting=current.waiting,
+            without_model=current.without_model,
         )
 
     @property
@@ -229,12 +241,13 @@ class Screening:
         """Let go of the threads; scans under way end at their own deadline."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._gallery.aclose()
+        await self._names.aclose()
         if self._meaning is not None:
             await self._meaning.aclose()
 
     async def _screen_text(self, text: str, field: Scope, *, keyed: bool) -> tuple[Finding, ...]:
         try:
-            said = await self._said(text, field, keyed=keyed)
+            said = await self._with_names(await self._said(text, field, keyed=keyed), field, keyed=keyed)
             if self._meaning is None or not _may_mean_something(said.plain.text, field):
                 return said.findings
             read = await self._meaning.find(said.plain.text)
@@ -253,6 +266,19 @@ class Screening:
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads, lambda: self._findings(rules, text, field, budget, keyed=keyed)
             )
+
+    async def _with_names(self, said: _Said, field: Scope, *, keyed: bool) -> _Said:
+        if not said.wanted.stretches:
+            return said
+        hits = await self._names.find(said.plain, said.wanted)
+        named = [self._write.from_hit(said.rules, hit, field, keyed=keyed) for hit in hits]
+        fresh = [finding for finding in named if not any(_covers(other, finding) for other in said.findings)]
+        return replace(said, findings=numbered((*said.findings, *fresh)))
+
+    async def _warm_names(self) -> None:
+        """Only for rules in force: those in monitor mode are not worth a second of the start."""
+        if any(rule.detector.is_enforced for names in self.rules.names.values() for rule in names.rules):
+            await self._names.warm_up()
 
     def _with_meaning(self, said: _Said, read: Sequence[Meant], field: Scope, *, keyed: bool) -> tuple[Finding, ...]:
         types = {finding.type for finding in said.findings}
@@ -279,7 +305,7 @@ class Screening:
                 found.append(self._write.from_mention(rules, lexicon, mention, plain, field, keyed=keyed))
         if len(found) > MAX_HITS:
             raise OverBudget
-        return _Said(numbered(found), rules, plain, words)
+        return _Said(numbered(found), rules, plain, words, rules.names[field].wanted(plain.text, budget))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +316,14 @@ class _Said:
     rules: RuleSet
     plain: Normalised
     words: Words
+    wanted: Wanted
+    """What is still to be read for names."""
+
+
+def _covers(one: Finding, other: Finding) -> bool:
+    """Whether `other` lies in a value that was found already, of which at least as much comes."""
+    is_within = one.start <= other.start and other.end <= one.end
+    return is_within and one.type.startswith("dlp.") and _STRICTNESS[one.proposed] >= _STRICTNESS[other.proposed]
 
 
 def _something() -> Picture:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.screening.exact.lists import ListShelf
 from gateway.screening.rules.errors import RuleError
+from gateway.screening.rules.names import absent
 from gateway.screening.rules.ruleset import RuleSet, load, rule_files
 
 OnReload = Callable[[bool, str, str], None]
@@ -43,6 +44,7 @@ class RuleBook:
         self._signature = self._look()
         self._next_look = clock() + reload_seconds
         self.current: RuleSet = load(directory, lists)
+        _tell_of_names(self.current)
         self.error = ""
         """What is wrong with the files as they lie; empty when they are the ones in force."""
 
@@ -95,6 +97,8 @@ class RuleBook:
         return False
 
     def _tell(self, ok: bool) -> None:
+        if ok:
+            _tell_of_names(self.current)
         if self._on_reload is not None:
             self._on_reload(ok, self.current.revision, self.error)
 
@@ -107,3 +111,8 @@ class RuleBook:
                 continue
             entries.append((path.as_posix(), status.st_mtime_ns, status.st_size, status.st_ino))
         return tuple(entries)
+
+
+def _tell_of_names(rules: RuleSet) -> None:
+    for rule_id in rules.without_model:
+        _log.warning("screening.names-missing", extra={"rule": rule_id, "cause": absent()})

@@ -15,6 +15,7 @@ from gateway.screening.content.tokens import Words
 from gateway.screening.exact.lists import ListError, ListShelf
 from gateway.screening.rules.document import Document
 from gateway.screening.rules.errors import RuleError
+from gateway.screening.rules.names import check_form
 from gateway.screening.rules.schema import EFFECTS, Action, ContentLexicon, Detect, DlpRule, Form, Mode, RuleTests
 from gateway.screening.text.cues import Cues, alternatives
 from gateway.screening.text.normalise import normalise
@@ -54,10 +55,13 @@ def _proposed(action: Action, mode: Mode) -> Effect:
 
 
 def compile_rule(document: Document, rule: DlpRule, lists: ListShelf | None = None) -> Detector | None:
-    """A detector that passed the rule's own tests; None for a rule that waits for its list. Raises `RuleError`."""
+    """A detector that passed the rule's own tests; None for a rule that waits for its list. Raises `RuleError`.
+
+    A rule that wants names is only looked at for its form: `names.compile_names` goes on with its detector.
+    """
     detector = _by_form(document, rule, rule.detect) if rule.detect else _by_list(document, rule, lists)
-    if detector is None:
-        return None
+    if detector is None or detector.entities:
+        return detector
     scanner = TextScanner([detector])
     _prove(document, rule.tests, lambda text: bool(scanner.scan_text(text)))
     if rule.action.replacement and scanner.scan_text(rule.action.replacement):
@@ -94,7 +98,11 @@ def _by_list(document: Document, rule: DlpRule, lists: ListShelf | None) -> Dete
 def _by_form(document: Document, rule: DlpRule, detect: Detect) -> Detector:
     patterns = []
     review_if = rule.action.review_if
+    if detect.wants_names:
+        check_form(document, rule, detect)
     for i, pattern in enumerate(detect.any):
+        if pattern.entity is not None:
+            continue
         name = "regex" if pattern.regex else "terms"
         patterns.append(pattern.regex or alternatives(pattern.terms))
         try:
@@ -115,7 +123,8 @@ def _by_form(document: Document, rule: DlpRule, detect: Detect) -> Detector:
         severity=rule.severity,
         effect=_proposed(rule.action, rule.mode),
         patterns=tuple(patterns),
-        cued=frozenset(i for i, p in enumerate(detect.any) if p.cue),
+        entities=frozenset(p.entity for p in detect.any if p.entity is not None),
+        cued=frozenset(i for i, p in enumerate(detect.any) if p.cue and p.entity is None),
         min_count=detect.min_count,
         review_from=review_if.values if review_if else 0,
         validators=tuple(VALIDATORS[name] for name in detect.validate_),

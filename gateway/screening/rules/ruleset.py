@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gateway.screening.content.lexicon import Lexicon
+from gateway.screening.entities.errors import NamesUnavailable
+from gateway.screening.entities.model import SHA256
+from gateway.screening.entities.scan import NameRule, NameScanner
 from gateway.screening.exact.lists import ListShelf
 from gateway.screening.rules.compile import compile_lexicon, compile_rule, read
 from gateway.screening.rules.document import MAX_FILE_BYTES, parse
 from gateway.screening.rules.errors import RuleError
-from gateway.screening.rules.schema import ContentLexicon, DlpRule, Scope
+from gateway.screening.rules.names import absent, compile_names, prove
+from gateway.screening.rules.schema import ContentLexicon, DlpRule, Mode, Scope
 from gateway.screening.text.scan import Detector, TextScanner
 
 FOLDERS: Final = ("dlp", "content")
@@ -35,8 +39,13 @@ class RuleSet:
     lexicons: Mapping[Scope, tuple[Lexicon, ...]] = field(repr=False)
     rules: Mapping[str, DlpRule | ContentLexicon] = field(repr=False)
     """By finding type: `dlp.iban`, `content.violence`."""
+    names: Mapping[Scope, NameScanner] = field(repr=False, default_factory=dict)
+    """Rules that want names, for each field; empty where none does."""
     waiting: tuple[str, ...] = ()
     """Rules that are not run because the list that they look up has not been imported."""
+    without_model: tuple[str, ...] = ()
+    """Rules that want names, and the model of names is not installed. Those in monitor mode are not run; a text with a
+    cue of one in force is not let through."""
 
 
 def rule_files(directory: Path) -> list[Path]:
@@ -44,10 +53,11 @@ def rule_files(directory: Path) -> list[Path]:
     return sorted(path for folder in FOLDERS for path in (directory / folder).glob("*.y*ml") if path.is_file())
 
 
-def load(directory: Path, lists: ListShelf | None = None) -> RuleSet:
+def load(directory: Path, lists: ListShelf | None = None, *, prove_names: bool = False) -> RuleSet:
     """Every rule under `directory`, each checked, compiled and tested. Raises `RuleError`; then nothing has changed.
 
-    Without `lists`, rules that look values up wait, or don't load where they say so.
+    Without `lists`, rules that look values up wait, or don't load where they say so. Rules that want names are tested
+    by their own tests when they are first used, which loads the model; with `prove_names` now, where it is installed.
     """
     files = rule_files(directory)
     if not files:
@@ -57,6 +67,8 @@ def load(directory: Path, lists: ListShelf | None = None) -> RuleSet:
     digest = hashlib.sha256()
     rules: dict[str, DlpRule | ContentLexicon] = {}
     detectors, lexicons, waiting = [], [], []
+    naming: list[NameRule] = []
+    without_model: list[str] = []
     for path in files:
         name = path.relative_to(directory).as_posix()
         try:
@@ -72,7 +84,19 @@ def load(directory: Path, lists: ListShelf | None = None) -> RuleSet:
             rule, detector = _dlp(name, raw)
             if rule.exact_match and rule.mode != "off":
                 detector = compile_rule(parse(name, raw), rule, lists)
-            if detector is None:
+            if detector is not None and detector.entities:
+                named = _named(name, raw)
+                if rule.mode == "off":
+                    pass
+                elif absent():
+                    without_model.append(rule.id)
+                    naming += [named] if rule.mode == "enforce" else []
+                else:
+                    digest.update(SHA256.encode())  # found or not: another model is another set of rules
+                    naming.append(named)
+                    if prove_names:
+                        _prove_names(name, raw)
+            elif detector is None:
                 waiting += [rule.id] if rule.mode != "off" else []
             elif rule.mode != "off":
                 detectors.append(detector)
@@ -94,8 +118,21 @@ def load(directory: Path, lists: ListShelf | None = None) -> RuleSet:
         scanners={scope: scanners[wanted] for scope, wanted in of_scope.items()},
         lexicons={scope: tuple(x for x in lexicons if scope in x.scope) for scope in SCOPES},
         rules=rules,
+        names={scope: NameScanner([n for n in naming if scope in n.detector.scope]) for scope in SCOPES},
         waiting=tuple(waiting),
+        without_model=tuple(without_model),
     )
+
+
+def wanting_names(directory: Path) -> list[tuple[str, Mode]]:
+    """The rules under `directory` that want names, with their modes; those that are off don't. Raises `RuleError`."""
+    found: list[tuple[str, Mode]] = []
+    for path in rule_files(directory):
+        if path.parent.name == "dlp":
+            rule, _ = _dlp(path.relative_to(directory).as_posix(), path.read_bytes())
+            if rule.detect is not None and rule.detect.wants_names and rule.mode != "off":
+                found.append((rule.id, rule.mode))
+    return found
 
 
 # What bytes come to never changes while the program doesn't, so it is worked out once for the process: detectors,
@@ -108,6 +145,24 @@ def _dlp(name: str, raw: bytes) -> tuple[DlpRule, Detector | None]:
     document = parse(name, raw)
     rule = read(document, DlpRule)
     return rule, compile_rule(document, rule) if rule.detect else None
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _named(name: str, raw: bytes) -> NameRule:
+    """A rule that wants names."""
+    rule, detector = _dlp(name, raw)
+    if detector is None:  # the caller has looked
+        raise ValueError(name)
+    return compile_names(parse(name, raw), rule, detector)
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _prove_names(name: str, raw: bytes) -> None:
+    document = parse(name, raw)
+    try:
+        prove(document, _named(name, raw))
+    except NamesUnavailable as error:
+        raise document.error(("detect", "any"), str(error)) from None
 
 
 @lru_cache(maxsize=KEPT_FILES)

@@ -13,6 +13,8 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 Message = Annotated[str, StringConstraints(min_length=20, max_length=400)]
 Scope = Literal["prompt", "negative_prompt", "ocr_upload", "ocr_output", "filename", "metadata"]
 Mode = Literal["off", "monitor", "enforce"]
+Entity = Literal["PERSON", "ORG", "GPE", "LOC"]
+"""What the model of names tells apart: people, organisations, places with a government, other places."""
 
 EFFECTS: dict[str, Effect] = {
     "allow": Effect.ALLOW, "mask": Effect.MASK, "review": Effect.REVIEW, "block": Effect.DENY,
@@ -58,12 +60,17 @@ class Pattern(Form):
     terms: tuple[Text, ...] = Field(
         (), max_length=500, description="Or: whole words and phrases, in any case; blanks match any short gap."
     )
+    entity: Entity | None = Field(
+        None,
+        description="Or: what a small model of English takes for a name of this kind. Only in a rule whose context is "
+        "required, and for review or allow.",
+    )
     cue: bool = Field(False, description="Whether this pattern counts only beside one of `context.cues`.")
 
     @model_validator(mode="after")
     def _is_one_of_two(self) -> Pattern:
-        if bool(self.regex) == bool(self.terms):
-            raise ValueError("expected either `regex` or `terms`")
+        if [bool(self.regex), bool(self.terms), self.entity is not None].count(True) != 1:
+            raise ValueError("expected one of `regex`, `terms` and `entity`")
         return self
 
 
@@ -87,6 +94,10 @@ class Detect(Form):
     min_count: int = Field(
         1, ge=1, le=50, description="So many different values must stand in the text; they are one finding then."
     )
+
+    @property
+    def wants_names(self) -> bool:
+        return any(pattern.entity is not None for pattern in self.any)
 
     @model_validator(mode="after")
     def _cues_that_are_needed_exist(self) -> Detect:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gateway.screening.text.candidate import Surroundings
 from gateway.screening.text.normalise import fold, normalise
-from gateway.screening.text.patterns import compile_pattern
+from gateway.screening.text.patterns import EncodedText, compile_pattern
 
 BEHIND_CHARS: Final = 8
 """A cue behind a value counts as so much further away than one before it."""
@@ -44,6 +45,26 @@ class Cues:
             return Surroundings(cued=True)
         return Surroundings(countered=True)
 
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where words that speak for a value stand in a normalised text, in order."""
+        if self._for is None:
+            return
+        folded, back = _folded(text)
+        encoded = EncodedText(folded)
+        for match in self._for.finditer(encoded.raw):
+            start, end = (encoded.character(byte) for byte in match.span(match.lastindex))
+            yield (start, end) if back is None else (back[start], back[end])
+
+    def is_cue(self, word: str) -> bool:
+        """Whether `word` is one of the words that speak for a value, and nothing else."""
+        folded = fold(word)
+        match = self._for.search(folded) if self._for is not None else None
+        return match is not None and match.span(match.lastindex) == (0, len(folded))
+
+    @property
+    def window(self) -> int:
+        return self._window
+
     @staticmethod
     def _distance(pattern: Any | None, before: str) -> int | None:
         """Characters between the candidate and the last word before it."""
@@ -52,6 +73,19 @@ class Cues:
             for match in pattern.finditer(before):
                 last = len(before) - match.end(match.lastindex)
         return last
+
+
+def _folded(text: str) -> tuple[str, array[int] | None]:
+    """`text` folded, and for each character of that (and one past the end) its place in `text`; None = the same."""
+    folded = fold(text)
+    if len(folded) == len(text):
+        return folded, None
+    back = array("I")
+    for place, character in enumerate(text):
+        back.extend([place] * len(fold(character)))
+    back.append(len(text))
+    # Marks that are folded away change no length but their own, so character by character comes to the same.
+    return folded, back
 
 
 FIRST_IDEOGRAPH: Final = "\u2e80"

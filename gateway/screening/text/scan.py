@@ -72,6 +72,9 @@ class Detector:
     patterns: tuple[str, ...] = field(repr=False)
     exact: Exact | None = field(repr=False, default=None)
     """For a rule that looks its values up instead: it has no patterns."""
+    entities: frozenset[str] = frozenset()
+    """For a rule that wants names: what the model of names calls them. It has no patterns, and no `TextScanner` runs
+    it."""
     validators: tuple[Validator, ...] = field(repr=False, default=())
     cues: Cues | None = field(repr=False, default=None)
     cue_required: bool = False
@@ -133,7 +136,7 @@ class TextScanner:
                 if view.is_new(accepted.start, accepted.end):
                     span = original.source_span(*to_parent(chain, accepted.start, accepted.end))
                     _keep(hits, _hit(detector, accepted, span, maskable=False))
-        return _escalated(without_overlaps(_counted(hits)))
+        return settled(hits)
 
     def cued(self, text: str) -> frozenset[str]:
         """The rules of which a cue stands anywhere in a normalised text."""
@@ -183,6 +186,11 @@ class TextScanner:
             found = find(reading, exact.known, require=exact.require, window=exact.window, spend=budget.spend)
             for start, end, token in found:
                 yield detector, Accepted(start, end, f"{token:016x}")
+
+
+def settled(hits: Sequence[Hit]) -> list[Hit]:
+    """What is reported of everything that was found: counted, without overlaps, with review where there are many."""
+    return _escalated(without_overlaps(_counted(hits)))
 
 
 def _hit(detector: Detector, accepted: Accepted, span: tuple[int, int], *, maskable: bool) -> Hit:

@@ -18,7 +18,7 @@ from gateway.vocabulary import Effect
 PAGES = Path(__file__).resolve().parents[3] / "docs"
 POLICIES = PAGES.parent / "policies"
 PAGE = (PAGES / "how-to" / "write-a-dlp-rule.md").read_text("utf-8")
-RULE, WORDS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+RULE, NAMES, WORDS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 REST = """
 id: spiders
 version: 1
@@ -45,6 +45,23 @@ def test_the_examples_load_and_find_what_the_page_says(tmp_path: Path) -> None:
     text = "two tarantulas"
     [mention] = rules.lexicons["prompt"][0].find(text, Words(text))
     assert text[mention.start : mention.end] == "tarantulas"
+
+
+def test_the_example_for_names_loads_and_what_it_says_is_refused_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dlp").mkdir()
+    path = tmp_path / "dlp" / "serial-number.yaml"
+    head, _, tail = RULE.partition("detect:")
+    good = head + NAMES + "message:" + tail.partition("message:")[2]
+    good = re.sub(
+        r"(?s)  match:.*", '  match: ["a flat, tenant Anna Berger"]\n  no_match: ["a flat by Anna Berger"]\n', good
+    )
+    path.write_text(good)
+    assert load(tmp_path, prove_names=True).without_model == ()
+    for old, new in (("required: true", "required: false"), ("review ", "mask "), ("medium", "critical")):
+        assert old in good
+        path.write_text(good.replace(old, new, 1))
+        with pytest.raises(RuleError):
+            load(tmp_path)
 
 
 def test_the_page_s_error_is_the_one_that_is_shown(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Names of people, companies and places beside a word that ties them to the company, by a small model of English."""
