@@ -17,13 +17,13 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from bench.support import results
 from bench.support.results import Figure
@@ -55,6 +55,7 @@ MOST_MADE = 40
 SEED = 5
 A_THOUSAND, A_MILLION = 1_000, 1_000_000
 MOST_ICONS, SIDE = 200, 256
+AT_A_TIME = 3
 NUMBER = "4111111111111111"
 
 
@@ -204,7 +205,61 @@ def blocked(pictures: Sequence[tuple[str, Image.Image]]) -> list[Figure]:
         figures.append(
             Figure(figure=f"block list with windows, {attack}: others found", unit="pictures", value=wrong, target=0)
         )
-    return [*figures, *alike(order), *long_lists(order)]
+    return [*figures, *side_by_side(known, others, rng), *alike(order), *long_lists(order)]
+
+
+def side_by_side(
+    known: Sequence[tuple[str, Image.Image]], others: Sequence[tuple[str, Image.Image]], rng: np.random.Generator
+) -> list[Figure]:
+    """Long pictures, AT_A_TIME squares side by side: listed ones when they were cut, and single listed ones that stand
+    between others. Each is mirrored and saved again."""
+    squares = [(name, _square(image)) for name, image in known]
+    strange = [_square(image) for _, image in others]
+    singles = _list_of(squares)
+    strips = [(f"strip {n}", _beside(image for _, image in some)) for n, some in enumerate(_in_groups(squares))]
+    listed_strips = _list_of(strips)
+    asked_of: dict[str, list[tuple[WindowList, str | None, Image.Image]]] = {}
+    for name, strip in strips:
+        for kind, down, along in (("10% cut", 0.1, 0.1), ("20% cut", 0.2, 0.2), ("half cut off", 0, 0.5)):
+            asked_of.setdefault(f"strip, {kind}", []).append((listed_strips, name, _cut(rng, strip, down, along)))
+    for place, (name, image) in enumerate(squares):
+        beside = [strange[(place + n) % len(strange)] for n in range(AT_A_TIME - 1)]
+        between = _beside([*beside[: AT_A_TIME // 2], image, *beside[AT_A_TIME // 2 :]])
+        asked_of.setdefault("between others", []).append((singles, name, between))
+    for group in _in_groups(strange):
+        asked_of.setdefault("strange strip", []).extend(
+            (list_, None, _beside(group)) for list_ in (singles, listed_strips)
+        )
+    figures = []
+    for kind, questions in asked_of.items():
+        told = [
+            (list_.match(asked(np.asarray(_saved(60, _mirrored(image))))), name) for list_, name, image in questions
+        ]
+        found = sum(said is not None and said[0] == name for said, name in told)
+        wrong = sum(said is not None and said[0] != name for said, name in told)
+        print(f"{kind:>16}, mirrored, JPEG 60: {found} of {len(told)} found, {wrong} taken for others")
+        title = f"block list, long pictures, {kind}"
+        if kind != "strange strip":
+            figures.append(Figure(figure=f"{title}: missed", unit="ratio", value=1 - found / len(told), target=0.1))
+        figures.append(Figure(figure=f"{title}: others found", unit="pictures", value=wrong, target=0))
+    return figures
+
+
+def _list_of(pictures: Sequence[tuple[str, Image.Image]]) -> WindowList:
+    return WindowList.read("".join(lines_of(listed(np.asarray(image)), name) for name, image in pictures))
+
+
+def _in_groups(some: Sequence[Any]) -> list[Sequence[Any]]:
+    """Of AT_A_TIME; what is left over is left out."""
+    return [some[begin : begin + AT_A_TIME] for begin in range(0, len(some) - AT_A_TIME + 1, AT_A_TIME)]
+
+
+def _square(image: Image.Image) -> Image.Image:
+    return ImageOps.fit(image, (SIDE, SIDE))
+
+
+def _beside(images: Iterable[Image.Image]) -> Image.Image:
+    return Image.fromarray(np.concatenate([np.asarray(image) for image in images], 1))
 
 
 def alike(pictures: Sequence[tuple[str, Image.Image]]) -> list[Figure]:
@@ -272,31 +327,37 @@ def long_lists(pictures: Sequence[tuple[str, Image.Image]]) -> list[Figure]:
 
 def _attacks(rng: np.random.Generator) -> dict[str, Callable[[Image.Image], Image.Image]]:
     def cut(share: float, image: Image.Image) -> Image.Image:
-        """So much of both sides is cut away, anywhere."""
-        (left, top), (width, height) = rng.random(2) * share, image.size
-        right, bottom = left + 1 - share, top + 1 - share
-        return image.crop((round(width * left), round(height * top), round(width * right), round(height * bottom)))
-
-    def saved(quality: int, image: Image.Image) -> Image.Image:
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=quality)
-        return Image.open(out).convert("RGB")
+        return _cut(rng, image, share, share)
 
     def smaller(image: Image.Image) -> Image.Image:
         return image.resize((round(image.width * 0.7), round(image.height * 0.7)))
 
-    def mirrored(image: Image.Image) -> Image.Image:
-        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-
     return {
-        "JPEG 50": partial(saved, 50),
+        "JPEG 50": partial(_saved, 50),
         "half the size": lambda image: image.resize((image.width // 2, image.height // 2)),
-        "mirrored": mirrored,
+        "mirrored": _mirrored,
         **{f"{share:.0%} cut": partial(cut, share) for share in (0.05, 0.1, 0.15, 0.2, 0.25)},
-        "10% cut, JPEG 60": lambda image: saved(60, cut(0.1, image)),
-        "20% cut, JPEG 60": lambda image: saved(60, cut(0.2, image)),
-        "20% cut, mirrored, 0.7 of the size, JPEG 60": lambda image: saved(60, smaller(mirrored(cut(0.2, image)))),
+        "10% cut, JPEG 60": lambda image: _saved(60, cut(0.1, image)),
+        "20% cut, JPEG 60": lambda image: _saved(60, cut(0.2, image)),
+        "20% cut, mirrored, 0.7 of the size, JPEG 60": lambda image: _saved(60, smaller(_mirrored(cut(0.2, image)))),
     }
+
+
+def _cut(rng: np.random.Generator, image: Image.Image, down: float, along: float) -> Image.Image:
+    """So much of height and width is cut away, anywhere."""
+    (left, top), (width, height) = rng.random(2) * (along, down), image.size
+    right, bottom = left + 1 - along, top + 1 - down
+    return image.crop((round(width * left), round(height * top), round(width * right), round(height * bottom)))
+
+
+def _saved(quality: int, image: Image.Image) -> Image.Image:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return Image.open(out).convert("RGB")
+
+
+def _mirrored(image: Image.Image) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 def _smaller(image: Image.Image) -> Image.Image:

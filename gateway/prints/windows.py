@@ -38,12 +38,18 @@ STEP: Final = 0.03
 """Of an asked window's own side: from one to the next."""
 LARGER: Final = 1.035
 """From one size of asked windows to the next."""
-MOST_ALONG: Final = 40
-"""Listed windows along one side: a long strip has its middle only."""
+LONG: Final = 1.8
+"""Times the shorter side: from here on a picture has many places to look at, and its middle may well be sky."""
+BESIDE: Final = 0.3
+"""Of the shorter side: from one place to the next at which a long picture is looked at from edge to edge. The listed
+windows of a square reach so far, and APART further."""
+LONGEST: Final = 16
+"""Times the shorter side; what is longer is looked at as if it were pressed to that."""
 LEAST_TOLD: Final = 20
 """As PDQ's quality, which is counted alike: a window with less in it would be near to all that are flat."""
 _SHORTER: Final = 128
-_LONGER: Final = 1024
+_LONGER: Final = LONGEST * _SHORTER
+_GRAIN: Final = 16
 _SIDE: Final = 64
 _KEPT: Final = 16
 _LOW: Final = 8
@@ -65,7 +71,7 @@ def listed(pixels: NDArray[np.uint8]) -> Prints:
 def asked(pixels: NDArray[np.uint8]) -> Prints:
     """What is looked up of a picture: RGB pixels (height, width, 3)."""
     light = _light(pixels)
-    return _prints(light, list(_searched(*light.shape)))
+    return _prints(light, [*_searched(light), *_beside(*light.shape)])
 
 
 def by_mirror(prints: Prints) -> Prints:
@@ -95,28 +101,53 @@ def _spread(length: int, side: float, apart: float) -> NDArray[np.float64]:
     """Where windows begin, from edge to edge; one lies in the middle."""
     room = length - side
     steps = 2 * max(1, int(np.ceil(room / apart / 2 - 1e-6)))
-    begins = np.arange(steps + 1, dtype=np.float64) * (room / steps)
-    return begins[max(0, (steps + 1 - MOST_ALONG) // 2) :][:MOST_ALONG]
+    return np.arange(steps + 1, dtype=np.float64) * (room / steps)
 
 
-def _searched(height: int, width: int) -> Iterator[tuple[float, float, float]]:
-    """Windows (top, left, side) in the middle, as far as two listed ones lie apart; in all sizes."""
+def _searched(light: Floats) -> Iterator[tuple[float, float, float]]:
+    """Windows (top, left, side) in the middle, as far as two listed ones lie apart, in all sizes; in a long picture
+    where it has most to tell."""
+    height, width = light.shape
     shorter = min(height, width)
+    down, across = (_telling(light, axis) if light.shape[axis] >= LONG * shorter else 0.5 for axis in (0, 1))
     share = SHARE
     while share <= min(1.0, SHARE / LEAST_LEFT) + 1e-6:
         side = share * shorter
         apart = APART / SHARE * side
-        for top in _within(height, side, apart):
-            for left in _within(width, side, apart):
+        for top in _within(height, side, apart, down):
+            for left in _within(width, side, apart, across):
                 yield top, left, side
         share *= LARGER
 
 
-def _within(length: int, side: float, apart: float) -> NDArray[np.float64]:
+def _beside(height: int, width: int) -> Iterator[tuple[float, float, float]]:
+    """Windows (top, left, side) all along a long picture, as a listed one has them that stands in it from edge to edge
+    beside others."""
+    shorter, longer = min(height, width), max(height, width)
+    if longer < LONG * shorter:
+        return
+    side, apart = SHARE * shorter, APART * shorter
+    middle, room = (shorter - side) / 2, longer - side - apart
+    for begin in np.linspace(0, room, int(np.ceil(room / (BESIDE * shorter) - 1e-6)) + 1):
+        for at in np.arange(begin, begin + apart, STEP * side):
+            yield (at, middle, side) if height > width else (middle, at, side)
+
+
+def _telling(light: Floats, axis: int) -> float:
+    """Where along a picture most changes within a window, 0 to 1; fine grain and small letters don't count."""
+    size = [max(2, side // _GRAIN) for side in light.shape]
+    coarse = np.asarray(Image.fromarray(light).resize(size[::-1], Image.Resampling.BOX))
+    told = sum(np.abs(change).sum(1 - axis) for change in np.gradient(coarse))
+    within = np.convolve(told, np.ones(max(1, int(SHARE * min(coarse.shape)))), "valid")
+    return float(within.argmax() / max(1, len(within) - 1))
+
+
+def _within(length: int, side: float, apart: float, around: float) -> NDArray[np.float64]:
     room = min(length - side, apart)
     steps = max(1, int(np.ceil(room / (STEP * side) - 1e-6)))
+    middle = float(np.clip(around * (length - side), room / 2, length - side - room / 2))
     # The middle itself is one of them: there a picture that was not cut has its like.
-    return (length - side) / 2 + (np.arange(steps) - steps // 2) * room / steps
+    return middle + (np.arange(steps) - steps // 2) * room / steps
 
 
 def _prints(light: Floats, places: list[tuple[float, float, float]]) -> Prints:

@@ -97,9 +97,50 @@ def test_what_is_flat_has_no_windows() -> None:
     assert known().match(NONE) is None
 
 
+def strip(count: int, seed: int = 800) -> Pixels:
+    """A long picture, so many times as wide as it is high."""
+    kinds = ("clouds", "shapes on white", "texture")
+    return np.concatenate([made(kinds[n % 3], seed + n, 200) for n in range(count)], 1)
+
+
+@pytest.mark.parametrize("turn", ["upright", "mirrored", "a quarter"])
+@pytest.mark.parametrize("count", [3, 7, 14])
+def test_what_was_cut_out_of_a_long_picture_is_found_wherever_it_stood(count: int, turn: str) -> None:
+    whole = strip(count)
+    known = WindowList(listed(whole), ("long",) * len(listed(whole)))
+    others = strip(count, 900)
+    for begin in (0.0, 0.4, 0.66):
+        left = round(whole.shape[1] * begin)
+        part = slice(left, left + whole.shape[1] // 3)
+        for pixels, expected in ((whole, "long"), (others, None)):
+            cut_out = decoded(encoded(TURNS[turn](pixels[10:190, part]), "JPEG", quality=60))
+            said = known.match(asked(cut_out))
+            assert (None if said is None else said[0]) == expected, begin
+
+
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("turn", ["upright", "mirrored", "a quarter"])
+def test_a_listed_picture_is_found_between_others_that_stand_beside_it(place: int, turn: str) -> None:
+    kinds = ("clouds", "texture", "shapes on white", "clouds")
+    beside = [made(kind, 820 + n, 256) for n, kind in enumerate(kinds)]
+    for number, pixels in enumerate(PICTURES[:3]):
+        row = np.concatenate([*beside[:place], pixels, *beside[place:]], 1)
+        assert found(TURNS[turn](row)) == str(number)
+    assert found(TURNS[turn](np.concatenate(beside, 1))) is None
+
+
+def test_a_long_picture_is_known_by_its_castle_and_not_by_its_sky() -> None:
+    """Its middle is empty, as that of many a panorama."""
+    sky = np.full((200, 900, 3), 200, np.uint8)
+    whole = np.concatenate([sky, made("clouds", 850, 200)], 1)
+    known = WindowList(listed(whole), ("castle",) * len(listed(whole)))
+    said = known.match(asked(whole[20:, 200:]))
+    assert said is not None
+
+
 def test_a_strip_has_no_more_windows_than_may_be_kept() -> None:
     noise = np.random.default_rng(2).integers(0, 256, (20, 4_000, 3), np.uint8)
-    assert 0 < len(listed(noise)) <= windows.MOST_ALONG * 7
+    assert 0 < len(listed(noise)) <= 5 * 10 * windows.LONGEST
     assert len(asked(noise)) < 1_000
 
 
