@@ -62,11 +62,17 @@ class Search:
     def __call__(self, reader: StoreReader) -> Found:
         """The rows of one page, newest first, the cursor of the next, and counts if they are asked for."""
         limit = self._query.limit
-        found: list[tuple[date, Row, Row | None]] = []
-        for plans in self._plans(reader, self._after):
-            found += _newest(reader, plans, limit + 1 - len(found))
-            if len(found) > limit:
+        plans: list[DayPlan] = []
+        heads: list[tuple[int, int]] = []  # place of the day, sequence number
+        for some in self._plans(reader, self._after):
+            for place, of_day in enumerate(_heads(reader, some, limit + 1 - len(heads)), start=len(plans)):
+                heads += ((place, seq) for seq in of_day)
+                if len(heads) > limit:
+                    break
+            plans += some
+            if len(heads) > limit:
                 break
+        found = _halves(reader, plans, heads[: limit + 1])
         page, cursor = found[:limit], None
         if len(found) > limit:
             day, last, _ = page[-1]
@@ -140,18 +146,15 @@ def _heads(reader: StoreReader, plans: Sequence[DayPlan], limit: int) -> Iterato
             yield []
 
 
-def _newest(reader: StoreReader, plans: Sequence[DayPlan], limit: int) -> list[tuple[date, Row, Row | None]]:
-    """The newest matches of some days, at most so many. First their numbers, then, of those that are shown, the rest:
-    all at the one moment that the reader sees."""
-    heads: list[tuple[int, int]] = []  # place of the day, sequence number
-    for number, of_day in enumerate(_heads(reader, plans, limit)):
-        heads += ((number, seq) for seq in of_day)
-        if len(heads) >= limit:
-            break
+def _halves(
+    reader: StoreReader, plans: Sequence[DayPlan], heads: Sequence[tuple[int, int]]
+) -> list[tuple[date, Row, Row | None]]:
+    """Of those that are shown, both halves, in the same order: all at the one moment that the reader sees, and asked of
+    all days that were searched, for a store may remember how it ran a text."""
     if not heads:
         return []
     shown: list[list[int]] = [[] for _ in plans]
-    for number, seq in heads[:limit]:
+    for number, seq in heads:
         shown[number].append(seq)
     statements = [halves_of(plan.view, seqs) for plan, seqs in zip(plans, shown, strict=True)]
     asked = [(plan.view, sql.text, sql.parameters) for plan, sql in zip(plans, statements, strict=True)]
