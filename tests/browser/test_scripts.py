@@ -93,6 +93,12 @@ async def test_spans_counted_in_code_points_are_found_in_utf_16(page, text, span
     assert [[piece["text"], piece["mark"]] for piece in found] == expected
 
 
+async def test_what_ranks_higher_is_marked_within_what_is_wider(page):
+    spans = '[{start: 0, end: 6, value: "review"}, {start: 2, end: 4, value: "deny"}]'
+    found = await run(page, "spans", f'm.pieces("abcdef", {spans}, (v) => Number(v === "deny"))')
+    assert [(piece["text"], piece["mark"]) for piece in found] == [("ab", "review"), ("cd", "deny"), ("ef", "review")]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

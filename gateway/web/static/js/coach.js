@@ -91,12 +91,13 @@ function point({ message, help }) {
 function quote(element, prompt, reasons) {
   const spans = reasons.filter((r) => Array.isArray(r.span))
     .map((r) => ({ start: r.span[0], end: r.span[1], value: r.code ?? "" }));
-  const cutUp = pieces(prompt, spans);
+  const isHidden = (code) => code.startsWith("dlp.");
+  const cutUp = pieces(prompt, spans, (code) => Number(isHidden(code))); // whatever else it stands in
   if (!cutUp.some((piece) => piece.mark !== null)) return;
   element.replaceChildren(...cutUp.map((piece, nth) => {
     if (piece.mark === null) return document.createTextNode(shorten(piece.text, nth === 0, nth === cutUp.length - 1));
     const mark = document.createElement("mark");
-    mark.textContent = piece.mark.startsWith("dlp.") ? conceal(piece.text) : piece.text;
+    mark.textContent = isHidden(piece.mark) ? conceal(piece.text) : piece.text;
     return mark;
   }));
   element.hidden = false;

@@ -6,6 +6,7 @@ import { pieces } from "./spans.js";
 
 const PAUSE_MS = 400;
 const SHORTEST = 4;
+const STRICTNESS = ["allow", "mask", "review", "deny"];
 
 /** Watch `field`; paint marks into `shadow`, sentences into `list`. Returns {refresh} for changes made by a script. */
 export function watch(field, shadow, list) {
@@ -13,7 +14,8 @@ export function watch(field, shadow, list) {
   let asked = null;
 
   const paint = (text, findings) => {
-    shadow.replaceChildren(...pieces(text, findings.map((f) => ({ ...f, value: f.effect }))).map((piece) => {
+    const spans = findings.map((f) => ({ ...f, value: f.effect }));
+    shadow.replaceChildren(...pieces(text, spans, (effect) => STRICTNESS.indexOf(effect)).map((piece) => {
       if (piece.mark === null) return document.createTextNode(piece.text);
       const mark = document.createElement("mark");
       mark.className = piece.mark;

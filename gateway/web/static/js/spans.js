@@ -9,24 +9,24 @@ export function unitOffset(text, n) {
 
 /**
  * Cut `text` into pieces, marked and plain: [{text, mark}], `mark` being the span's own value or null.
- * Spans are [{start, end, value}] in code points. Where two overlap the earlier one keeps the overlap; one that lies
- * outside the text is left out.
+ * Spans are [{start, end, value}] in code points. Where some overlap, the piece is of the one whose value ranks highest
+ * (`rank`), among equals of the one that begins first, then of the longer; one that lies outside the text is left out.
  */
-export function pieces(text, spans) {
+export function pieces(text, spans, rank = () => 0) {
   const found = spans
     .map(({ start, end, value }) => ({ start: unitOffset(text, start), end: unitOffset(text, end), value }))
     .filter(({ start, end }) => start < end)
-    .sort((a, b) => a.start - b.start || b.end - a.end);
+    .sort((a, b) => rank(b.value) - rank(a.value) || a.start - b.start || b.end - a.end);
+  const edges = [...new Set([0, text.length, ...found.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
   const cut = [];
-  let at = 0;
-  for (const { start, end, value } of found) {
-    const from = Math.max(start, at);
-    if (from >= end) continue;
-    if (from > at) cut.push({ text: text.slice(at, from), mark: null });
-    cut.push({ text: text.slice(from, end), mark: value });
-    at = end;
+  let last;
+  for (let at = 0; at + 1 < edges.length; at++) {
+    const [from, to] = [edges[at], edges[at + 1]];
+    const owner = found.find(({ start, end }) => start <= from && to <= end) ?? null;
+    if (cut.length && owner === last) cut[cut.length - 1].text += text.slice(from, to);
+    else cut.push({ text: text.slice(from, to), mark: owner?.value ?? null });
+    last = owner;
   }
-  if (at < text.length) cut.push({ text: text.slice(at), mark: null });
   return cut;
 }
 
