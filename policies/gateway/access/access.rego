@@ -6,8 +6,6 @@
 #   owner: security-team
 package gateway.access
 
-import data.gateway.config.networks
-
 # METADATA
 # title: The configuration of roles
 # description: A rule and no import, because the embedded engine works out a rule once a decision and an import wherever it stands.
@@ -68,6 +66,7 @@ service_shown if {
 
 # METADATA
 # title: The credential is not limited, or its scopes name the action
+# description: A key may do what its scopes name and keys may do at all. A chain, because one branch that holds is enough.
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-6
@@ -75,19 +74,10 @@ credential_permits if {
 	interactive
 	not service_shown
 	input.subject.scopes == null
-}
-
-credential_permits if {
+} else if {
 	interactive
 	input.action in input.subject.scopes
-}
-
-# METADATA
-# title: A key may do what its scopes name and keys may do at all
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 AC-6
-credential_permits if {
+} else if {
 	input.subject.method == "api-key"
 	input.action in input.subject.scopes
 	input.action in roles.api_key_permissions
@@ -117,35 +107,26 @@ mfa_max_age_seconds := min({by_role, by_permission}) if {
 mfa_shown if is_number(input.subject.mfa_age_seconds)
 
 # METADATA
-# title: The second factor is fresh enough for the action
+# title: The second factor is fresh enough for the action, or what stands in for it is
+# description: A chain, because one branch that holds is enough.
 # custom:
 #   owner: security-team
-#   control: NIST SP 800-53 IA-11
+#   control: NIST SP 800-53 IA-11, IA-5, IA-9
 mfa_satisfied if {
 	interactive
 	mfa_shown
 	input.subject.mfa_age_seconds <= mfa_max_age_seconds
-}
-
-# METADATA
-# title: A key was made with a fresh second factor, and not too long ago
-# description: The age of a key's evidence is the key's own age, because keys are made with fresh MFA or not at all.
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 IA-5
-mfa_satisfied if {
+} else if {
+	# IA-5: a key was made with a fresh second factor, and not too long ago. The age of a key's evidence is the key's own
+	# age, because keys are made with fresh MFA or not at all.
 	input.subject.method == "api-key"
 	mfa_shown
 	input.subject.mfa_age_seconds <= roles.api_key_max_age_seconds
+} else if {
+	# IA-9: a service has no second factor. Two people agreed to it and to each of its keys, it has scopes and networks,
+	# and somebody answers for it.
+	service_shown
 }
-
-# METADATA
-# title: A service has no second factor
-# description: Two people agreed to it and to each of its keys, it has scopes and networks, and somebody answers for it.
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 IA-9
-mfa_satisfied if service_shown
 
 # METADATA
 # title: The address is in an allowed network
@@ -155,7 +136,7 @@ mfa_satisfied if service_shown
 #   control: NIST SP 800-53 AC-2(11)
 network_permitted if {
 	input.context.ip != ""
-	some cidr in networks.allowed_cidrs
+	some cidr in data.gateway.config.networks.allowed_cidrs
 	net.cidr_contains(cidr, input.context.ip)
 }
 
@@ -164,9 +145,11 @@ network_permitted if {
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-2(11)
-country_permitted if "*" in networks.allowed_countries
-
-country_permitted if input.context.country in networks.allowed_countries
+country_permitted if {
+	"*" in data.gateway.config.networks.allowed_countries
+} else if {
+	input.context.country in data.gateway.config.networks.allowed_countries
+}
 
 # METADATA
 # title: Refuse an input of another version

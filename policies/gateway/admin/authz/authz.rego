@@ -7,8 +7,6 @@
 #   owner: security-team
 package gateway.admin.authz
 
-import data.gateway.config.limits
-
 # METADATA
 # title: No answer is a denial
 # custom:
@@ -54,5 +52,5 @@ step_up := {"step_up": data.gateway.access.step_up(data.gateway.access.deny)}
 decision := {
 	"effect": effect,
 	"reasons": [reason | some reason in data.gateway.access.deny],
-	"obligations": object.union({"retention_days": limits.retention_days}, step_up),
+	"obligations": object.union({"retention_days": data.gateway.config.limits.retention_days}, step_up),
 }

@@ -7,11 +7,6 @@
 #   owner: security-team
 package gateway.image.authz
 
-import data.gateway.config.diversity
-import data.gateway.config.findings as findings_config
-import data.gateway.config.hours
-import data.gateway.config.models
-
 # METADATA
 # title: The configuration of limits
 # description: A rule and no import, because the embedded engine works out a rule once a decision and an import wherever it stands.
@@ -39,7 +34,7 @@ image_action if tasks[input.action]
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-3
-model := models[input.resource.model]
+model := models[input.resource.model] if models := data.gateway.config.models
 
 # METADATA
 # title: The model is one that we know
@@ -50,15 +45,14 @@ model_known if is_object(model)
 
 # METADATA
 # title: The model is open to a role that grants the act, or to a group
+# description: A chain, as below wherever one of several is enough, because only the branches that are needed are worked out.
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-3(7)
 model_permitted if {
 	some role in data.gateway.access.granting_roles
 	role in model.roles
-}
-
-model_permitted if {
+} else if {
 	some group in model.groups
 	group in input.subject.groups
 }
@@ -82,14 +76,10 @@ task_permitted if {
 uploads_fit if {
 	input.action == "image:generate"
 	input.resource.uploads == {"count": 0, "bytes": 0, "pixels": 0, "has_mask": false}
-}
-
-uploads_fit if {
+} else if {
 	input.action == "image:edit"
 	input.resource.uploads.count >= 1
-}
-
-uploads_fit if {
+} else if {
 	input.action == "image:vary"
 	input.resource.uploads.count == 1
 	input.resource.uploads.has_mask == false
@@ -101,9 +91,9 @@ uploads_fit if {
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SC-6
-uploads_permitted if input.resource.uploads.count == 0
-
 uploads_permitted if {
+	input.resource.uploads.count == 0
+} else if {
 	input.resource.uploads.count > 0
 	some role in data.gateway.access.granting_roles
 	input.resource.uploads.count <= limits.uploads_per_request[role].count
@@ -115,14 +105,12 @@ uploads_permitted if {
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SC-6
-default max_images := 0
-
 max_images := min({by_role, model.max_images}) if {
 	by_role := max({images |
 		some role in data.gateway.access.granting_roles
 		images := limits.images_per_request[role]
 	})
-}
+} else := 0
 
 # METADATA
 # title: The number of pictures is within the limit
@@ -142,24 +130,16 @@ count_permitted if {
 size_permitted if input.resource.size in model.sizes
 
 # METADATA
-# title: Sizes that only some groups may ask for
-# custom:
-#   owner: security-team
-#   control: NIST SP 800-53 SC-6
-restricted_sizes := object.get(limits, "size_groups", {})
-
-# METADATA
 # title: The size is open to everybody, or to a group of theirs
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SC-6
 size_open if {
-	is_object(restricted_sizes)
-	object.get(restricted_sizes, input.resource.size, null) == null
-}
-
-size_open if {
-	some group in restricted_sizes[input.resource.size]
+	restricted := object.get(limits, "size_groups", {})
+	is_object(restricted)
+	object.get(restricted, input.resource.size, null) == null
+} else if {
+	some group in limits.size_groups[input.resource.size]
 	group in input.subject.groups
 }
 
@@ -169,6 +149,7 @@ size_open if {
 #   owner: security-team
 #   control: NIST SP 800-53 AC-2(11)
 hours_open if {
+	hours := data.gateway.config.hours
 	now := [time.parse_rfc3339_ns(input.time), hours.timezone]
 	[hour, _, _] := time.clock(now)
 	some window in hours.windows
@@ -242,10 +223,8 @@ said := {
 #   owner: security-team
 #   control: NIST SP 800-53 SI-17
 answered if {
-	every sets in said {
-		every set in sets {
-			is_set(set)
-		}
+	every set in (said.deny | said.review) | said.mask {
+		is_set(set)
 	}
 }
 
@@ -463,17 +442,17 @@ review contains reason if {
 #   control: NIST AI 600-1 2.3
 default review_queue := "review"
 
-review_queue := findings_config.review_queue.dlp if {
+review_queue := data.gateway.config.findings.review_queue.dlp if {
 	count(data.gateway.image.dlp.review) > 0
-} else := findings_config.review_queue.content if {
+} else := data.gateway.config.findings.review_queue.content if {
 	count(data.gateway.image.content.review) > 0
-} else := findings_config.review_queue.picture if {
+} else := data.gateway.config.findings.review_queue.picture if {
 	count(data.gateway.image.pictures.review) > 0
-} else := findings_config.review_queue.memorisation if {
+} else := data.gateway.config.findings.review_queue.memorisation if {
 	count(data.gateway.image.memorisation.review) > 0
 } else := data.gateway.image.house.queue if {
 	count(data.gateway.image.house.review) > 0
-} else := findings_config.review_queue.screening
+} else := data.gateway.config.findings.review_queue.screening
 
 # METADATA
 # title: What was replaced
@@ -536,7 +515,15 @@ effect := "deny" if {
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-3
-reasons := {"deny": deny, "review": review, "mask": mask, "allow": set()}
+reasons := set() if {
+	effect == "allow"
+} else := deny if {
+	effect == "deny"
+} else := review if {
+	effect == "review"
+} else := mask if {
+	effect == "mask"
+}
 
 # METADATA
 # title: Fresh MFA, where it alone would help
@@ -552,10 +539,10 @@ step_up := {"step_up": data.gateway.access.step_up(deny)}
 # custom:
 #   owner: security-team
 #   control: NIST AI 600-1 2.6
-rewritten_for if "*" in diversity.groups
-
 rewritten_for if {
-	some group in diversity.groups
+	"*" in data.gateway.config.diversity.groups
+} else if {
+	some group in data.gateway.config.diversity.groups
 	group in input.subject.groups
 }
 
@@ -565,7 +552,7 @@ rewritten_for if {
 #   owner: security-team
 #   control: NIST AI 600-1 2.6
 rewriting_excepted if {
-	some group in diversity.except_groups
+	some group in data.gateway.config.diversity.except_groups
 	group in input.subject.groups
 }
 
@@ -586,18 +573,18 @@ rewriting := {"rewrite": "diversity"} if {
 
 # METADATA
 # title: What else must be done
-# description: A chain, because only the branch that is needed is worked out.
+# description: A chain, because only the branch that is needed is worked out, the usual one first.
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 AC-3
-obligations := step_up if {
+obligations := object.union({"max_n": max_images}, rewriting) if {
+	effect == "allow"
+} else := step_up if {
 	effect == "deny"
 } else := {"review": {"queue": review_queue}} if {
 	effect == "review"
 } else := object.union({"mask": [order | some order in mask_orders], "max_n": max_images}, rewriting) if {
 	effect == "mask"
-} else := object.union({"max_n": max_images}, rewriting) if {
-	effect == "allow"
 }
 
 # METADATA
@@ -624,7 +611,7 @@ default decision := {
 #   control: NIST SP 800-53 AC-3
 decision := {
 	"effect": effect,
-	"reasons": [reason | some reason in reasons[effect]],
+	"reasons": [reason | some reason in reasons],
 	"obligations": object.union({"retention_days": limits.retention_days}, obligations),
 } if {
 	answered

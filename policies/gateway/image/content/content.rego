@@ -50,7 +50,8 @@ settled(finding, given) if given != data.gateway.image.findings.proposed_rank(fi
 #   owner: security-team
 #   control: NIST AI 600-1 2.3
 setting(finding, name) := own if {
-	own := config.semantic.categories[finding.type][name]
+	category := config.semantic.categories[finding.type]
+	own := category[name]
 } else := config.semantic[name]
 
 # METADATA

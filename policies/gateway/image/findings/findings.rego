@@ -33,7 +33,7 @@ families := {"dlp", "content", "picture", "memorisation", "screening"}
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SI-10
-family(finding) := split(finding.type, ".")[0]
+family(finding) := parts[0] if parts := split(finding.type, ".")
 
 # METADATA
 # title: What is proposed, and at least the floor of the severity
@@ -157,9 +157,9 @@ listed if is_array(input.findings)
 # custom:
 #   owner: security-team
 #   control: NIST SP 800-53 SI-10
-default reported := []
-
-reported := input.findings if listed
+reported := input.findings if {
+	listed
+} else := []
 
 # METADATA
 # title: The rank of each finding, by its place in the list

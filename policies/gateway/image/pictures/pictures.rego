@@ -48,7 +48,9 @@ group_ranks(finding) := {face_ranks[row.effect] |
 face_rank(finding) := min(ranks_by_group) if {
 	ranks_by_group := group_ranks(finding)
 	count(ranks_by_group) > 0
-} else := face_ranks[config.faces[finding.stage][kinds[finding.type]]]
+} else := face_ranks[of_stage[kinds[finding.type]]] if {
+	of_stage := config.faces[finding.stage]
+}
 
 # METADATA
 # title: What a score of nudity comes to
