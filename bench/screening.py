@@ -1,9 +1,9 @@
 """Screening's figures: `python -m bench.screening`.
 
 Precision, recall and F1 a kind of value on generated held-out seeds with their counts, recall a disguise, values cut in
-two over two prompts, harmless prompts stopped, CPU time by length and with a list of customers, and the cost of hostile
-texts. Beside it, in the same run, Presidio with spaCy's small English model on the same texts, where it is installed
-(`bench/screening_peer.py`). Writes `bench/results/screening.json`.
+two over two prompts, harmless prompts stopped, names beside a cue, CPU time by length and with a list of customers, and
+the cost of hostile texts. Beside it, in the same run, Presidio with spaCy's small English model on the same texts, where
+it is installed (`bench/screening_peer.py`). Writes `bench/results/screening.json`.
 
 The corpus is generated here. Public sets by other authors (presidio-research's `synth_dataset_v2`, PartiPrompts, I2P,
 COCO captions) are in no Python package, so they are not at hand and nothing is reported on them.
@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import screening_corpus as corpus
-from bench import screening_peer
+from bench import screening_names, screening_peer
 from bench.screening_corpus import MAKERS
 from bench.support import results
 from bench.support.results import Figure
@@ -230,8 +230,11 @@ def beside(figures: Sequence[Figure], peer: screening_peer.Beside) -> list[Figur
         theirs["text: share of harmless prompts stopped"] = peer.benign_stopped
     for chars, ms in (peer.p99_ms or {}).items():
         theirs[f"text: CPU p99 at {chars} characters"] = ms
+        theirs[screening_names.figure_at(chars)] = ms
     return [
-        replace(figure, beside={"Presidio": theirs[figure.figure]}) if figure.figure in theirs else figure
+        replace(figure, beside={**figure.beside, "Presidio": theirs[figure.figure]})
+        if figure.figure in theirs
+        else figure
         for figure in figures
     ]
 
@@ -240,7 +243,7 @@ async def main() -> None:
     screening = Screening(directory=ROOT / "policies", secret=os.urandom(32), timeout_seconds=30)
     print(f"rules {screening.revision} on {results.machine()}")
     figures: list[Figure] = []
-    for part in (quality, disguises, halves, harmless, speed):
+    for part in (quality, disguises, halves, harmless, speed, screening_names.names):
         figures += await part(screening)
     with tempfile.TemporaryDirectory() as directory:
         figures += await listed(Path(directory))

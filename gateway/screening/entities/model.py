@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -47,14 +47,16 @@ class Model:
         self._pipeline = pipeline
         self._lock = threading.Lock()
 
-    def read(self, text: str) -> list[Named]:
-        """The names in a text, in order. Linear: about 11 milliseconds of CPU for 1,000 characters."""
+    def read(self, texts: Sequence[str]) -> list[list[Named]]:
+        """The names in each text, in order. Linear: about 15 milliseconds of CPU for 1,000 characters."""
         with self._lock:
             try:
                 # Without a zone spaCy would remember each new word for as long as the process lives.
                 with self._pipeline.memory_zone():
-                    document = self._pipeline(text)
-                    return [Named(e.label_, e.start_char, e.end_char) for e in document.ents]
+                    return [
+                        [Named(e.label_, e.start_char, e.end_char) for e in document.ents]
+                        for document in self._pipeline.pipe(texts)
+                    ]
             except Exception as error:  # messages of strangers may quote the text
                 raise NamesUnavailable(f"reading names failed: {type(error).__name__}") from None
 

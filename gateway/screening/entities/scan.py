@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from gateway.screening.entities.errors import NamesUnavailable
 from gateway.screening.entities.model import Named
-from gateway.screening.entities.names import whole_name
-from gateway.screening.entities.stretches import Stretch, around
+from gateway.screening.entities.names import name_in
+from gateway.screening.entities.stretches import Stretch, around, batches
 from gateway.screening.text.normalise import Normalised, fold, normalise
 from gateway.screening.text.patterns import PatternSet
 from gateway.screening.text.scan import MAX_HITS, Budget, Detector, Hit, OverBudget, flatten, settled
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class ReadsNames(Hashable, Protocol):
     """What a scanner wants of a model; `model.Model` is one."""
 
-    def read(self, text: str) -> list[Named]: ...
+    def read(self, texts: Sequence[str]) -> list[list[Named]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,8 @@ def read(
 ) -> list[Hit]:
     """The names in these parts of a text, in order of place; places are in the text as it was sent.
 
-    `is_late` is asked before each part. Raises `NamesUnavailable`: late or broken; `OverBudget` for more names than a
-    prompt holds.
+    `is_late` is asked before each few parts. Raises `NamesUnavailable`: late or broken; `OverBudget` for more names
+    than a prompt holds.
     """
     hits: list[Hit] = []
     for hit in _found(rules, original, stretches, model, is_late):
@@ -142,24 +142,23 @@ def _found(
     is_late: Callable[[], bool],
 ) -> Iterator[Hit]:
     text = original.text
-    for stretch in stretches:
+    for batch in batches(stretches):
         if is_late():
             raise NamesUnavailable("reading names took too long")
-        for named in model.read(text[stretch.start : stretch.end]):
-            placed = Named(named.label, stretch.start + named.start, stretch.start + named.end)
-            for rule in rules:
-                hit = _hit(rule.detector, original, placed)
-                if hit is not None:
-                    yield hit
+        answers = model.read([text[stretch.start : stretch.end] for stretch in batch])
+        for stretch, found in zip(batch, answers, strict=True):
+            for named in found:
+                placed = Named(named.label, stretch.start + named.start, stretch.start + named.end)
+                for rule in rules:
+                    hit = _hit(rule.detector, original, placed)
+                    if hit is not None:
+                        yield hit
 
 
 def _hit(detector: Detector, original: Normalised, named: Named) -> Hit | None:
-    cues = detector.cues
-    if named.label not in detector.entities or cues is None:
-        return None
-    text = original.text
-    place = whole_name(text, named, cues)
-    if place is None or not cues.judge(text, *place).cued:
+    text, cues = original.text, detector.cues
+    place = name_in(text, named, cues, detector.entities) if cues is not None else None
+    if place is None:
         return None
     if flatten(text[place[0] : place[1]]) in detector.exempt:
         return None

@@ -7,12 +7,14 @@ from typing import Final, NamedTuple
 
 from gateway.screening.text.cues import Cues
 
-CONTEXT_CHARS: Final = 60
-"""What the model reads beyond the place where a name may stand: without a sentence around it, it guesses."""
+CONTEXT_CHARS: Final = 24
+"""What the model reads beyond the place where a name may stand: about four words. With ten more on each side it finds
+as many names, and takes twice as long."""
 WORD_CHARS: Final = 30
 """A stretch ends between two words, where one ends within so many characters."""
 MOST_CHARS: Final = 600
-"""Stretches that touch are read together up to here, so that a deadline is looked at often enough."""
+"""Stretches that touch are one up to here, and so many characters are read at once: a third faster than one by one,
+and soon enough to see that it is late."""
 ASK_EVERY: Final = 256
 """Cues between two looks at the clock."""
 
@@ -35,9 +37,24 @@ def around(text: str, cues: Sequence[Cues], look_at_the_clock: Callable[[], None
             if number % ASK_EVERY == 0:
                 look_at_the_clock()
             first, last = max(0, start - cue.window // 2), min(len(text), end + cue.window)
-            if _has_capital(text, first, start) or _has_capital(text, end, last):
-                reaches.append(Stretch(first, last))
+            before, behind = _has_capital(text, first, start), _has_capital(text, end, last)
+            if before or behind:
+                reaches.append(Stretch(first if before else start, last if behind else end))
     return list(_together(text, sorted(reaches)))
+
+
+def batches(stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
+    """`stretches` in runs of `MOST_CHARS` or a little more."""
+    run: list[Stretch] = []
+    chars = 0
+    for stretch in stretches:
+        if run and chars + stretch.end - stretch.start > MOST_CHARS:
+            yield run
+            run, chars = [], 0
+        run.append(stretch)
+        chars += stretch.end - stretch.start
+    if run:
+        yield run
 
 
 def _has_capital(text: str, start: int, end: int) -> bool:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import screening, screening_peer
+from bench import screening, screening_names, screening_peer
 from bench.screening_corpus import Sample
 from bench.screening_peer import Beside, Entity, quality
 from bench.support.results import Figure
+from gateway.screening.entities import model
+from gateway.screening.facade import Screening
 
 CARD = Sample("card 4111", (("dlp.payment-card", 5, 9),))
 
@@ -50,6 +52,7 @@ def test_its_figures_stand_next_to_ours_of_the_same_name() -> None:
         Figure(figure="text: iban, 1 - F1 on our held-out seeds", unit="ratio", value=0.01),
         Figure(figure=screening.COMMON, unit="ratio", value=0.02),
         Figure(figure="text: CPU p99 at 400 characters", unit="ms", value=0.4),
+        Figure(figure="text: CPU p99 at 400 characters with names beside cues", unit="ms", value=4, beside={"a": 1}),
         Figure(figure="text: something of our own", unit="ratio", value=0.3),
     ]
     peer = Beside({"iban": 0.9, "all": 0.8}, 0.2, 0.01, {400: 43.0})
@@ -58,6 +61,7 @@ def test_its_figures_stand_next_to_ours_of_the_same_name() -> None:
         {"Presidio": pytest.approx(0.1)},
         {"Presidio": pytest.approx(0.2)},
         {"Presidio": 43.0},
+        {"a": 1, "Presidio": 43.0},
         {},
     ]
     assert screening.beside(ours, Beside(f1={})) == ours
@@ -66,3 +70,23 @@ def test_its_figures_stand_next_to_ours_of_the_same_name() -> None:
 def test_our_own_figure_beside_it_is_of_the_kinds_that_it_knows() -> None:
     assert Beside({"iban": 0.9, "all": 0.9}).kinds == ("iban",)
     assert "payment-card" in Beside(f1={}).kinds
+
+
+async def test_without_the_model_of_names_the_table_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(model, "PACKAGE", "en_core_web_sm_of_nobody")
+    made = Screening(directory=screening.ROOT / "policies", secret=bytes(range(32)))
+    assert await screening_names.names(made) == []
+    await made.aclose()
+    assert "imprimatur-gateway[ner]" in capsys.readouterr().out
+
+
+def test_a_made_name_stands_where_it_is_said_to() -> None:
+    for language in screening_names.FRAMES:
+        text, start, end = screening_names.in_context(language, 1)
+        first, _, last = text[start:end].partition(" ")
+        assert first in screening_names.FIRST[language]
+        assert last in screening_names.LAST[language]
+    assert len(screening_names.dense(4_000, 1)) == 3_999
+    assert "{}" not in " ".join(map(screening_names.art, range(50)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,10 @@ class Told:
         self.words, self.label, self.then = words, label, then
         self.texts: list[str] = []
 
-    def read(self, text: str) -> list[Named]:
+    def read(self, texts: Sequence[str]) -> list[list[Named]]:
+        return [self._one(text) for text in texts]
+
+    def _one(self, text: str) -> list[Named]:
         self.texts.append(text)
         self.then()
         found = []

@@ -23,9 +23,16 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_name_is_found_with_its_place() -> None:
     text = "I met Barack Obama in Berlin at Siemens."
-    found = model.shared_model().read(text)
+    [found] = model.shared_model().read([text])
     assert Named("PERSON", 6, 18) in found
     assert {(named.label, text[named.start : named.end]) for named in found} >= {("GPE", "Berlin"), ("ORG", "Siemens")}
+
+
+def test_several_texts_are_read_as_each_alone() -> None:
+    texts = ["our client Anna Berger", "", "contract with Rajesh Kumar in Berlin"]
+    shared = model.shared_model()
+    assert shared.read(texts) == [shared.read([text])[0] for text in texts]
+    assert shared.read([]) == []
 
 
 def test_the_process_has_one() -> None:
@@ -88,7 +95,7 @@ def test_a_fault_of_its_library_quotes_nothing() -> None:
             raise RuntimeError("words of yours")
 
     with pytest.raises(NamesUnavailable) as caught:
-        model.Model(Upset()).read("words of yours")
+        model.Model(Upset()).read(["words of yours"])
     assert "yours" not in str(caught.value)
     assert "RuntimeError" in str(caught.value)
 
@@ -96,10 +103,10 @@ def test_a_fault_of_its_library_quotes_nothing() -> None:
 def test_it_remembers_no_word_of_what_it_read() -> None:
     made = model.load()
     strings = made._pipeline.vocab.strings
-    made.read("our client Anna Quixwortherby at home")
+    made.read(["our client Anna Quixwortherby at home"])
     size = len(strings), sum(1 for _ in made._pipeline.vocab)
     for number in range(50):
-        made.read(f"our client Anna Quixwortherby{number} and Zyx{number}wel at home")
+        made.read([f"our client Anna Quixwortherby{number} and Zyx{number}wel at home"])
     assert "Quixwortherby7" not in strings
     assert (len(strings), sum(1 for _ in made._pipeline.vocab)) == size
 
@@ -107,7 +114,7 @@ def test_it_remembers_no_word_of_what_it_read() -> None:
 def test_it_brings_no_torch_into_a_gateway_and_leaves_the_door_open_for_others() -> None:
     ask = (
         "from gateway.screening.entities.model import shared_model; import sys; "
-        "shared_model().read('Anna Berger'); print('torch' in sys.modules, 'spacy' in sys.modules)"
+        "shared_model().read(['Anna Berger']); print('torch' in sys.modules, 'spacy' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=120, check=True)
     assert ran.stdout.split() == ["False", "True"]

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.screening.entities.errors import NamesUnavailable
 from gateway.screening.entities.model import Named, shared_model
-from gateway.screening.entities.names import whole_name
+from gateway.screening.entities.names import name_in
 from gateway.screening.entities.scan import NameRule, NameScanner, Wanted, fault, read, sound
 from gateway.screening.entities.stretches import MOST_CHARS, around
 from gateway.screening.rules.ruleset import load
@@ -23,9 +23,9 @@ from .rulefile import GOOD, Told, rules
 CUES = Cues(["client", "kundin", "our client"], ["by"], 30)
 
 
-def name_in(text: str, found: str, label: str = "PERSON") -> str | None:
+def named_in(text: str, found: str, label: str = "PERSON", kinds: tuple[str, ...] = ("PERSON",)) -> str | None:
     at = text.index(found)
-    place = whole_name(text, Named(label, at, at + len(found)), CUES)
+    place = name_in(text, Named(label, at, at + len(found)), CUES, kinds)
     return text[slice(*place)] if place else None
 
 
@@ -35,33 +35,81 @@ def name_in(text: str, found: str, label: str = "PERSON") -> str | None:
         ("client Anna Berger here", "Anna Berger", "Anna Berger"),
         ("unserer Kundin Anna Berger vor", "Kundin Anna Berger", "Anna Berger"),
         ("Client Anna Berger", "Client Anna Berger", "Anna Berger"),
-        ("Anna Berger's house, client", "Anna Berger's", "Anna Berger"),
+        ("the client and Anna Berger's house", "Anna Berger's", "Anna Berger"),
         ("client Anna Berger vor ihrem Haus", "Anna Berger vor ihrem Haus", "Anna Berger"),
-        ("client J. Roe", "J. Roe", "J. Roe"),
+        ("client in a café: J. Roe", "J. Roe", "J. Roe"),
         ("client Ludwig van der Velde", "Ludwig van der Velde", "Ludwig van der Velde"),
         ("client Jean-Luc O'Neill", "Jean-Luc O'Neill", "Jean-Luc O'Neill"),
         ("client Mrs. Berger", "Berger", "Berger"),
-        ("client Frau Berger", "Frau Berger", "Frau Berger"),
+        ("client and Frau Berger", "Frau Berger", "Frau Berger"),
+        ("client Anna Berger as a queen", "Anna Berger", "Anna Berger"),
         ("client Anna", "Anna", None),
         ("client A. B.", "A. B.", None),
         ("client Mr Dr", "Mr Dr", None),
         ("client ein Bild von einem", "ein Bild von einem", None),
         ("client ihrem Haus", "ihrem Haus", None),
         ("client jane roe", "jane roe", None),
-        ("Homer Simpson as a client", "Homer Simpson", None),
-        ("Homer Simpson, als Kundin", "Homer Simpson", None),
-        ("Anna Ash, client", "Anna Ash", "Anna Ash"),
+        ("client Success Manager", "Success Manager", None),
         ("client ...", "...", None),
     ],
 )
 def test_of_a_person_both_names_or_a_title_and_nothing_else(text: str, found: str, name: str | None) -> None:
-    assert name_in(text, found) == name
+    assert named_in(text, found) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("a client called Anna Ash", "Anna Ash"),
+        ("a client and Anna Ash", "Anna Ash"),
+        ("client: Anna Ash", "Anna Ash"),
+        ("a client with Dr. Anna Ash", "Anna Ash"),
+        ("a client, Anna Ash", None),
+        ("a client. Anna Ash", None),
+        ("Anna Ash, our client", "Anna Ash"),
+        ("Anna Ash, client", None),
+        ("Anna Ash, born on 3 May", "Anna Ash"),
+        ("Anna Ash as our client", None),
+        ("Anna Ash, als unsere Kundin", None),
+        ("a client in Anna Ash style", None),
+        ("a client in Anna Ash's style", None),
+        ("a client by Anna Ash", None),
+        ("by a client called Anna Ash", "Anna Ash"),
+    ],
+)
+def test_the_cue_has_to_speak_of_the_name(text: str, name: str | None) -> None:
+    cues = Cues(["client", "kundin", "born on"], ["by"], 32)
+    at = text.index("Anna Ash")
+    place = name_in(text, Named("PERSON", at, at + 8), cues, {"PERSON"})
+    assert (text[slice(*place)] if place else None) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "label", "name"),
+    [
+        ("notre client Nadia Girard part", "Nadia Girard", "ORG", "Nadia Girard"),
+        ("our client Marcus Girard Doyle", "Girard", "PERSON", "Marcus Girard Doyle"),
+        ("our client Marcus Doyle", "Marcus", "GPE", "Marcus Doyle"),
+        ("die Kundin Sabine Lindner im Garten", "Kundin Sabine Lindner", "ORG", "Sabine Lindner"),
+        ("Nadia Girard, our client", "Nadia Girard", "ORG", "Nadia Girard"),
+        ("Nadia Girard of a client", "Nadia Girard", "ORG", None),
+        ("our client in Central Park", "Central Park", "LOC", None),
+        ("our client Siemens", "Siemens", "ORG", None),
+        ("An Old Client Leaves Two Coats With Us Every Single Monday", "Leaves Two", "ORG", None),
+        ("The Birthday Card For Our Client Anna Berger With Flowers", "Anna Berger", "PERSON", "Anna Berger"),
+    ],
+)
+def test_right_beside_a_cue_it_is_a_person_s_name_whatever_the_model_takes_it_for(
+    text: str, found: str, label: str, name: str | None
+) -> None:
+    assert named_in(text, found, label) == name
 
 
 def test_a_company_or_a_place_may_be_one_word_with_a_capital() -> None:
-    assert name_in("client Siemens", "Siemens", "ORG") == "Siemens"
-    assert name_in("client Bank of Canada", "Bank of Canada", "ORG") == "Bank of Canada"
-    assert name_in("client munich", "munich", "GPE") is None
+    assert named_in("client Siemens", "Siemens", "ORG", ("ORG",)) == "Siemens"
+    assert named_in("client Bank of Canada", "Bank of Canada", "ORG", ("ORG",)) == "Bank of Canada"
+    assert named_in("client munich", "munich", "GPE", ("GPE",)) is None
+    assert named_in("client Anna Berger", "Anna Berger", "PERSON", ("ORG",)) is None
 
 
 def test_only_what_surrounds_a_cue_is_read() -> None:
@@ -139,7 +187,7 @@ def test_a_made_up_name_may_stand(tmp_path: Path) -> None:
 
 
 def test_only_names_of_the_kinds_that_are_wanted_count(tmp_path: Path) -> None:
-    assert scanned(tmp_path, "our client Siemens Energy", "Siemens Energy", label="ORG") == []
+    assert scanned(tmp_path, "our client Siemens", "Siemens", label="ORG") == []
     firms = GOOD.replace("PERSON", "ORG\n    - entity: GPE")
     assert len(scanned(tmp_path, "our client Siemens", "Siemens", label="ORG", rule=firms)) == 1
     assert len(scanned(tmp_path, "our client in Berlin", "Berlin", label="GPE", rule=firms)) == 1

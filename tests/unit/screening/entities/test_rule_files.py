@@ -79,7 +79,12 @@ def test_a_rule_runs_over_the_fields_of_its_scope(tmp_path: Path) -> None:
     ("old", "new", "line", "says"),
     [
         ('["our client Anna Berger"]', '["our client in a park"]', 20, "tests.match[0]: expected a finding, got none"),
-        ('"a client by Anna Berger"', '"a client, Anna Berger"', 21, "tests.no_match[0]: expected no finding, got one"),
+        (
+            '"a client by Anna Berger"',
+            '"a client called Anna Berger"',
+            21,
+            "tests.no_match[0]: expected no finding",
+        ),
     ],
 )
 def test_its_own_tests_are_run_with_the_model_where_rules_are_checked(
