@@ -273,8 +273,8 @@ deny contains data.gateway.lib.reason(
 	"This model is not open to your roles or groups. Choose another, or ask your administrator for access.",
 	"medium", "gateway.image.authz.model_permitted", "NIST SP 800-53 AC-3(7)",
 ) if {
-	model_known
 	not model_permitted
+	model_known
 }
 
 # METADATA
@@ -287,9 +287,9 @@ deny contains data.gateway.lib.reason(
 	"This model is not open for this kind of work. Choose another model.",
 	"low", "gateway.image.authz.task_permitted", "NIST SP 800-53 AC-3(7)",
 ) if {
+	not task_permitted
 	image_action
 	model_known
-	not task_permitted
 }
 
 # METADATA
@@ -302,8 +302,8 @@ deny contains data.gateway.lib.reason(
 	"An edit needs at least one picture, a variation exactly one and no mask, and a prompt alone none.",
 	"low", "gateway.image.authz.uploads_fit", "NIST SP 800-53 SI-10",
 ) if {
-	image_action
 	not uploads_fit
+	image_action
 }
 
 # METADATA
@@ -329,8 +329,8 @@ deny contains data.gateway.lib.reason(
 	sprintf("You can ask for 1 to %d pictures in one request. Ask for fewer.", [max_images]),
 	"low", "gateway.image.authz.count_permitted", "NIST SP 800-53 SC-6",
 ) if {
-	model_known
 	not count_permitted
+	model_known
 }
 
 # METADATA
@@ -343,8 +343,8 @@ deny contains data.gateway.lib.reason(
 	"This model does not make pictures of this size. Choose one of its sizes, or `auto`.",
 	"low", "gateway.image.authz.size_permitted", "NIST SP 800-53 SC-6",
 ) if {
-	model_known
 	not size_permitted
+	model_known
 }
 
 # METADATA
@@ -357,8 +357,8 @@ deny contains data.gateway.lib.reason(
 	"Pictures of this size are for other groups. Choose another size, or `auto`.",
 	"low", "gateway.image.authz.size_open", "NIST SP 800-53 SC-6",
 ) if {
-	image_action
 	not size_open
+	image_action
 }
 
 # METADATA
@@ -540,11 +540,18 @@ step_up := {"step_up": data.gateway.access.step_up(deny)}
 #   owner: security-team
 #   control: NIST AI 600-1 2.6
 rewritten_for if {
-	"*" in data.gateway.config.diversity.groups
-} else if {
 	some group in data.gateway.config.diversity.groups
-	group in input.subject.groups
+	addressed(group)
 }
+
+# METADATA
+# title: The group is everybody, or one of theirs
+# custom:
+#   owner: security-team
+#   control: NIST AI 600-1 2.6
+addressed(group) if group == "*"
+
+addressed(group) if group in input.subject.groups
 
 # METADATA
 # title: Somebody who is left out of that
