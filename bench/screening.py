@@ -2,8 +2,8 @@
 
 Precision, recall and F1 a kind of value on generated held-out seeds with their counts, recall a disguise, values cut in
 two over two prompts, harmless prompts stopped, names beside a cue, CPU time by length and with a list of customers, and
-the cost of hostile texts. Beside it, in the same run, Presidio with spaCy's small English model on the same texts, where
-it is installed (`bench/screening_peer.py`). Writes `bench/results/screening.json`.
+the cost of hostile texts. Beside it, in the same run, Presidio with spaCy's small English model on the same texts,
+where it is installed (`bench/screening_peer.py`). Writes `bench/results/screening.json`.
 
 The corpus is generated here. Public sets by other authors (presidio-research's `synth_dataset_v2`, PartiPrompts, I2P,
 COCO captions) are in no Python package, so they are not at hand and nothing is reported on them.

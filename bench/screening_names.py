@@ -26,114 +26,26 @@ ART = 3_000
 RUNS = 400
 GOALS_MS = 25.0
 
+
+def _of(names: str) -> list[str]:
+    return names.split(", ")
+
+
 FIRST = {
-    "en": [
-        "Emma",
-        "Oliver",
-        "Grace",
-        "Harry",
-        "Priya",
-        "Kwame",
-        "Mei",
-        "Tom",
-        "Rachel",
-        "Deborah",
-        "Sean",
-        "Aisha",
-        "Luke",
-        "Hannah",
-        "Marcus",
-        "Chloe",
-    ],
-    "de": [
-        "Anna",
-        "Lukas",
-        "Sabine",
-        "Jürgen",
-        "Petra",
-        "Emre",
-        "Katrin",
-        "Stefan",
-        "Ursula",
-        "Mehmet",
-        "Heike",
-        "Florian",
-        "Birgit",
-        "Uwe",
-    ],
-    "fr": [
-        "Claire",
-        "Antoine",
-        "Élodie",
-        "Mathieu",
-        "Nadia",
-        "Luc",
-        "Chantal",
-        "Karim",
-        "Sylvie",
-        "Benoît",
-        "Aurélie",
-        "Thierry",
-    ],
-    "es": [
-        "Carmen",
-        "Alejandro",
-        "Lucía",
-        "Javier",
-        "Pilar",
-        "Diego",
-        "Inés",
-        "Pablo",
-        "Marisol",
-        "Andrés",
-        "Rocío",
-        "Sergio",
-    ],
+    "en": _of(
+        "Emma, Oliver, Grace, Harry, Priya, Kwame, Mei, Tom, Rachel, Deborah, Sean, Aisha, Luke, Hannah, Marcus, Chloe"
+    ),
+    "de": _of("Anna, Lukas, Sabine, Jürgen, Petra, Emre, Katrin, Stefan, Ursula, Mehmet, Heike, Florian, Birgit, Uwe"),
+    "fr": _of("Claire, Antoine, Élodie, Mathieu, Nadia, Luc, Chantal, Karim, Sylvie, Benoît, Aurélie, Thierry"),
+    "es": _of("Carmen, Alejandro, Lucía, Javier, Pilar, Diego, Inés, Pablo, Marisol, Andrés, Rocío, Sergio"),
 }
 LAST = {
-    "en": [
-        "Whitfield",
-        "Baker",
-        "O'Connor",
-        "Sharma",
-        "Mensah",
-        "Chen",
-        "Greenfield",
-        "Turner",
-        "Hughes",
-        "Patel",
-        "Lawson",
-        "Osei",
-        "Bennett",
-        "Doyle",
-    ],
-    "de": [
-        "Berger",
-        "Schneider",
-        "Hofmann",
-        "Yılmaz",
-        "Krause",
-        "Winkler",
-        "Özdemir",
-        "Vogel",
-        "Lindner",
-        "Brandt",
-        "Pfeiffer",
-        "Seidel",
-    ],
-    "fr": [
-        "Moreau",
-        "Lefèvre",
-        "Dubois",
-        "Benali",
-        "Rousseau",
-        "Girard",
-        "Fontaine",
-        "Mercier",
-        "Chevalier",
-        "Garnier",
-    ],
-    "es": ["García", "Ruiz", "Herrera", "Ortega", "Castillo", "Navarro", "Molina", "Serrano", "Delgado", "Vargas"],
+    "en": _of(
+        "Whitfield, Baker, O'Connor, Sharma, Mensah, Chen, Greenfield, Turner, Hughes, Patel, Lawson, Osei, Doyle"
+    ),
+    "de": _of("Berger, Schneider, Hofmann, Yılmaz, Krause, Winkler, Özdemir, Vogel, Lindner, Brandt, Pfeiffer, Seidel"),
+    "fr": _of("Moreau, Lefèvre, Dubois, Benali, Rousseau, Girard, Fontaine, Mercier, Chevalier, Garnier"),
+    "es": _of("García, Ruiz, Herrera, Ortega, Castillo, Navarro, Molina, Serrano, Delgado, Vargas"),
 }
 FRAMES = {
     "en": (
@@ -175,44 +87,13 @@ FRAMES = {
         "contrato con {}, apretón de manos",
     ),
 }
-FAMOUS = [
-    "Greg Rutkowski",
-    "Alphonse Mucha",
-    "Edward Hopper",
-    "Vincent van Gogh",
-    "Claude Monet",
-    "Zdzisław Beksiński",
-    "Hayao Miyazaki",
-    "Annie Leibovitz",
-    "Norman Rockwell",
-    "Frida Kahlo",
-    "Gustav Klimt",
-    "Artgerm",
-    "Ross Tran",
-    "Ilya Kuvshinov",
-    "Simon Stålenhag",
-    "Ada Lovelace",
-    "Nikola Tesla",
-    "Marie Curie",
-    "Isaac Newton",
-    "Albert Einstein",
-    "Cleopatra",
-    "Napoleon Bonaparte",
-    "Harry Potter",
-    "Homer Simpson",
-    "Sherlock Holmes",
-    "Lara Croft",
-    "Darth Vader",
-    "Bugs Bunny",
-    "Tony Stark",
-    "Geralt of Rivia",
-    "Audrey Hepburn",
-    "Charlie Chaplin",
-    "Marilyn Monroe",
-    "David Bowie",
-    "Freddie Mercury",
-    "Bruce Lee",
-]
+FAMOUS = _of(
+    "Greg Rutkowski, Alphonse Mucha, Edward Hopper, Vincent van Gogh, Claude Monet, Zdzisław Beksiński, Hayao "
+    "Miyazaki, Annie Leibovitz, Norman Rockwell, Frida Kahlo, Gustav Klimt, Artgerm, Ross Tran, Ilya Kuvshinov, "
+    "Simon Stålenhag, Ada Lovelace, Nikola Tesla, Marie Curie, Isaac Newton, Albert Einstein, Cleopatra, Napoleon "
+    "Bonaparte, Harry Potter, Homer Simpson, Sherlock Holmes, Lara Croft, Darth Vader, Bugs Bunny, Tony Stark, "
+    "Geralt of Rivia, Audrey Hepburn, Charlie Chaplin, Marilyn Monroe, David Bowie, Freddie Mercury, Bruce Lee"
+)
 ALONE = (
     "a castle on a cliff, by {}, trending on artstation",
     "portrait of {}, oil on canvas",

@@ -45,6 +45,12 @@ _WORD: Final = re.compile(r"[^\W\d_][\w'’.-]*")
 _SHOWN_AS: Final = re.compile(r"[\s,]*\b(?:as|als|comme|como|en tant que|vestid[oa] de|déguisée? en)\b", re.IGNORECASE)
 _STYLE: Final = re.compile(r"(?:['’]s)?[\s-]*(?:styled?|stil)\b", re.IGNORECASE)
 _PARTED: Final = re.compile(r"[,;.!?\n|]")
+_PLACED: Final = re.compile(
+    r"\b(?:in|at|of|from|near|to|on|like|im|bei|beim|auf|aus|zur|zum|nach|am|wie|à|au|aux|en|dans|chez|de|del|des|a)\s+"
+    r"(?:(?:the|an?|der|die|das|dem|den|la|le|les|el|los|las)\s+)?$",
+    re.IGNORECASE,
+)
+"""A customer *in* Central Park, a patient *of* Sigmund Freud: the name is another's."""
 _ABBREVIATED: Final = re.compile(r"\b(?:mrs?|ms|mx|dr|prof|hr|fr|sra?|mme|m)\.", re.IGNORECASE)
 _WHOSE: Final = re.compile(r"\b(?:our|my|unser\w*|mein\w*|notre|nos|mon|ma|nuestr[oa]s?|mi)\s+$", re.IGNORECASE)
 _BEFORE: Final = re.compile(r"([^\W\d_]+)\.?\s*$")
@@ -68,30 +74,35 @@ def name_in(text: str, named: Named, cues: Cues, kinds: Collection[str]) -> tupl
         runs = _runs(text, words) if named.label == PERSON else [words]
         for run in runs:
             place = _trimmed(text, run, cues)
-            if place and (named.label != PERSON or _is_full(text, run)) and is_tied(text, place, cues):
+            if place and (named.label != PERSON or _is_full(text, run)) and is_tied(text, place, cues, named.label):
                 return place
     if PERSON in kinds and words and not _is_title(text, words[0][0], words[-1][1]):
         for run in _runs(text, _widened(text, words)):
             place = _trimmed(text, run, cues)
-            if place and _is_full(text, run) and is_tied(text, place, cues) and _is_right_beside(text, place, cues):
+            if (
+                place
+                and _is_full(text, run)
+                and is_tied(text, place, cues, PERSON)
+                and _is_right_beside(text, place, cues)
+            ):
                 return place
     return None
 
 
-def is_tied(text: str, place: tuple[int, int], cues: Cues) -> bool:
+def is_tied(text: str, place: tuple[int, int], cues: Cues, label: str) -> bool:
     """Whether a cue stands near the name and speaks of it, and no word against it is nearer.
 
     Prompts are lists with commas between: in "a waiting room with patients, Marie Curie" the cue speaks of somebody
-    else. So a cue before the name counts in the same part of the list. Behind it, it says whose it is ("our customer")
-    or is several words ("born on"); who is shown *as* a customer is a character or an actor. What has a *style* is a
-    painter.
+    else, as in "a customer at Burger King". So a cue before the name counts in the same part of the list. Behind it, it
+    says whose it is ("our customer") or is several words ("born on"); who is shown *as* a customer is a character or an
+    actor. What has a *style* is a painter.
     """
     start, end = place
     if _STYLE.match(text, end) or not cues.judge(text, start, end).cued:
         return False
     between = _behind_a_cue(text, start, cues)
     if between is not None and not _PARTED.search(_ABBREVIATED.sub("", between)):
-        return True
+        return label != PERSON or _PLACED.search(between) is None
     behind = text[end : end + cues.window // 2]
     first = next(cues.places(behind), None)
     if first is None or _SHOWN_AS.match(behind):

@@ -74,6 +74,9 @@ def test_of_a_person_both_names_or_a_title_and_nothing_else(text: str, found: st
         ("a client in Anna Ash style", None),
         ("a client in Anna Ash's style", None),
         ("a client by Anna Ash", None),
+        ("a client of Anna Ash", None),
+        ("a client at the Anna Ash", None),
+        ("une cliente, client à la Anna Ash", None),
         ("by a client called Anna Ash", "Anna Ash"),
     ],
 )
