@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from gateway.screening.entities.model import Named
+from gateway.screening.rules.compile import compile_rule, read
 from gateway.screening.rules.document import parse
 from gateway.screening.rules.ruleset import RuleSet, load
+from gateway.screening.rules.schema import DlpRule
+from gateway.screening.text.scan import Detector
 
 GOOD = """\
 id: client-name
@@ -68,9 +70,9 @@ class Told:
         return found
 
 
-def line_of(text: str, begins: str) -> int:
-    return next(n for n, line in enumerate(text.splitlines(), 1) if line.strip().startswith(begins))
-
-
-def document(text: str = GOOD) -> Any:
-    return parse("dlp/client-name.yaml", text.encode())
+def compiled() -> Detector:
+    """The rule's detector."""
+    document = parse("dlp/client-name.yaml", GOOD.encode())
+    detector = compile_rule(document, read(document, DlpRule))
+    assert detector is not None
+    return detector

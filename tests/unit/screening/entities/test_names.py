@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.screening.entities.errors import NamesUnavailable
 from gateway.screening.entities.model import Named, shared_model
@@ -18,7 +21,7 @@ from gateway.screening.text.normalise import normalise
 from gateway.screening.text.scan import MAX_HITS, Budget, Hit, OverBudget
 from gateway.vocabulary import Effect
 
-from .rulefile import GOOD, Told, rules
+from .rulefile import GOOD, Told, compiled, rules
 
 CUES = Cues(["client", "kundin", "our client"], ["by"], 30)
 
@@ -306,3 +309,55 @@ def test_the_shipped_rule_leaves_artists_and_characters_alone(frame: str, polici
         plain = normalise(frame.replace("{}", name))
         wanted = scanner.wanted(plain.text, Budget())
         assert read(wanted.rules, plain, wanted.stretches, shared_model()) == [], plain.text
+
+
+class Everything:
+    """Takes every stretch between two blanks, every two of them and the whole for a name of each kind."""
+
+    def read(self, texts: Sequence[str]) -> list[list[Named]]:
+        return [[Named(label, *span) for span in self._spans(text) for label in ("PERSON", "ORG")] for text in texts]
+
+    @staticmethod
+    def _spans(text: str) -> list[tuple[int, int]]:
+        blanks = [0, *(i for i, c in enumerate(text) if c == " "), len(text)]
+        return [(a, b) for n in (1, 2) for a, b in zip(blanks, blanks[n:], strict=False) if a < b] + [(0, len(text))]
+
+
+PIECES = [
+    *(
+        "client",
+        "Client",
+        "our client",
+        "KUNDE",
+        "by",
+        "Anna",
+        "Berger",
+        "ß",
+        "Æther",
+        "von",
+        "Mr.",
+        "as",
+        "½",
+        "\u200b",
+    ),
+    *("ﬁ", "İ", ",", ":", "Jane Doe", "style", "\n", "Аnnа", "é", "'s", "客户", "𝓐nna"),
+]
+LINES = st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join) | st.text(max_size=200).map("our client Anna ".__add__)
+)
+def test_whatever_the_model_says_a_hit_lies_in_the_text_beside_a_cue_and_is_for_review(text: str) -> None:
+    plain = normalise(text)
+    wanted = SCANNER.wanted(plain.text, Budget())
+    for hit in read(wanted.rules, plain, wanted.stretches, Everything()):
+        assert 0 <= hit.start < hit.end <= len(text)
+        assert hit.detector.effect is Effect.REVIEW
+        assert any(CLIENT.places(plain.text))
+        assert hit.canonical
+
+
+CLIENT = Cues(["client", "kunde"], ["by"], 30)
+SCANNER = NameScanner([NameRule(compiled(), (), ())])
