@@ -71,13 +71,13 @@ def name_in(text: str, named: Named, cues: Cues, kinds: Collection[str]) -> tupl
     """The name that a rule wants in what the model found, tied to one of its cues; None where there is none."""
     words = _words(text, named.start, named.end)
     if named.label in kinds:
-        runs = _runs(text, words) if named.label == PERSON else [words]
+        runs = _runs(text, words, cues) if named.label == PERSON else [words]
         for run in runs:
             place = _trimmed(text, run, cues)
             if place and (named.label != PERSON or _is_full(text, run)) and is_tied(text, place, cues, named.label):
                 return place
     if PERSON in kinds and words and not _is_title(text, words[0][0], words[-1][1]):
-        for run in _runs(text, _widened(text, words)):
+        for run in _runs(text, _widened(text, words), cues):
             place = _trimmed(text, run, cues)
             if (
                 place
@@ -157,12 +157,13 @@ def _trimmed(text: str, run: Words, cues: Cues) -> tuple[int, int] | None:
     return (run[0][0], run[-1][1]) if run else None
 
 
-def _runs(text: str, words: Words) -> list[Words]:
-    """`words` parted at each that stands in no name: "Anna Berger vor ihrem Haus" holds one of two words."""
+def _runs(text: str, words: Words, cues: Cues) -> list[Words]:
+    """`words` parted at each that stands in no name, and at cues: "Kundin Anna Berger vor ihrem Haus" holds one of two
+    words."""
     runs: list[Words] = [[]]
     for start, end in words:
         written = text[start:end]
-        if written[:1].isupper() or fold(written) in PARTICLES:
+        if not cues.is_cue(written) and (written[:1].isupper() or fold(written) in PARTICLES):
             runs[-1].append((start, end))
         else:
             runs.append([])

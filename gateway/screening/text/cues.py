@@ -24,6 +24,7 @@ class Cues:
     def __init__(self, cues: Sequence[str], against: Sequence[str], window: int) -> None:
         self.pattern = _pattern(cues)
         """Occurs in a folded text wherever a word that speaks for a value does; empty where there are none."""
+        self._words = frozenset(fold(form) for word in cues for form in _forms(word))
         self._for = compile_pattern(self.pattern) if self.pattern else None
         against_them = _pattern(against)
         self._against = compile_pattern(against_them) if against_them else None
@@ -57,9 +58,7 @@ class Cues:
 
     def is_cue(self, word: str) -> bool:
         """Whether `word` is one of the words that speak for a value, and nothing else."""
-        folded = fold(word)
-        match = self._for.search(folded) if self._for is not None else None
-        return match is not None and match.span(match.lastindex) == (0, len(folded))
+        return fold(word) in self._words
 
     @property
     def window(self) -> int:
