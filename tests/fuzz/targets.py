@@ -27,6 +27,7 @@ from gateway.screening.image.uploads import UploadCleaner
 from gateway.screening.rules.compile import compile_rule, read
 from gateway.screening.rules.document import parse
 from gateway.screening.rules.errors import RuleError
+from gateway.screening.rules.names import compile_names
 from gateway.screening.rules.ruleset import load
 from gateway.screening.rules.schema import DlpRule
 from gateway.screening.text.normalise import normalise
@@ -118,7 +119,10 @@ def check_rules(data: bytes) -> None:
         name = document.data.get("id") if isinstance(document.data, dict) else None
         if isinstance(name, str) and name.isidentifier():
             document = parse(f"dlp/{name}.yaml", data)
-        compile_rule(document, read(document, DlpRule))
+        rule = read(document, DlpRule)
+        detector = compile_rule(document, rule)
+        if detector is not None and detector.entities:
+            compile_names(document, rule, detector)
     except RuleError as error:
         lines = data.count(b"\n") + data.count(b"\r") + 2
         assert 1 <= error.line <= lines, f"there is no line {error.line}"
