@@ -1,7 +1,8 @@
 """What the picture detectors see and what they cost: `python -m bench.pictures`.
 
 CPU time of each stage on one thread; pictures in which nothing is wrong and that would be stopped none the less; text
-that is read back, turned and small; faces found; changed copies of listed pictures; the memorisation watch's search.
+that is read back, turned and small; faces found, and found again before another ground; changed copies of listed
+pictures; the memorisation watch's search.
 Harmless pictures: those of the documentation, made ones, two photographs of scikit-learn, and, where scikit-image is
 importable (it is no part of the project: put it on PYTHONPATH), its sample pictures and its hundred tiny faces and
 hundred tiny non-faces (25 pixels, grey, enlarged). That is a small and an easy set: it finds a detector that broke, and
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bench.support import results
@@ -31,15 +33,17 @@ from gateway.prints.block_list import Blocked, BlockList
 from gateway.prints.fingerprint import ALIKE, LEAST_QUALITY, fingerprint, turned
 from gateway.prints.window_list import WindowList
 from gateway.prints.window_list import written as lines_of
-from gateway.prints.windows import asked, listed
+from gateway.prints.windows import NEARBY, Prints, asked, listed, mirrored
 from gateway.screening.image.chain import look
-from gateway.screening.image.faces import faces
+from gateway.screening.image.faces import Faces, faces
 from gateway.screening.image.nearness import Nearness, Seen
 from gateway.screening.image.nudity import nudity, of_parts, of_the_whole, together
 from gateway.screening.image.reading import read
 from gateway.screening.image.report import NUDITY_DENY, NUDITY_REVIEW
+from gateway.screening.image.watch import FACES_ALIKE
 from gateway.screening.image.weights import Pixels, body_parts_net
 from tests.support.drawn import as_picture, lettered
+from tests.support.faces import before, face
 from tests.unit.provenance.pictures import KINDS, made
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +60,7 @@ SEED = 5
 A_THOUSAND, A_MILLION = 1_000, 1_000_000
 MOST_ICONS, SIDE = 200, 256
 AT_A_TIME = 3
+FACES_EACH, MOST_FACES_DRAWN = 4, 60
 NUMBER = "4111111111111111"
 
 
@@ -147,6 +152,69 @@ def tiny_faces() -> list[Figure]:
             figure="faces: tiny non-faces taken for realistic", unit="ratio", value=sum(real[100:]) / 100, target=0.01
         ),
     ]
+
+
+def faces_again(pictures: Sequence[tuple[str, Image.Image]]) -> list[Figure]:
+    """The memorisation watch's prints of faces: how far apart the same face before several grounds is, and how far
+    different ones are. Scikit-image's tiny faces where it is importable, and drawn ones, which have a template in
+    common and are the harder for it. Every second picture is mirrored; sizes, places, light and JPEG quality differ."""
+    found = importlib.util.find_spec("skimage")
+    sets = {"drawn": [face(seed) for seed in range(MOST_FACES_DRAWN)]}
+    if found is not None and found.origin is not None:
+        data = np.load(Path(found.origin).parent / "data/lfw_subset.npy")[:100]
+        sets["tiny"] = [Image.fromarray((grey * 255).astype(np.uint8)) for grey in data]
+    grounds = [_square(image) for name, image in pictures if name not in SHOW_FACES]
+    grounds = [ground for ground in grounds if faces(np.asarray(ground)) == Faces()]
+    figures = []
+    for kind, people in sets.items():
+        rng = np.random.default_rng(SEED)
+        scenes = [[_scene(one, grounds, rng, turn) for turn in range(FACES_EACH)] for one in people]
+        prints = [[one for scene in some for one in faces(np.asarray(scene)).prints] for some in scenes]
+        same, different = _apart([[np.frombuffer(one, np.uint64).reshape(-1, 4) for one in some] for some in prints])
+        shares = (5, 50, 80, 90)
+        print(f"{kind} faces, {len(people)} before {FACES_EACH} grounds each, bits between two pictures:")
+        for name, bits, parts in (("same", same, shares), ("different", different, (0, 0.01, 0.1, 1, 50))):
+            told = ", ".join(f"{np.percentile(bits, part):.0f} at {part} %" for part in parts)
+            within = ", ".join(f"{np.mean(bits <= most):.2%} within {most}" for most in (31, 42, FACES_ALIKE, 54, 70))
+            print(f"{name:>16}: {len(bits)} pairs; {told}; {within}")
+        figures += [
+            Figure(
+                figure=f"memorisation watch, {kind} faces: the same one before another ground missed",
+                unit="ratio",
+                value=float(np.mean(same > FACES_ALIKE)),
+                target=0.2,
+            ),
+            Figure(
+                figure=f"memorisation watch, {kind} faces: pairs of different ones taken for one",
+                unit="ratio",
+                value=float(np.mean(different <= FACES_ALIKE)),
+                target=0.0001,
+                beside={"the nearest two, bits": int(different.min())},
+            ),
+        ]
+    return figures
+
+
+def _scene(portrait: Image.Image, grounds: Sequence[Image.Image], rng: np.random.Generator, turn: int) -> Image.Image:
+    """A face in some size, place and light before some ground, saved as JPEG."""
+    ground = grounds[int(rng.integers(len(grounds)))].resize((384, 384))
+    side = int(rng.integers(130, 260))
+    gain, lift = rng.uniform(0.85, 1.15), rng.uniform(-12, 12)
+    lit = portrait.point([round(np.clip(value * gain + lift, 0, 255)) for value in range(256)])
+    scene = before(ground, lit, side, int(rng.integers(384 - side)), int(rng.integers(384 - side)))
+    return _saved(int(rng.integers(70, 95)), _mirrored(scene) if turn % 2 else scene)
+
+
+def _apart(prints: Sequence[Sequence[Prints]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Bits between each face's own print and what is asked of all others: of the same one's pictures; of others'."""
+    own = np.stack([one[0] for some in prints for one in some])
+    whose = np.array([person for person, some in enumerate(prints) for _ in some])
+    rows = []
+    for asked_of in (one for some in prints for one in some):
+        laid = np.concatenate([asked_of, mirrored(asked_of)])
+        rows.append(np.bitwise_count(laid[:, None] ^ own[None]).sum(2).min(0))
+    bits, is_same = np.stack(rows).astype(np.int64), whose[:, None] == whose[None]
+    return bits[is_same & ~np.eye(len(bits), dtype=bool)], bits[~is_same]
 
 
 def written() -> list[Figure]:
@@ -379,7 +447,15 @@ def compared() -> list[Figure]:
         spent.append((time.perf_counter() - begun) * 1e3)
     took = statistics.median(spent)
     print(f"memorisation watch: {took:.0f} ms among a million fingerprints ({len(found)} found of the 2 there)")
-    return [Figure(figure="memorisation watch: search of a million", unit="ms", value=took, target=50.0)]
+    laid = [prints[32 * n : 32 * n + 32] for n in range(2 * NEARBY)]
+    begun = time.perf_counter()
+    found = near.near(laid, most=FACES_ALIKE, actor=bytes(8), since=0)
+    face_took = (time.perf_counter() - begun) * 1e3
+    print(f"memorisation watch: {face_took:.0f} ms for a face among a million ({len(found)} found of {len(laid)})")
+    return [
+        Figure(figure="memorisation watch: search of a million", unit="ms", value=took, target=50.0),
+        Figure(figure="memorisation watch: a face among a million", unit="ms", value=face_took, target=500.0),
+    ]
 
 
 def costs(photograph: Image.Image) -> list[Figure]:
@@ -416,6 +492,7 @@ def main() -> None:
         *written(),
         *second_opinion(pictures),
         *tiny_faces(),
+        *faces_again(pictures),
         *blocked(pictures),
         *compared(),
     ]

@@ -198,6 +198,7 @@ class Code(StrEnum):
     PICTURE_NUDITY = "picture.nudity"
     PICTURE_UNCHECKED = "picture.unchecked"
     MEMORISATION_NEAR_DUPLICATE = "memorisation.near-duplicate"
+    MEMORISATION_FACE = "memorisation.near-duplicate-face"
     CREDITS_EMPTY = "credits.empty"
     CREDITS_UNSETTLED = "credits.unsettled"
     CREDITS_UNRELEASED = "credits.unreleased"

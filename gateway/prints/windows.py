@@ -43,10 +43,15 @@ LONG: Final = 1.8
 BESIDE: Final = 0.3
 """Of the shorter side: from one place to the next at which a long picture is looked at from edge to edge. The listed
 windows of a square reach so far, and APART further."""
+NEARBY: Final = 27
+"""What `around` answers."""
 LONGEST: Final = 16
 """Times the shorter side; what is longer is looked at as if it were pressed to that."""
 LEAST_TOLD: Final = 20
 """As PDQ's quality, which is counted alike: a window with less in it would be near to all that are flat."""
+_ASIDE: Final = 0.03
+_SMALLER: Final = 1.04
+_LIGHT: Final[Floats] = np.array([0.299, 0.587, 0.114], np.float32)
 _SHORTER: Final = 128
 _LONGER: Final = LONGEST * _SHORTER
 _GRAIN: Final = 16
@@ -74,6 +79,27 @@ def asked(pixels: NDArray[np.uint8]) -> Prints:
     return _prints(light, [*_searched(light), *_beside(*light.shape)])
 
 
+def around(pixels: NDArray[np.uint8]) -> Prints:
+    """Of the middle half of a square picture, and then of windows that lie a little beside that and are a little
+    smaller or larger: what it is like for who lays the same thing down not quite alike. NEARBY in all, or NONE where
+    there is too little in the middle."""
+    light = pixels.astype(np.float32) @ _LIGHT
+    side = len(light)
+    places = [
+        ((side - share) / 2 + down * side, (side - share) / 2 + across * side, share)
+        for share in (side / 2 * size for size in (1, 1 / _SMALLER, _SMALLER))
+        for down in (0, -_ASIDE, _ASIDE)
+        for across in (0, -_ASIDE, _ASIDE)
+    ]
+    values = _values(light, places)
+    return _signs(values) if _told(values[:1])[0] >= LEAST_TOLD else NONE
+
+
+def mirrored(prints: Prints) -> Prints:
+    """Of the windows mirrored left to right."""
+    return prints ^ _LEFT_RIGHT
+
+
 def by_mirror(prints: Prints) -> Prints:
     """The same bits in other words, by what mirroring does to them: those that never change, those that change when
     up and down are swapped, those that change when left and right are, and those that change with either (but not with
@@ -94,7 +120,7 @@ def _light(pixels: NDArray[np.uint8]) -> Floats:
     scale = _SHORTER / min(image.size)
     size = [min(_LONGER, max(_SHORTER, round(side * scale))) for side in image.size]
     small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
-    return small @ np.array([0.299, 0.587, 0.114], np.float32)
+    return small @ _LIGHT
 
 
 def _spread(length: int, side: float, apart: float) -> NDArray[np.float64]:
@@ -152,6 +178,12 @@ def _within(length: int, side: float, apart: float, around: float) -> NDArray[np
 
 def _prints(light: Floats, places: list[tuple[float, float, float]]) -> Prints:
     """Of the windows that have something in them."""
+    values = _values(light, places)
+    return _signs(values[_told(values) >= LEAST_TOLD])
+
+
+def _values(light: Floats, places: list[tuple[float, float, float]]) -> Floats:
+    """Brightness within each window, 64 x 64."""
     values = np.empty((len(places), _SIDE, _SIDE), np.float32)
     middles = (np.arange(_SIDE) + 0.5) / _SIDE
     for values_of_one, (top, left, side) in zip(values, places, strict=True):
@@ -159,8 +191,17 @@ def _prints(light: Floats, places: list[tuple[float, float, float]]) -> Prints:
         columns, beside = _between(left + middles * side - 0.5, light.shape[1])
         lines = light[rows] * (1 - below)[:, None] + light[rows + 1] * below[:, None]
         values_of_one[:] = lines[:, columns] * (1 - beside) + lines[:, columns + 1] * beside
-    steps = sum(np.abs(np.trunc(np.diff(values, axis=axis) * (100 / 255))).sum((1, 2)) for axis in (1, 2))
-    values = values[steps // 90 >= LEAST_TOLD]
+    return values
+
+
+def _told(values: Floats) -> Floats:
+    """As PDQ counts its quality."""
+    steps = (np.abs(np.trunc(np.diff(values, axis=axis) * (100 / 255))).sum((1, 2)) for axis in (1, 2))
+    told: Floats = sum(steps, np.zeros(len(values), np.float32)) // 90
+    return told
+
+
+def _signs(values: Floats) -> Prints:
     waves = cosines().astype(np.float32)
     frequencies = np.matmul(np.matmul(waves, values), waves.T)
     return _in_order((frequencies > 0).reshape(-1, _KEPT * _KEPT).astype(np.uint8))
@@ -191,3 +232,5 @@ _PLACE: Final = np.argsort(_ORDER)
 # The first wave has the number one and the place nought.
 _MIRRORED: Final = np.argsort(2 * ((_across + 1) % 2) + (_down + 1) % 2, kind="stable")
 """Even both ways; odd down; odd across; odd both ways."""
+_LEFT_RIGHT: Final = _packed(((_across[_ORDER] + 1) % 2).astype(np.uint8)[None])
+"""The bits that change when left and right are swapped."""

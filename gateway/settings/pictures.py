@@ -44,8 +44,9 @@ class ScreeningSettings(Section):
     memorisation_days: int = Field(
         7,
         ge=0,
-        description="How long a finished picture's fingerprint is kept beside a pseudonym, to see a model give the "
-        "same picture to different people for different prompts. 0 = nothing is kept and nothing seen.",
+        description="How long the fingerprints of a finished picture and of its largest faces are kept beside a "
+        "pseudonym, to see a model give the same picture or face to different people for different prompts. "
+        "0 = nothing is kept and nothing seen.",
     )
     upload_timeout_seconds: PositiveFloat = Field(
         20.0, description="Decoding a request's uploads that takes longer yields `screening.unavailable`."

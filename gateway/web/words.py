@@ -168,6 +168,7 @@ REASONS: Final[Mapping[str, str]] = {
     "picture.nudity": "nudity",
     "picture.unchecked": "picture not checked for everything it must be",
     "memorisation.near-duplicate": "nearly the same picture as somebody else's",
+    "memorisation.near-duplicate-face": "nearly the same face as in somebody else's picture",
     "policy.stale": "rules of the policy server too old",
     "policy.revision-unknown": "rules that were not handed out here",
     "screening.unavailable": "screening down",

@@ -63,6 +63,7 @@ def look(picture: Picture, classifiers: tuple[Classifier, ...] = ()) -> Look:
         fingerprints=tuple(str(mark) for mark in marks),
         quality=max((mark.quality for mark in marks), default=0),
         windows=base64.b64encode(b"".join(prints.tobytes() for prints in answers.get("windows", []))).decode(),
+        faces=tuple(base64.b64encode(prints).decode() for one in seen for prints in one.prints),
         realistic=max((one.realistic for one in seen), default=0.0),
         doubtful=max((one.doubtful for one in seen), default=0.0),
         nudity=max(answers.get("nudity", [0.0])),

@@ -19,6 +19,8 @@ ACTOR_BYTES: Final = 8
 MOST_NEAR: Final = 200
 """Pictures told of one question, nearest first."""
 _SMALLEST: Final = 1_024
+_AT_ONCE: Final = 1 << 16
+"""Comparisons a step: what fits a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,24 @@ class Nearness:
     def near(self, fingerprints: Iterable[bytes], *, most: int, actor: bytes, since: int) -> list[tuple[int, int]]:
         """(seq, different bits) of the pictures of other people, not older than `since`, that are within `most` bits of
         any of `fingerprints`; the nearest first."""
-        count = self._count
-        best = np.full(count, 64 * WORDS + 1, np.uint16)
-        apart = np.empty(count, np.uint64)
-        for fingerprint in fingerprints:
-            bits = np.zeros(count, np.uint16)
-            for word, asked in zip(self._words, np.frombuffer(fingerprint, np.uint64), strict=True):
-                np.bitwise_xor(word[:count], asked, out=apart)
-                bits += np.bitwise_count(apart)
-            np.minimum(best, bits, out=best)
-        (mine,) = np.frombuffer(actor, np.uint64)
+        asked = [np.frombuffer(fingerprint, np.uint64) for fingerprint in fingerprints]
+        best = np.full(self._count, 64 * WORDS + 1, np.uint16)
+        for begin in range(0, self._count, _AT_ONCE):
+            words = self._words[:, begin : min(begin + _AT_ONCE, self._count)]
+            # Written over by each comparison: new memory for each costs as much as comparing.
+            apart, half = np.empty_like(words[0]), np.empty((2, words.shape[1]), np.uint8)
+            for one in asked:
+                for word, mine, bits in zip(words[:2], one[:2], half, strict=True):
+                    np.bitwise_xor(word, mine, out=apart)
+                    np.bitwise_count(apart, out=bits)
+                # Who is further away in half of the words is no nearer in all.
+                places = np.flatnonzero(half[0] + half[1] <= most)
+                if len(places):
+                    whole = np.bitwise_count(words[:, places] ^ one[:, None]).sum(0, dtype=np.uint16)
+                    best[begin + places] = np.minimum(best[begin + places], whole)
+        (whose,) = np.frombuffer(actor, np.uint64)
         places = np.flatnonzero(best <= most)
-        places = places[(self._actors[places] != mine) & (self._times[places] >= since)]
+        places = places[(self._actors[places] != whose) & (self._times[places] >= since)]
         places = places[np.argsort(best[places], kind="stable")][:MOST_NEAR]
         return [(int(self._seqs[place]), int(best[place])) for place in places]
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from gateway.child import command, environment
 from gateway.exchange import Picture
-from gateway.prints.windows import PRINT_BYTES
+from gateway.prints.windows import NEARBY, PRINT_BYTES
 from gateway.screening.image.seen import Classifier, Look
 
 MEMORY_BYTES: Final = 3 << 30
@@ -194,9 +194,12 @@ def _look(told: dict[str, Any]) -> Look:
     scores = [told["realistic"], told["doubtful"], told["nudity"], *told["classes"].values()]
     if not all(isinstance(score, float | int) and 0 <= score <= 1 for score in scores):
         raise ValueError("a score out of range")
-    lists, words = (told["fingerprints"], told["failed"]), (told["text"], told["broken"], told["windows"])
-    if not all(isinstance(text, str) for some in (*lists, words) for text in some):
+    lists = {name: tuple(told[name]) for name in ("fingerprints", "failed", "faces")}
+    words = (told["text"], told["broken"], told["windows"])
+    if not all(isinstance(text, str) for some in (*lists.values(), words) for text in some):
         raise ValueError("no text where text belongs")
     if len(base64.b64decode(told["windows"], validate=True)) % PRINT_BYTES:
         raise ValueError("a torn fingerprint")
-    return Look(**{**told, "fingerprints": tuple(lists[0]), "failed": tuple(lists[1])})
+    if any(len(base64.b64decode(face, validate=True)) != NEARBY * PRINT_BYTES for face in lists["faces"]):
+        raise ValueError("a torn face")
+    return Look(**{**told, **lists})

@@ -16,6 +16,8 @@ class Look:
     quality: int = 0
     windows: str = field(default="", repr=False)
     """Fingerprints of parts of it (`gateway.prints.windows`), one after the other, in base64."""
+    faces: tuple[str, ...] = field(default=(), repr=False)
+    """Of the largest realistic faces the prints (`face_prints`), each in base64."""
     realistic: float = 0.0
     doubtful: float = 0.0
     nudity: float = 0.0

@@ -13,7 +13,7 @@ from gateway.prints.block_list import Blocked, BlockList
 from gateway.prints.fingerprint import fingerprint
 from gateway.prints.fingerprint import turned as laid
 from gateway.prints.window_list import MARK, NEAR, STEADY_NEAR, WindowList, written
-from gateway.prints.windows import NONE, WORDS, Prints, asked, by_mirror, listed, transposed
+from gateway.prints.windows import NEARBY, NONE, WORDS, Prints, around, asked, by_mirror, listed, mirrored, transposed
 from tests.unit.provenance.pictures import Pixels, decoded, encoded, made
 
 PICTURES = [made(kind, 500, 256) for kind in ("shapes on white", "clouds", "texture", "text")]
@@ -249,3 +249,21 @@ def test_a_window_is_the_same_up_to_so_many_bits_and_no_further() -> None:
         changed = np.unpackbits(prints.view(np.uint8)).copy()
         changed[-bits:] ^= 1
         assert known.match(np.packbits(changed).view(np.uint64).reshape(-1, WORDS)) == expected
+
+
+def test_what_is_around_the_middle_holds_what_lies_a_little_beside_it() -> None:
+    """So that who lays the same thing down not quite alike meets its like."""
+    pixels = PICTURES[1]
+    (own, *_), shifted = around(pixels), around(np.ascontiguousarray(pixels[6:, 6:][:244, :244]))
+    assert len(around(pixels)) == NEARBY
+    apart = np.bitwise_count(shifted ^ own).sum(1)
+    assert apart.min() < apart[0]
+    assert apart.min() <= NEAR
+    assert (around(np.full((96, 96, 3), 90, np.uint8)) == NONE).all()
+
+
+def test_a_mirrored_print_is_that_of_the_mirrored_picture() -> None:
+    pixels = PICTURES[1]
+    apart = np.bitwise_count(mirrored(around(pixels))[0] ^ around(np.ascontiguousarray(pixels[:, ::-1]))[0]).sum()
+    assert apart <= 6
+    assert (mirrored(mirrored(around(pixels))) == around(pixels)).all()

@@ -13,7 +13,7 @@ from gateway.storage.schema import metadata
 
 def test_migrating_makes_the_schema_that_the_code_expects(tmp_path):
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.sqlite"
-    assert upgrade(url) == upgrade(url) == "0008"
+    assert upgrade(url) == upgrade(url) == "0009"
     assert len(metadata.tables) >= 7
     with create_engine(f"sqlite:///{tmp_path}/gateway.sqlite").connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -25,4 +25,4 @@ def test_a_migration_can_be_taken_back_and_made_again(tmp_path):
     assert downgrade(url, "base") == ""
     with create_engine(f"sqlite:///{tmp_path}/gateway.sqlite").connect() as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
-    assert upgrade(url) == "0008"
+    assert upgrade(url) == "0009"

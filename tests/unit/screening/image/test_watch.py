@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from sqlalchemy import func, select
 
 from gateway.exchange import ActorId, CleanUpload, FileFacts, Finding, ImageRequest, SketchRegion
 from gateway.prints.fingerprint import ALIKE, BITS, LEAST_QUALITY
+from gateway.prints.windows import NEARBY, WORDS, mirrored
 from gateway.screening.facade import Screening
+from gateway.screening.image.kept import OVERLAP, watched, watched_faces
 from gateway.screening.image.seen import Look
 from gateway.screening.image.sketch import BUCKETS
-from gateway.screening.image.watch import MIRRORED, OF_ITS_SOURCE, OVERLAP, Asked, MemoryWatch, watched
+from gateway.screening.image.watch import (
+    FACE_OF_ITS_SOURCE,
+    FACES_ALIKE,
+    MIRRORED,
+    OF_ITS_SOURCE,
+    Asked,
+    MemoryWatch,
+)
 from gateway.storage.database import Database
 from gateway.vocabulary import Code, Effect, Permission, Severity
 from tests.support.drawn import as_picture
+from tests.support.faces import before, face
 from tests.support.scim import database as fresh
+from tests.unit.provenance.pictures import made
 from tests.unit.screening.conftest import SECRET
 from tests.unit.screening.image.test_pictures import few, scene
 
@@ -54,7 +68,8 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 async def database(url: str) -> AsyncIterator[Database]:
     database = Database(url)
     async with database.transaction() as tx:
-        await tx.execute(watched.delete())
+        for table in (watched, watched_faces):
+            await tx.execute(table.delete())
     yield database
     await database.aclose()
 
@@ -211,7 +226,7 @@ async def test_a_row_that_becomes_visible_late_is_seen_all_the_same(
         await tx.execute(watched.update().values(seq=watched.c.seq + 10))
     await watch.refresh()
     await watch.refresh()
-    assert len(watch._near) == 2  # once under each number
+    assert len(watch._pictures._near) == 2  # once under each number
     async with database.transaction() as tx:
         lowest = (await tx.execute(select(func.min(watched.c.seq)))).scalar() or 0
         row = {"seq": lowest - 5, "record_id": "late", "place": 0, "actor": b"somebody", "sketch": b""}
@@ -225,7 +240,7 @@ async def test_rows_are_read_once_when_they_are_settled(watch: MemoryWatch, cloc
     clock.now += OVERLAP
     await watch.refresh()
     await watch.refresh()
-    assert (len(watch._near), watch._read, watch._settled > 0) == (1, {}, True)
+    assert (len(watch._pictures._near), watch._pictures._read, watch._pictures._settled > 0) == (1, {}, True)
 
 
 async def test_nothing_that_is_kept_says_who_or_what(watch: MemoryWatch, database: Database) -> None:
@@ -268,3 +283,114 @@ async def test_a_window_of_no_days_keeps_nothing(database: Database, clock: Cloc
     assert await seen(off, look(), BEN) == []
     async with database.reading() as tx:
         assert (await tx.execute(select(func.count()).select_from(watched))).scalar() == 0
+
+
+FACE = mark_of("the face")
+
+
+def with_faces(name: str, *own: int, beside: int | None = None) -> Look:
+    """A picture like no other, with faces of these prints; `beside` is what the last one is like, seen a little off."""
+    prints = [[mark] + [mark_of(f"{name} {place} {n}") for n in range(NEARBY - 1)] for place, mark in enumerate(own)]
+    if beside is not None:
+        prints[-1][NEARBY // 2] = beside
+    faces = [b"".join(mark.to_bytes(BITS // 8, "big") for mark in some) for some in prints]
+    return replace(look(mark_of(name)), faces=tuple(base64.b64encode(one).decode() for one in faces))
+
+
+def the_other_way_round(mark: int) -> int:
+    print_ = np.frombuffer(mark.to_bytes(BITS // 8, "big"), np.uint64).reshape(1, WORDS)
+    return int.from_bytes(mirrored(print_).tobytes(), "big")
+
+
+async def test_nearly_the_same_face_in_another_picture_is_found(watch: MemoryWatch) -> None:
+    assert await seen(watch, with_faces("one", mark_of("somebody"), FACE), asked()) == []
+    (found,) = await seen(watch, with_faces("two", flipped(FACE, FACES_ALIKE)), BEN)
+    assert (found.type, found.severity, found.proposed, found.detector) == (
+        Code.MEMORISATION_FACE,
+        Severity.MEDIUM,
+        Effect.REVIEW,
+        "face-watch@1",
+    )
+    assert (found.stage, found.field, found.maskable, found.score) == ("output", "pictures[0]", False, 0.5)
+
+
+async def test_a_face_that_is_further_away_is_another(watch: MemoryWatch) -> None:
+    await seen(watch, with_faces("one", FACE), asked())
+    assert await seen(watch, with_faces("two", flipped(FACE, FACES_ALIKE + 1)), BEN) == []
+
+
+async def test_a_face_is_met_again_mirrored_and_laid_down_a_little_off(watch: MemoryWatch) -> None:
+    await seen(watch, with_faces("one", FACE), asked())
+    assert len(await seen(watch, with_faces("two", the_other_way_round(FACE)), BEN)) == 1
+    cas, dan = asked("idp|cas", "a bicycle"), asked("idp|dan", "a harbour")
+    assert len(await seen(watch, with_faces("three", mark_of("off"), beside=FACE), cas)) == 1
+    assert await seen(watch, with_faces("four", mark_of("off by more")), dan) == []
+
+
+@pytest.mark.parametrize(
+    "other", [asked("idp|ann", "an accountant"), asked("idp|ben", "a fox, red")], ids=["the same person", "like words"]
+)
+async def test_one_person_s_own_and_like_prompts_explain_like_faces(watch: MemoryWatch, other: Asked) -> None:
+    await seen(watch, with_faces("one", FACE), asked())
+    assert await seen(watch, with_faces("two", FACE), other) == []
+
+
+async def test_a_face_that_the_person_brought_is_not_looked_for_nor_remembered(watch: MemoryWatch) -> None:
+    watch.saw_upload("portrait", with_faces("sent", flipped(FACE, FACE_OF_ITS_SOURCE)))
+    watch.saw_upload("stranger", with_faces("sent too", flipped(FACE, FACE_OF_ITS_SOURCE + 1)))
+    await seen(watch, with_faces("one", FACE), asked())
+    assert await seen(watch, with_faces("two", FACE), asked("idp|ben", "a bicycle", sources=("portrait",))) == []
+    assert len(await seen(watch, with_faces("three", FACE), asked("idp|cas", "tea", sources=("stranger",)))) == 1
+    other = mark_of("another face")
+    watch.saw_upload("other", with_faces("sent as well", other))
+    await seen(watch, with_faces("four", other), asked("idp|dan", "a harbour", sources=("other",)))
+    assert await seen(watch, with_faces("five", other), asked("idp|eve", "an owl")) == []
+
+
+async def test_faces_in_pictures_made_of_the_same_one_are_explained(watch: MemoryWatch) -> None:
+    watch.saw_upload("a", look(mark_of("a statue")))
+    watch.saw_upload("b", look(flipped(mark_of("a statue"), ALIKE)))
+    await seen(watch, with_faces("one", FACE), asked(sources=("a",)))
+    assert await seen(watch, with_faces("two", FACE), asked("idp|ben", "an accountant", sources=("b",))) == []
+
+
+async def test_faces_are_forgotten_with_their_pictures(watch: MemoryWatch, clock: Clock, database: Database) -> None:
+    await seen(watch, with_faces("one", FACE, mark_of("somebody")), asked())
+    clock.now = NOW + timedelta(days=DAYS)
+    assert len(await seen(watch, with_faces("two", FACE), BEN)) == 1
+    clock.now += timedelta(days=DAYS, seconds=1)
+    assert await seen(watch, with_faces("three", FACE), asked("idp|cas", "a bicycle")) == []
+    assert await watch.forget_old() == 5
+    async with database.reading() as tx:
+        (row,) = await tx.execute(select(watched_faces))
+    assert row.fingerprint == FACE.to_bytes(BITS // 8, "big")
+    kept = repr(tuple(row._mapping.values()))
+    assert "bicycle" not in kept
+    assert "idp|cas" not in kept.replace("record of idp|cas", "")
+
+
+async def test_another_gateway_sees_a_face_too(watch: MemoryWatch, database: Database, clock: Clock) -> None:
+    later = MemoryWatch(database, SECRET, clock, DAYS)
+    await seen(watch, with_faces("one", FACE), asked())
+    await later.refresh()
+    assert len(await seen(later, with_faces("two", FACE), BEN)) == 1
+    off = MemoryWatch(database, SECRET, clock, 0)
+    assert await seen(off, with_faces("three", FACE), asked("idp|cas", "a bicycle")) == []
+
+
+async def test_one_face_before_two_grounds_is_seen_through_the_door_and_two_faces_are_not(
+    few: Path, watch: MemoryWatch
+) -> None:
+    """Real pictures, real nets."""
+    clouds, texture, shapes = (Image.fromarray(made(kind, 3, 384)) for kind in ("clouds", "texture", "shapes"))
+    screening = Screening(directory=few, secret=SECRET, timeout_seconds=30, picture_timeout_seconds=60, watch=watch)
+
+    async def types(image: Image.Image, asked: Asked) -> set[str]:
+        found = await screening.screen_pictures([as_picture(image)], asked=asked)
+        return {finding.type for finding in found}
+
+    assert await types(before(clouds, face(31), 220, 20, 120), asked()) == {Code.PICTURE_FACE}
+    assert await types(before(shapes, face(0), 220, 20, 120), BEN) == {Code.PICTURE_FACE}
+    cas = asked("idp|cas", "a bicycle")
+    assert await types(before(texture, face(31), 200, 150, 30), cas) == {Code.PICTURE_FACE, Code.MEMORISATION_FACE}
+    await screening.aclose()
