@@ -24,7 +24,7 @@ def test_an_input_that_breaks_a_target_is_made_small_saved_and_breaks_it_again(t
             raise IndexError("a fault that was put in")
 
     target = Target("faulty", check, lambda: [b"a poster"], is_text=True)
-    find = draw(target, tmp_path, examples=500, with_seed=1)
+    find = draw(target, tmp_path, examples=5_000, with_seed=1)
     assert find is not None
     assert "put in" in find.error
     assert len(find.path.read_bytes()) < 20
