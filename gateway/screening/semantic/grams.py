@@ -1,7 +1,7 @@
 """A reader of letters: words, pairs of words and short runs of letters, hashed, each with a weight for each category.
 
 It knows what the encoder doesn't: words of German, French and Spanish, and slips of the finger. It costs next to
-nothing, because a text's weights are summed up once and what a window says is the difference of two sums.
+nothing: a text's weights are looked up once, for all of its windows.
 """
 
 from __future__ import annotations
@@ -22,18 +22,25 @@ _SPACE: Final = ord(" ")
 
 
 class Spelled:
-    """What a text's letters say for each category, for any stretch of it. `repr` shows no text."""
+    """What a text's letters say for each category, for any stretch of it. `repr` shows no text.
+
+    Within a stretch each counts once: who writes a word a hundred times says no more than who writes it once, and an
+    invented one, which falls into the bucket of some word, would say that word a hundred times.
+    """
 
     def __init__(self, text: str, weights: NDArray[np.float32]) -> None:
         self._places, buckets = grams(text)
-        self._sums = np.zeros((len(buckets) + 1, weights.shape[1]))
-        np.cumsum(weights[buckets], axis=0, dtype=np.float64, out=self._sums[1:])
+        self._before = _before(self._places, buckets)
+        self._said = weights[buckets].astype(np.float32)
 
     def says(self, starts: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.float32]:
         """(stretch, category) for stretches between these places."""
-        first, last = np.searchsorted(self._places, starts), np.searchsorted(self._places, ends)
-        lengths = np.sqrt(np.maximum(last - first, 1))[:, None]
-        return np.asarray((self._sums[last] - self._sums[first]) / lengths, np.float32)
+        said = np.zeros((len(starts), self._said.shape[1]), np.float32)
+        edges = np.searchsorted(self._places, starts), np.searchsorted(self._places, ends)
+        for number, (start, first, last) in enumerate(zip(starts, *edges, strict=True)):
+            is_new = self._before[first:last] < start
+            said[number] = is_new.astype(np.float32) @ self._said[first:last] / max(1, np.count_nonzero(is_new)) ** 0.5
+        return said
 
 
 def grams(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -63,6 +70,15 @@ def grams(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     place = place - 1 + is_space[place]  # a run that begins with the space before a word begins with the word
     order = np.argsort(place, kind="stable")
     return place[order], bucket[order]
+
+
+def _before(places: NDArray[np.int64], buckets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the same bucket stood last, before each place; -1 where it comes first."""
+    order = np.argsort(buckets.astype(np.uint16), kind="stable")  # of 16 bits: sorted by counting
+    again = buckets[order[1:]] == buckets[order[:-1]]
+    before = np.full(len(places), -1)
+    before[order[1:][again]] = places[order[:-1][again]]
+    return before
 
 
 def _letters(text: str) -> NDArray[np.uint32]:

@@ -12,7 +12,7 @@ NARROW: Final = 32
 STEP: Final = 8
 """A thought of up to 24 pieces lies whole in some window."""
 SHORT: Final = 8
-"""A sentence with fewer pieces is read together with what follows it."""
+"""A sentence with fewer pieces is read together with what follows it; what follows is read alone as well."""
 
 
 class Window(NamedTuple):
@@ -38,8 +38,11 @@ def cut(pieces: int, ends: Iterable[int] = ()) -> list[Window]:
 
 
 def _sentences(pieces: int, ends: Iterable[int]) -> Iterable[Window]:
-    first = 0
+    first = own = 0  # where the window begins, and its last sentence
     for end in (*ends, pieces):
+        if own > first and SHORT <= end - own <= PIECES:
+            yield Window(own, end)  # without the short one before it, too: what that says may drown it
+        own = end
         if end - first < SHORT:
             continue
         if end - first <= PIECES:

@@ -34,9 +34,6 @@ LETTERS: Final = 1.0
 SUSPICIOUS: Final = 5.0
 """In spreads of what pieces and letters say of harmless texts, added up; pages of harmless prompts have no such
 window."""
-STRICTER: Final = {"violence": 3.5, "medical-gore": 0.75}
-"""What a category's marks for review and above are raised by, in raw units: a cut blood orange was held (on seeds of
-`bench.screening_corpus` below 1,000, which are for building)."""
 KIN: Final = frozenset(
     {
         ("violence", "medical-gore"), ("medical-gore", "violence"), ("self-harm", "violence"), ("hate", "violence"),
@@ -89,20 +86,21 @@ def _counts(example: Example, category: str) -> float:
     return 1.0
 
 
-def anchors(said: Rows, wanted: Flags, harmless: Flags, ordinary: Flags) -> Rows:
+def anchors(said: Rows, wanted: Flags, harmless: Flags, ordinary: Flags, foreign: Flags) -> Rows:
     """For each category (columns of `said` and `wanted`) raw values that stand for `weights.SCORES`, from texts whose
-    lines the heads had not seen.
+    lines the heads had not seen. `foreign`: harmless texts in other languages than English, which set no scale.
 
-    0.8 and 0.95 lie where no ordinary text of ours lies any more, or nearly: their tail is taken to fall off evenly (on
-    a logarithmic scale) from its hundredth to its thousandth. In a category where one odd line makes it fall more
-    slowly than in most, it is taken to fall as in most.
+    0.8 lies where one in a thousand ordinary texts of ours lies, most of which were written to be taken for something
+    else, and one in a hundred harmless ones on the same subjects, in any language. 0.95 lies where one in two thousand
+    of those lies, and one in ten thousand ordinary ones would: their tail is taken to fall off evenly (on a logarithmic
+    scale) from its hundredth to its thousandth, or as in most categories where one odd line makes it fall more slowly.
     """
     middle, two, hundredth, most_near = np.quantile(said[harmless], [0.5, 0.98, 0.99, 0.9995], axis=0)
     first, thousandth = np.quantile(said[ordinary], [0.99, 0.999], axis=0)
     a_decade = np.maximum(thousandth - first, 0.1)
     a_decade = np.minimum(a_decade, np.median(a_decade))
-    review = np.max([thousandth + a_decade, hundredth, two + 0.1], axis=0)
-    deny = np.maximum(review + 2 * a_decade, most_near)
+    review = np.max([thousandth, hundredth, np.quantile(said[foreign], 0.99, axis=0), two + 0.1], axis=0)
+    deny = np.max([thousandth + a_decade, most_near, review + 0.1], axis=0)
     highest = np.array([column[own].max() for column, own in zip(said.T, wanted.T, strict=True)])
     return np.stack([middle, two, review, deny, np.maximum(deny + a_decade, highest)], axis=1)
 
@@ -110,7 +108,7 @@ def anchors(said: Rows, wanted: Flags, harmless: Flags, ordinary: Flags) -> Rows
 def turns(line: Line) -> int:
     """How many texts are made of a line: more where it has choices, fewer where there are few styles to dress it in."""
     if line.category == ORDINARY:
-        return 8 if line.language == "en" else 2
+        return 5 if line.language == "en" else 2
     if line.language != "en":
         return 1
     return 4 if "{" in line.text else 2
@@ -161,8 +159,7 @@ def main(argv: list[str] | None = None) -> None:
         "rank_bias": (np.array([r.bias for r in ranks]) - ranked[harmless].mean(axis=0)) / ranked[harmless].std(axis=0),
     }
     said = told + letters
-    marks = anchors(said, wanted, harmless & english, ordinary & english)
-    marks[:, 2:] += np.array([[STRICTER.get(category, 0)] for category in CATEGORIES])
+    marks = anchors(said, wanted, harmless & english, ordinary & english, harmless & ~english)
     for category, ours, own, mark in zip(CATEGORIES, said.T, wanted.T, marks, strict=True):
         near = harmless & np.array([e.line.category == category for e in made])
         found = [f"{(ours[own & english] >= m).mean():.3f}" for m in mark[1:4]]

@@ -156,7 +156,10 @@ def examples(
         for turn in range(per_line):
             rng = Random(f"{seed} {turn} {line.text}")
             style = rng.choice(styles)
-            made.append(Example(_dress(style, line, beside, rng), line, style))
+            text = _dress(style, line, beside, rng)
+            if not held_out and rng.random() < 0.04:  # says nothing, whatever letters it has
+                text = f"{text} {_code(rng)}"
+            made.append(Example(text, line, style))
     return made
 
 
@@ -196,9 +199,21 @@ def expand(text: str, rng: Random) -> str:
     return text
 
 
+def _code(rng: Random) -> str:
+    """A number of an article, a file, a seed."""
+    groups = (
+        "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=rng.randint(2, 6)))
+        for _ in range(rng.randint(1, 4))
+    )
+    code = rng.choice("-_ .").join(groups)
+    return rng.choice(("ref {}", "#{}", "SKU {}", "{}.png", "seed {}", "{}", "--no {}")).format(code)
+
+
 def _slip(text: str, rng: Random) -> str:
     """Two letters changed places, once or twice."""
     letters = list(text)
+    if len(letters) < 2:
+        return text
     for _ in range(rng.randint(1, 2)):
         at = rng.randrange(len(letters) - 1)
         letters[at], letters[at + 1] = letters[at + 1], letters[at]

@@ -18,12 +18,12 @@ RIDGE: Final = 1e-6
 
 
 def counted(texts: Sequence[str]) -> Any:
-    """(text, bucket): how often each stands there, over the root of how many there are, as `grams.Spelled` counts."""
+    """(text, bucket): one over the root of how many different ones there are, as `grams.Spelled` counts."""
     places, columns, values = [0], [], []
     for text in texts:
-        found, counts = np.unique(grams(text)[1], return_counts=True)
+        found = np.unique(grams(text)[1])
         columns.append(found)
-        values.append(counts / max(1, counts.sum()) ** 0.5)
+        values.append(np.full(len(found), max(1, len(found)) ** -0.5))
         places.append(places[-1] + len(found))
     held = (np.concatenate(values).astype(np.float32), np.concatenate(columns), np.array(places))
     return importlib.import_module("scipy.sparse").csr_matrix(held, shape=(len(texts), BUCKETS))

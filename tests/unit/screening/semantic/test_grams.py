@@ -67,6 +67,17 @@ def test_a_window_says_what_its_words_say_alone() -> None:
     assert window == pytest.approx(expected, abs=1e-4)
 
 
+def test_what_is_repeated_counts_once_in_each_window_that_it_stands_in() -> None:
+    once = Spelled("ko12 ", WEIGHTS).says(np.array([0]), np.array([5]))
+    text = "ko12 " * 50
+    starts = np.array([0, 50, 200])
+    many = Spelled(text, WEIGHTS).says(starts, starts + 50)
+    pair = next(iter(set(hashed("ko12 ko12")) - set(hashed("ko12"))))
+    count = len(set(hashed("ko12")))
+    expected = (once[0] * count**0.5 + WEIGHTS[pair]) / (count + 1) ** 0.5
+    assert many == pytest.approx(np.tile(expected, (3, 1)), abs=1e-4)
+
+
 def test_a_text_s_words_are_not_shown() -> None:
     assert "secret" not in repr(Spelled("a secret plan", WEIGHTS))
 

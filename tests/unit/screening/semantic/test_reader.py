@@ -48,6 +48,12 @@ def test_a_subject_is_read_whatever_its_words(reader: Reader, category: str, tex
         "two people hugging at a train station",
         "a suspension bridge at dawn, photo, 35mm",
         "a poster for the order paid with 4111 1111 1111 1111",  # numbers are not the letters' to read
+        "a fox in the snow, ref 7f3-22q",
+        "SKU AB-1042-X front view on white",
+        "asdf asdf asdf asdf asdf asdf",
+        "an apple on a blue background " + " ".join(f"ko{n}" for n in range(150)),
+        "both in one picture",
+        "cut a blood orange in half and put it on the plate",
     ],
 )
 def test_a_harmless_text_is_about_nothing(reader: Reader, text: str) -> None:

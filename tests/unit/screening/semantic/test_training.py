@@ -161,22 +161,32 @@ def test_a_killing_is_no_self_harm_and_a_shaded_subject_has_no_say() -> None:
 def test_scores_stand_for_shares_of_harmless_texts() -> None:
     dice = np.random.default_rng(1)
     said = dice.normal(size=(20_000, 3))
-    harmless, ordinary = np.ones(20_000, bool), np.arange(20_000) < 10_000
-    for marks, column in zip(anchors(said, said > 2, harmless, ordinary), said.T, strict=True):
+    harmless, ordinary, foreign = np.ones(20_000, bool), np.arange(20_000) < 10_000, np.arange(20_000) >= 19_000
+    for marks, column in zip(anchors(said, said > 2, harmless, ordinary, foreign), said.T, strict=True):
         assert (column >= marks[1]).mean() == pytest.approx(0.02, abs=0.001)
         assert (column[ordinary] >= marks[2]).mean() <= 0.001
+        assert (column >= marks[3]).mean() <= 0.0005
         assert (np.diff(marks) > 0).all()
+
+
+def test_nobody_is_held_more_often_for_another_language() -> None:
+    dice = np.random.default_rng(1)
+    said = dice.normal(size=(20_000, 1))
+    harmless, foreign = np.ones(20_000, bool), np.arange(20_000) >= 15_000
+    said[foreign] += 5
+    marks = anchors(said, said > 2, harmless & ~foreign, harmless & ~foreign, foreign)
+    assert (said[foreign] >= marks[0, 2]).mean() == pytest.approx(0.01, abs=0.001)
 
 
 def test_one_odd_line_of_one_category_does_not_set_its_marks_alone() -> None:
     dice = np.random.default_rng(1)
     said = dice.normal(size=(20_000, 3))
-    harmless, ordinary = np.ones(20_000, bool), np.ones(20_000, bool)
-    calm = anchors(said, said > 2, harmless, ordinary)
+    all_of_them = np.ones(20_000, bool)
+    calm = anchors(said, said > 2, all_of_them, all_of_them, all_of_them)
     said[:24, 1] = 8  # one of a thousand texts and some more: a line in several dresses
-    odd = anchors(said, said > 2, harmless, ordinary)
-    assert odd[1, 2] > 8  # nothing of ours lies above the mark
-    assert odd[1, 2] < 8 + 2 * (calm[1, 2] - calm[1, 1])
+    odd = anchors(said, said > 2, all_of_them, all_of_them, all_of_them)
+    assert odd[1, 3] > 8  # nothing of ours lies above the mark
+    assert odd[1, 3] < 8 + 2 * (calm[1, 3] - calm[1, 1])
     assert odd[0] == pytest.approx(calm[0], abs=0.2)
 
 

@@ -41,9 +41,15 @@ def test_a_long_text_s_sentences_are_windows_too() -> None:
     assert cut(100, [10, 60, 80, 100]) == [*slid, Window(0, 10), Window(60, 80), Window(80, 100)]
 
 
-def test_a_short_sentence_is_read_with_what_follows_it() -> None:
+def test_a_short_sentence_is_read_with_what_follows_it_and_that_alone_as_well() -> None:
     ends = [SHORT - 1, SHORT + 10, SHORT + 12, 40]
-    assert cut(60, ends)[-3:] == [Window(0, SHORT + 10), Window(SHORT + 10, 40), Window(40, 60)]
+    assert cut(60, ends)[-5:] == [
+        Window(SHORT - 1, SHORT + 10),
+        Window(0, SHORT + 10),
+        Window(SHORT + 12, 40),
+        Window(SHORT + 10, 40),
+        Window(40, 60),
+    ]
 
 
 def test_a_short_text_is_one_window_however_many_sentences_it_has() -> None:
