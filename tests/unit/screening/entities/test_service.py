@@ -201,15 +201,15 @@ async def test_an_answer_that_is_late(text: str, found: list[str], tmp_path: Pat
 
 async def test_the_deadline_pays_neither_for_loading_nor_for_the_rule_s_tests(tmp_path: Path) -> None:
     slow = [True]
-    told = Told("Anna Berger", then=lambda: slow[0] and time.sleep(0.1))
+    told = Told("Anna Berger", then=lambda: slow[0] and time.sleep(0.25))
     loads: list[int] = []
 
     def load() -> Any:
         loads.append(1)
-        time.sleep(0.3)
+        time.sleep(0.7)
         return told
 
-    async with screening_with(tmp_path, load, timeout_seconds=0.2) as screening:
+    async with screening_with(tmp_path, load, timeout_seconds=0.6) as screening:
         assert types(await screening.screen_prompt(PROMPT)) == ["dlp.client-name"]
         slow[0] = False
         await screening.screen_prompt(PROMPT)
