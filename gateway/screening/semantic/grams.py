@@ -6,6 +6,7 @@ nothing: a text's weights are looked up once, for all of its windows.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -39,7 +40,8 @@ class Spelled:
         edges = np.searchsorted(self._places, starts), np.searchsorted(self._places, ends)
         for number, (start, first, last) in enumerate(zip(starts, *edges, strict=True)):
             is_new = self._before[first:last] < start
-            said[number] = is_new.astype(np.float32) @ self._said[first:last] / max(1, np.count_nonzero(is_new)) ** 0.5
+            length = math.sqrt(max(1, int(np.count_nonzero(is_new))))
+            said[number] = is_new.astype(np.float32) @ self._said[first:last] / length
         return said
 
 

@@ -94,7 +94,7 @@ rules := {
 	],
 }
 
-meant := object.union(finding, {"detector": "semantic@1", "proposed": "review", "score": 0.85, "maskable": false})
+meant := object.union(finding, {"detector": "semantic@4", "proposed": "review", "score": 0.85, "maskable": false})
 
 ranks_of(findings, day, groups) := ranks if {
 	ranks := data.gateway.image.content.ranks with input as {
