@@ -132,17 +132,22 @@ def _spread(length: int, side: float, apart: float) -> NDArray[np.float64]:
 
 def _searched(light: Floats) -> Iterator[tuple[float, float, float]]:
     """Windows (top, left, side) in the middle, as far as two listed ones lie apart, in all sizes; in a long picture
-    where it has most to tell."""
+    where it has most to tell, too."""
     height, width = light.shape
     shorter = min(height, width)
-    down, across = (_telling(light, axis) if light.shape[axis] >= LONG * shorter else 0.5 for axis in (0, 1))
+    spots = [(0.5, 0.5)]
+    if height >= LONG * shorter:
+        spots.append((_telling(light, 0), 0.5))
+    elif width >= LONG * shorter:
+        spots.append((0.5, _telling(light, 1)))
     share = SHARE
     while share <= min(1.0, SHARE / LEAST_LEFT) + 1e-6:
         side = share * shorter
         apart = APART / SHARE * side
-        for top in _within(height, side, apart, down):
-            for left in _within(width, side, apart, across):
-                yield top, left, side
+        for down, across in spots:
+            for top in _within(height, side, apart, down):
+                for left in _within(width, side, apart, across):
+                    yield top, left, side
         share *= LARGER
 
 
