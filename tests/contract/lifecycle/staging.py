@@ -20,6 +20,11 @@ SECONDS = 20.0
 """A machine that runs other tests takes longer than a gateway's."""
 
 
+BREATH_SECONDS = 0.02
+"""Who asks meanwhile waits so long between two questions, as requests wait for other things. One that doesn't keeps the
+interpreter's lock, and whatever works in threads then waits 5 ms for each step."""
+
+
 def marked(desk: RuleDesk, days: int) -> dict[str, str | None]:
     """Rules whose mark every decision bears twice, out of two files: in `retention_days`, and in what it says."""
     lines = desk.text(ACCESS).split("\n")

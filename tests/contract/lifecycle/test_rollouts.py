@@ -11,6 +11,7 @@ from sqlalchemy import select
 from audit import AuditUnavailable
 from gateway.lifecycle.tables import rollouts
 from tests.contract.lifecycle.staging import (
+    BREATH_SECONDS,
     PILOT,
     PILOTS,
     act,
@@ -74,6 +75,7 @@ async def test_a_finish_takes_nobody_back_to_the_old_rules_on_the_way(desk: Rule
     async def ask() -> None:
         while not is_over.is_set():
             seen.append(await revision_for(desk, PILOT))
+            await asyncio.sleep(BREATH_SECONDS / 10)
 
     task = asyncio.create_task(ask())
     try:

@@ -25,6 +25,7 @@ from gateway.policy.trial import try_out
 from gateway.screening.facade import Screening
 from gateway.vocabulary import Permission
 from tests.contract.lifecycle.staging import (
+    BREATH_SECONDS,
     PILOT,
     act,
     decided,
@@ -146,6 +147,7 @@ async def test_no_decision_mixes_two_revisions_while_a_rollout_goes_its_way(desk
     async def ask(number: int) -> None:
         while not is_over.is_set():
             seen[mark_of(await decided(desk, people[number % 2]))] += 1
+            await asyncio.sleep(BREATH_SECONDS)
 
     askers = [asyncio.create_task(ask(number)) for number in range(20)]
     try:

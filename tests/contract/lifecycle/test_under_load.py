@@ -11,6 +11,7 @@ from gateway.exchange import Origin
 from gateway.obedience import find
 from gateway.policy import build_admin_input
 from gateway.vocabulary import Permission
+from tests.contract.lifecycle.staging import BREATH_SECONDS
 from tests.support.policy import ALICE, image
 from tests.support.rule_desk import LIMITS, RuleDesk
 
@@ -49,6 +50,7 @@ async def test_no_decision_mixes_two_revisions_and_detectors_go_with_their_rules
             is_marked = any(text.endswith("(marked)") for text in told)
             seen[decision.revision[-12:], is_marked, decision.obligations.retention_days] += 1
             pairs.add((services.policy.revision[-12:], services.screening.revision))
+            await asyncio.sleep(BREATH_SECONDS)
 
     askers = [asyncio.create_task(ask()) for _ in range(20)]
     seconds = []
