@@ -187,9 +187,8 @@ async def speed(screening: Screening) -> list[Figure]:
     }  # fmt: skip
     worst = 0.0
     for name, text in hostile.items():
-        start = time.process_time()
         findings = await screening.screen_prompt(text)
-        ratio = (time.process_time() - start) * 1_000 / len(text) / (mean / size)
+        ratio = (await _cpu_ms(screening, [text] * 3))[1] / len(text) / (mean / size)  # as the mean was measured
         ends = "refused as unavailable" if findings and findings[0].type == "screening.unavailable" else "answered"
         print(f"100 kB of {name:<20} {ratio:>6.2f} times the mean a character, {ends}")
         worst = max(worst, ratio)
