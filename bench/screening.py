@@ -15,7 +15,6 @@ import asyncio
 import os
 import statistics
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from bench import screening_names, screening_peer
 from bench.screening_corpus import MAKERS
 from bench.support import results
 from bench.support.results import Figure
+from bench.support.screening_cpu import cpu_ms
 from gateway.exchange import Finding
 from gateway.screening.exact.key import ListKey
 from gateway.screening.exact.lists import build, write
@@ -127,8 +127,8 @@ async def listed(directory: Path) -> list[Figure]:
     write(directory / "customers.edm", ListKey(secret), ("name", "account"), body, kept.rows)
     screening = Screening(directory=ROOT / "policies", secret=secret, timeout_seconds=30, lists=directory)
     texts = [". ".join(corpus.benign(i * 50 + j) for j in range(8))[:400] for i in range(2 * RUNS)]
-    await _cpu_ms(screening, texts[RUNS:])
-    times = await _cpu_ms(screening, texts[:RUNS])
+    await cpu_ms(screening, texts[RUNS:])
+    times = await cpu_ms(screening, texts[:RUNS])
     [finding] = await screening.screen_prompt(f"a letter to {_name(7)} {_name(7)} about KD 100007")
     if finding.type != "dlp.customer-list":
         raise AssertionError("the list does not find its own rows")
@@ -149,15 +149,6 @@ async def harmless(screening: Screening) -> list[Figure]:
     return [Figure(figure="text: share of harmless prompts stopped", unit="ratio", value=share, target=0.001)]
 
 
-async def _cpu_ms(screening: Screening, texts: Sequence[str]) -> list[float]:
-    times = []
-    for text in texts:
-        start = time.process_time()
-        await screening.screen_prompt(text)
-        times.append((time.process_time() - start) * 1_000)
-    return sorted(times)
-
-
 async def speed(screening: Screening) -> list[Figure]:
     """CPU time a prompt by length, and a byte of hostile texts against the mean."""
     figures: list[Figure] = []
@@ -166,14 +157,14 @@ async def speed(screening: Screening) -> list[Figure]:
         for i in range(2 * RUNS):
             text = ". ".join(corpus.benign(i * 50 + j) for j in range(1 + chars // 60))
             texts.append(text[:chars])
-        await _cpu_ms(screening, texts[RUNS:])  # other texts, until the patterns' automata have been built
-        times = await _cpu_ms(screening, texts[:RUNS])
+        await cpu_ms(screening, texts[RUNS:])  # other texts, until the patterns' automata have been built
+        times = await cpu_ms(screening, texts[:RUNS])
         p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
         print(f"{chars} characters: CPU p50 {p50 * 1e3:.0f} µs, p99 {p99 * 1e3:.0f} µs")
         figures.append(Figure(figure=f"text: CPU p99 at {chars} characters", unit="ms", value=p99, target=goal))
     size = 100_000
     usual = ". ".join(corpus.benign(j) for j in range(2_000))[:size]
-    mean = (await _cpu_ms(screening, [usual] * 3))[1]
+    mean = (await cpu_ms(screening, [usual] * 3))[1]
     hostile = {
         "digits one by one": "4 " * (size // 2), "digits in a row": "4" * size, "at signs": "a@" * (size // 2),
         "dashes": "-" * size, "private key heads": "-----BEGIN PRIVATE KEY-----" * (size // 27),
@@ -188,7 +179,7 @@ async def speed(screening: Screening) -> list[Figure]:
     worst = 0.0
     for name, text in hostile.items():
         findings = await screening.screen_prompt(text)
-        ratio = (await _cpu_ms(screening, [text] * 3))[1] / len(text) / (mean / size)  # as the mean was measured
+        ratio = (await cpu_ms(screening, [text] * 3))[1] / len(text) / (mean / size)  # as the mean was measured
         ends = "refused as unavailable" if findings and findings[0].type == "screening.unavailable" else "answered"
         print(f"100 kB of {name:<20} {ratio:>6.2f} times the mean a character, {ends}")
         worst = max(worst, ratio)

@@ -8,12 +8,12 @@ seeds below 1,000, which have the same frames: a figure on them says that it wor
 from __future__ import annotations
 
 import statistics
-import time
 from collections import Counter
 from random import Random
 
 from bench import screening_corpus as corpus
 from bench.support.results import Figure
+from bench.support.screening_cpu import cpu_ms
 from gateway.screening.entities.model import shared_model, trouble
 from gateway.screening.entities.scan import Wanted
 from gateway.screening.facade import Screening
@@ -188,8 +188,8 @@ async def names(screening: Screening) -> list[Figure]:
     ]  # fmt: skip
     for chars in (400, 4_000):
         texts = [dense(chars, seed) for seed in range(2 * RUNS)]
-        await _times(screening, texts[RUNS:])
-        times = await _times(screening, texts[:RUNS])
+        await cpu_ms(screening, texts[RUNS:])
+        times = await cpu_ms(screening, texts[:RUNS])
         p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
         share = statistics.mean(_share_read(screening, text) for text in texts[:50])
         print(f"{chars} characters with a name beside a cue each 400: CPU p50 {p50:.1f} ms, p99 {p99:.1f} ms; "
@@ -215,12 +215,3 @@ def dense(chars: int, seed: int) -> str:
 def _share_read(screening: Screening, text: str) -> float:
     wanted: Wanted = screening.rules.names["prompt"].wanted(normalise(text).text, Budget())
     return sum(end - start for start, end in wanted.stretches) / len(text)
-
-
-async def _times(screening: Screening, texts: list[str]) -> list[float]:
-    times = []
-    for text in texts:
-        start = time.process_time()
-        await screening.screen_prompt(text)
-        times.append((time.process_time() - start) * 1_000)
-    return sorted(times)

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.screening.entities.model import absent
 from gateway.screening.exact.lists import ListShelf
 from gateway.screening.rules.errors import RuleError
-from gateway.screening.rules.names import absent
 from gateway.screening.rules.ruleset import RuleSet, load, rule_files
 
 OnReload = Callable[[bool, str, str], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.screening.entities.model import absent, shared_model
+from gateway.screening.entities.model import shared_model
 from gateway.screening.entities.scan import NameRule, fault
 from gateway.screening.rules.document import Document, Path
 from gateway.screening.rules.schema import Detect, DlpRule
@@ -56,6 +56,3 @@ def prove(document: Document, rule: NameRule) -> None:
         kind, place = wrong
         expected = "expected a finding, got none" if kind == "match" else "expected no finding, got one"
         raise document.error(("tests", kind, place), f"tests.{kind}[{place}]: {expected}")
-
-
-__all__ = ["absent", "check_form", "compile_names", "prove"]

@@ -11,13 +11,13 @@ from typing import Final, get_args
 
 from gateway.screening.content.lexicon import Lexicon
 from gateway.screening.entities.errors import NamesUnavailable
-from gateway.screening.entities.model import SHA256
+from gateway.screening.entities.model import SHA256, absent
 from gateway.screening.entities.scan import NameRule, NameScanner
 from gateway.screening.exact.lists import ListShelf
 from gateway.screening.rules.compile import compile_lexicon, compile_rule, read
 from gateway.screening.rules.document import MAX_FILE_BYTES, parse
 from gateway.screening.rules.errors import RuleError
-from gateway.screening.rules.names import absent, compile_names, prove
+from gateway.screening.rules.names import compile_names, prove
 from gateway.screening.rules.schema import ContentLexicon, DlpRule, Mode, Scope
 from gateway.screening.text.scan import Detector, TextScanner
 

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.screening.entities import model
-from gateway.screening.rules import names as names_module
 from gateway.screening.rules import ruleset
 from gateway.screening.rules.errors import RuleError
 from gateway.screening.rules.ruleset import load
@@ -200,5 +199,5 @@ def test_a_check_without_the_model_of_a_text_with_a_cue_says_what_a_gateway_woul
 
 
 def test_looking_whether_the_model_is_there_loads_nothing() -> None:
-    assert names_module.absent() == ""
+    assert model.absent() == ""
     assert ruleset.SHA256 == model.SHA256
